@@ -1,1 +1,30 @@
-//! placeholder
+//! The rules of the Hub: what may happen, and what follows from what has happened.
+//!
+//! Nothing in here reads a clock, a file or a socket. A decider answers events or a refusal; folding
+//! events into state cannot fail. Each aggregate has a file of its own, and `event` lists them all.
+
+pub mod access;
+pub mod account;
+pub mod decider;
+pub mod desired;
+pub mod discord;
+pub mod event;
+pub mod fan;
+pub mod guild;
+pub mod ids;
+pub mod integration;
+pub mod membership;
+pub mod personal;
+pub mod stream;
+pub mod tier;
+pub mod name;
+pub mod trouble;
+mod upcast;
+
+pub use decider::{Decider, fold};
+pub use event::{DecodeError, Event};
+pub use name::DisplayName;
+pub use ids::{CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId};
+pub use personal::{Account, Personal, Subject};
+pub use trouble::{Trouble, Who};
+pub use stream::StreamName;

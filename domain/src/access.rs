@@ -1,0 +1,579 @@
+//! One fan's access to one server: what was attempted on Discord, what Discord accepted or refused, and
+//! what was seen there since.
+//!
+//! A fan may have used several Discord accounts, so each account has a standing of its own. An attempt
+//! is recorded before Discord is called; whatever became of it, the Hub then knows what it may have given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Decider, Event as AnyEvent, StreamName,
+    account::AccountKey,
+    ids::{FanId, GuildId, RoleId},
+    personal::{Account, Personal, Subject},
+    trouble::Trouble,
+};
+
+pub fn stream(guild: GuildId, fan: &FanId) -> StreamName {
+    StreamName::new(Access::CATEGORY, format_args!("{guild}/{fan}"))
+}
+
+pub enum Access {}
+
+/// What somebody should have in a server: the union of all their reasons.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Desired {
+    pub present: bool,
+    pub roles: BTreeSet<RoleId>,
+}
+
+/// Whose access in which server an event speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub guild: GuildId,
+    pub fan: FanId,
+    pub account: Personal<Account>,
+    pub account_key: AccountKey,
+}
+
+/// A call to Discord that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub holder: Holder,
+    /// The version of the command that is executed.
+    pub command: u64,
+    pub at: DateTime<Utc>,
+    /// The roles that the calls may give.
+    pub roles: BTreeSet<RoleId>,
+}
+
+/// What executing a command came to, with the desired access that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub holder: Holder,
+    pub command: u64,
+    pub desired: Desired,
+    /// The roles that the account has from the Hub now.
+    pub given: BTreeSet<RoleId>,
+    /// Whether the account is in the server, as far as Discord told.
+    pub present: Option<bool>,
+    /// Whether the Hub brought the account into the server.
+    pub brought_in: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+    /// The role that the trouble is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Discord's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    JoinAttempted(Attempt),
+    RolesAttempted(Attempt),
+    RemovalAttempted(Attempt),
+    AccessGranted(Report),
+    AccessChanged(Report),
+    AccessRevoked(Report),
+    AccessBlocked(Report),
+    RevokeBlocked(Report),
+    DriftObserved { holder: Holder, missing: BTreeSet<RoleId> },
+    MemberLeft { holder: Holder },
+    MemberReturned { holder: Holder },
+    MemberBanned { holder: Holder },
+}
+
+impl Event {
+    pub fn holder(&self) -> &Holder {
+        match self {
+            Self::JoinAttempted(attempt) | Self::RolesAttempted(attempt) | Self::RemovalAttempted(attempt) => {
+                &attempt.holder
+            }
+            Self::AccessGranted(report)
+            | Self::AccessChanged(report)
+            | Self::AccessRevoked(report)
+            | Self::AccessBlocked(report)
+            | Self::RevokeBlocked(report) => &report.holder,
+            Self::DriftObserved { holder, .. }
+            | Self::MemberLeft { holder }
+            | Self::MemberReturned { holder }
+            | Self::MemberBanned { holder } => holder,
+        }
+    }
+
+    pub(crate) fn subject(&mut self) -> Subject<'_> {
+        let holder = match self {
+            Self::JoinAttempted(attempt) | Self::RolesAttempted(attempt) | Self::RemovalAttempted(attempt) => {
+                &mut attempt.holder
+            }
+            Self::AccessGranted(report)
+            | Self::AccessChanged(report)
+            | Self::AccessRevoked(report)
+            | Self::AccessBlocked(report)
+            | Self::RevokeBlocked(report) => &mut report.holder,
+            Self::DriftObserved { holder, .. }
+            | Self::MemberLeft { holder }
+            | Self::MemberReturned { holder }
+            | Self::MemberBanned { holder } => holder,
+        };
+        Subject { fan: &holder.fan, account: &mut holder.account }
+    }
+}
+
+/// Which calls an attempt announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// To bring the account in and give roles.
+    Join,
+    /// To give or take roles of a member.
+    Roles,
+    /// To take everything away.
+    Removal,
+}
+
+/// What was seen on Discord beside the answers to the Hub's own calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighting {
+    Missing(BTreeSet<RoleId>),
+    Left,
+    Returned,
+    Banned,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Start { attempt: Attempt, calls: Calls },
+    Report(Report),
+    Observe { holder: Holder, sighting: Sighting },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("a newer command was executed already; drop this one")]
+    Superseded,
+}
+
+/// Why an account that should be in the server is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gone {
+    /// They left or were kicked; Discord does not tell which.
+    Left,
+    Banned,
+}
+
+/// Where one account stands in one server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub account: Personal<Account>,
+    pub present: Option<bool>,
+    pub brought_in: bool,
+    pub given: BTreeSet<RoleId>,
+    /// Roles of attempts whose outcome is not known: they may be held, by the Hub's doing.
+    pub maybe_given: BTreeSet<RoleId>,
+    /// The first join whose outcome is not known.
+    pub join_attempted: Option<DateTime<Utc>>,
+    /// The first removal from the server whose outcome is not known.
+    pub removal_attempted: Option<DateTime<Utc>>,
+    pub gone: Option<Gone>,
+    /// What Discord refused of the last command, and the role that it is about.
+    pub trouble: Option<(Trouble, Option<RoleId>)>,
+    /// The version of the last command that was started or reported.
+    pub command: u64,
+    pub reported: bool,
+}
+
+impl Standing {
+    pub fn new(account: Personal<Account>) -> Self {
+        Self {
+            account,
+            present: None,
+            brought_in: false,
+            given: BTreeSet::new(),
+            maybe_given: BTreeSet::new(),
+            join_attempted: None,
+            removal_attempted: None,
+            gone: None,
+            trouble: None,
+            command: 0,
+            reported: false,
+        }
+    }
+
+    /// Every role that the account has, or may have, from the Hub.
+    pub fn roles(&self) -> BTreeSet<RoleId> {
+        self.given.union(&self.maybe_given).copied().collect()
+    }
+
+    /// Whether the Hub may still owe the account a removal.
+    pub fn holds_anything(&self) -> bool {
+        !self.given.is_empty() || !self.maybe_given.is_empty() || self.brought_in || self.join_attempted.is_some()
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::JoinAttempted(attempt) => {
+                self.start(attempt);
+                self.join_attempted.get_or_insert(attempt.at);
+            }
+            Event::RolesAttempted(attempt) => self.start(attempt),
+            Event::RemovalAttempted(attempt) => {
+                self.start(attempt);
+                self.removal_attempted.get_or_insert(attempt.at);
+            }
+            Event::AccessGranted(report)
+            | Event::AccessChanged(report)
+            | Event::AccessRevoked(report)
+            | Event::AccessBlocked(report)
+            | Event::RevokeBlocked(report) => self.report(report),
+            Event::DriftObserved { missing, .. } => {
+                self.given.retain(|role| !missing.contains(role));
+                self.maybe_given.retain(|role| !missing.contains(role));
+            }
+            Event::MemberLeft { .. } => self.leave(Gone::Left),
+            Event::MemberBanned { .. } => self.leave(Gone::Banned),
+            Event::MemberReturned { .. } => {
+                self.present = Some(true);
+                self.gone = None;
+                // They came by themselves; what brought them in before has ended.
+                self.brought_in = false;
+                self.join_attempted = None;
+            }
+        }
+    }
+
+    fn start(&mut self, attempt: &Attempt) {
+        self.account = attempt.holder.account.clone();
+        self.maybe_given.extend(attempt.roles.difference(&self.given).copied());
+        self.command = attempt.command;
+        self.reported = false;
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.account = report.holder.account.clone();
+        self.present = report.present;
+        self.brought_in = report.brought_in;
+        self.given = report.given.clone();
+        self.maybe_given.clear();
+        self.join_attempted = None;
+        self.removal_attempted = None;
+        self.trouble = report.trouble.map(|trouble| (trouble, report.role));
+        self.command = report.command;
+        self.reported = true;
+        if report.present == Some(true) {
+            self.gone = None;
+        }
+    }
+
+    fn leave(&mut self, gone: Gone) {
+        *self = Self {
+            present: Some(false),
+            gone: Some(gone),
+            command: self.command,
+            reported: self.reported,
+            ..Self::new(self.account.clone())
+        };
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub standings: BTreeMap<AccountKey, Standing>,
+    last: Option<(AccountKey, Event)>,
+}
+
+impl State {
+    fn last_of(&self, account: &AccountKey) -> Option<&Event> {
+        self.last.as_ref().filter(|(key, _)| key == account).map(|(_, event)| event)
+    }
+}
+
+impl Decider for Access {
+    const CATEGORY: &'static str = "access";
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(state: &State, command: Command) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Start { attempt, calls } => {
+                let standing = state.standings.get(&attempt.holder.account_key);
+                if standing.is_some_and(|standing| standing.command > attempt.command) {
+                    return Err(Refusal::Superseded);
+                }
+                // The first attempt is the one that counts: only what Discord shows from then on can be
+                // the Hub's doing. One whose outcome is known is a new attempt.
+                let running = standing.is_some_and(|known| {
+                    known.command == attempt.command
+                        && !known.reported
+                        && attempt.roles.iter().all(|role| known.roles().contains(role))
+                });
+                if running {
+                    return Ok(vec![]);
+                }
+                Ok(vec![match calls {
+                    Calls::Join => Event::JoinAttempted(attempt),
+                    Calls::Roles => Event::RolesAttempted(attempt),
+                    Calls::Removal => Event::RemovalAttempted(attempt),
+                }])
+            }
+            Command::Report(report) => {
+                let standing = state.standings.get(&report.holder.account_key);
+                if standing.is_some_and(|standing| standing.command > report.command) {
+                    return Err(Refusal::Superseded);
+                }
+                let nothing = !report.desired.present && report.desired.roles.is_empty();
+                let before = standing.is_some_and(|standing| standing.reported || !standing.given.is_empty());
+                let event = match (report.trouble.is_some(), nothing) {
+                    (true, true) => Event::RevokeBlocked(report),
+                    (true, false) => Event::AccessBlocked(report),
+                    (false, true) => Event::AccessRevoked(report),
+                    (false, false) if before => Event::AccessChanged(report),
+                    (false, false) => Event::AccessGranted(report),
+                };
+                // The bot may report twice; nobody is waiting for the second report.
+                Ok(if said_before(state, &event) { vec![] } else { vec![event] })
+            }
+            Command::Observe { holder, sighting } => {
+                let Some(standing) = state.standings.get(&holder.account_key) else { return Ok(vec![]) };
+                Ok(match sighting {
+                    Sighting::Missing(missing) => {
+                        let missing: BTreeSet<_> = missing.intersection(&standing.given).copied().collect();
+                        if missing.is_empty() { vec![] } else { vec![Event::DriftObserved { holder, missing }] }
+                    }
+                    Sighting::Left if standing.gone.is_none() => vec![Event::MemberLeft { holder }],
+                    Sighting::Banned if standing.gone != Some(Gone::Banned) => vec![Event::MemberBanned { holder }],
+                    Sighting::Returned if standing.gone.is_some() => vec![Event::MemberReturned { holder }],
+                    Sighting::Left | Sighting::Banned | Sighting::Returned => vec![],
+                })
+            }
+        }
+    }
+
+    fn evolve(state: &mut State, event: &Event) {
+        let holder = event.holder();
+        let standing =
+            state.standings.entry(holder.account_key.clone()).or_insert_with(|| Standing::new(holder.account.clone()));
+        standing.apply(event);
+        state.last = Some((holder.account_key.clone(), event.clone()));
+    }
+
+    fn own(event: AnyEvent) -> Option<Event> {
+        if let AnyEvent::Access(event) = event { Some(event) } else { None }
+    }
+}
+
+/// Whether the last thing that happened to the account is this very report.
+fn said_before(state: &State, event: &Event) -> bool {
+    fn report(event: &Event) -> Option<&Report> {
+        match event {
+            Event::AccessGranted(report)
+            | Event::AccessChanged(report)
+            | Event::AccessRevoked(report)
+            | Event::AccessBlocked(report)
+            | Event::RevokeBlocked(report) => Some(report),
+            Event::JoinAttempted(_)
+            | Event::RolesAttempted(_)
+            | Event::RemovalAttempted(_)
+            | Event::DriftObserved { .. }
+            | Event::MemberLeft { .. }
+            | Event::MemberReturned { .. }
+            | Event::MemberBanned { .. } => None,
+        }
+    }
+    let last = state.last_of(&event.holder().account_key).and_then(report);
+    last.is_some() && last == report(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Event::*, *};
+    use crate::{DiscordUserId, decider::story::given};
+
+    const VIP: RoleId = RoleId(10);
+    const GOLD: RoleId = RoleId(11);
+
+    fn holder(n: u64) -> Holder {
+        Holder {
+            guild: GuildId(1),
+            fan: "ada".parse().unwrap(),
+            account: Personal::Known(Account { id: DiscordUserId(n), username: "ada".into() }),
+            account_key: AccountKey::new(format!("key{n}")),
+        }
+    }
+
+    fn minute(n: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + 60 * n, 0).unwrap()
+    }
+
+    fn attempt(command: u64, roles: &[RoleId]) -> Attempt {
+        Attempt {
+            holder: holder(1),
+            command,
+            at: minute(i64::try_from(command).unwrap()),
+            roles: roles.iter().copied().collect(),
+        }
+    }
+
+    fn start(command: u64, calls: Calls, roles: &[RoleId]) -> Command {
+        Command::Start { attempt: attempt(command, roles), calls }
+    }
+
+    fn report(command: u64, present: bool, roles: &[RoleId]) -> Report {
+        Report {
+            holder: holder(1),
+            command,
+            desired: Desired { present, roles: roles.iter().copied().collect() },
+            given: roles.iter().copied().collect(),
+            present: Some(present),
+            brought_in: present,
+            trouble: None,
+            role: None,
+            http_status: None,
+            detail: None,
+        }
+    }
+
+    fn refused(command: u64, given: &[RoleId]) -> Report {
+        Report {
+            given: given.iter().copied().collect(),
+            present: Some(true),
+            trouble: Some(Trouble::MissingPermissions),
+            http_status: Some(403),
+            ..report(command, false, &[])
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_recorded_before_discord_is_called_and_once() {
+        given::<Access>([]).when(start(5, Calls::Join, &[VIP])).then([JoinAttempted(attempt(5, &[VIP]))]);
+        given::<Access>([JoinAttempted(attempt(5, &[VIP]))]).when(start(5, Calls::Join, &[VIP])).then_nothing();
+    }
+
+    #[test]
+    fn what_was_attempted_counts_as_possibly_given_until_the_outcome_is_known() {
+        let mut state = crate::fold::<Access>(&[JoinAttempted(attempt(5, &[VIP]))]);
+        let standing = state.standings.values().next().unwrap();
+        assert_eq!(standing.roles(), [VIP].into());
+        assert!(standing.holds_anything());
+
+        Access::evolve(&mut state, &AccessRevoked(report(9, false, &[])));
+        assert!(!state.standings.values().next().unwrap().holds_anything());
+    }
+
+    #[test]
+    fn a_grant_then_a_change_then_a_revocation() {
+        given::<Access>([JoinAttempted(attempt(5, &[VIP]))])
+            .when(Command::Report(report(5, true, &[VIP])))
+            .then([AccessGranted(report(5, true, &[VIP]))]);
+        let granted = [JoinAttempted(attempt(5, &[VIP])), AccessGranted(report(5, true, &[VIP]))];
+        given::<Access>(granted.clone())
+            .when(Command::Report(report(7, true, &[VIP, GOLD])))
+            .then([AccessChanged(report(7, true, &[VIP, GOLD]))]);
+        given::<Access>(granted)
+            .when(Command::Report(report(8, false, &[])))
+            .then([AccessRevoked(report(8, false, &[]))]);
+    }
+
+    #[test]
+    fn a_failed_removal_is_never_written_down_as_done() {
+        given::<Access>([AccessGranted(report(5, true, &[VIP]))])
+            .when(Command::Report(refused(8, &[VIP])))
+            .then([RevokeBlocked(refused(8, &[VIP]))]);
+        let state = crate::fold::<Access>(&[AccessGranted(report(5, true, &[VIP])), RevokeBlocked(refused(8, &[VIP]))]);
+        assert!(state.standings.values().next().unwrap().holds_anything());
+    }
+
+    #[test]
+    fn a_late_report_of_an_older_command_is_dropped() {
+        given::<Access>([AccessRevoked(report(9, false, &[]))])
+            .when(Command::Report(report(5, true, &[VIP])))
+            .refused(Refusal::Superseded);
+        given::<Access>([RemovalAttempted(attempt(9, &[]))])
+            .when(start(5, Calls::Join, &[VIP]))
+            .refused(Refusal::Superseded);
+    }
+
+    #[test]
+    fn who_left_and_came_back_by_themselves_was_not_brought_in() {
+        let state = crate::fold::<Access>(&[
+            AccessGranted(report(5, true, &[VIP])),
+            MemberLeft { holder: holder(1) },
+            MemberReturned { holder: holder(1) },
+        ]);
+        let standing = state.standings.values().next().unwrap();
+        assert_eq!((standing.brought_in, standing.present, standing.gone), (false, Some(true), None));
+        assert!(standing.given.is_empty());
+    }
+
+    #[test]
+    fn only_roles_that_the_hub_gave_can_drift() {
+        let observe = |roles: &[RoleId]| Command::Observe {
+            holder: holder(1),
+            sighting: Sighting::Missing(roles.iter().copied().collect()),
+        };
+        given::<Access>([AccessGranted(report(5, true, &[VIP]))])
+            .when(observe(&[VIP, GOLD]))
+            .then([DriftObserved { holder: holder(1), missing: [VIP].into() }]);
+        given::<Access>([AccessGranted(report(5, true, &[VIP]))]).when(observe(&[GOLD])).then_nothing();
+        given::<Access>([]).when(observe(&[VIP])).then_nothing();
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let roles = || prop::collection::vec(prop::sample::select(vec![VIP, GOLD]), 0..3);
+        prop_oneof![
+            (1u64..6, prop::sample::select(vec![Calls::Join, Calls::Roles, Calls::Removal]), roles())
+                .prop_map(|(command, calls, roles)| start(command, calls, &roles)),
+            (1u64..6, any::<bool>(), roles())
+                .prop_map(|(command, present, roles)| Command::Report(report(command, present, &roles))),
+            (1u64..6, roles()).prop_map(|(command, roles)| Command::Report(refused(command, &roles))),
+            prop::sample::select(vec![
+                Sighting::Left, Sighting::Returned, Sighting::Banned, Sighting::Missing([VIP].into())
+            ]).prop_map(|sighting| Command::Observe { holder: holder(1), sighting }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..12), command in any_command()) {
+            let mut state = State::default();
+            for command in before.into_iter().chain([command.clone()]) {
+                for event in Access::decide(&state, command).unwrap_or_default() {
+                    Access::evolve(&mut state, &event);
+                }
+            }
+            prop_assert_eq!(Access::decide(&state, command).unwrap_or_default(), vec![]);
+        }
+
+        #[test]
+        fn a_role_leaves_the_books_only_when_discord_confirmed_or_showed_it(
+            before in prop::collection::vec(any_command(), 0..12),
+            command in any_command(),
+        ) {
+            let mut state = State::default();
+            for command in before {
+                for event in Access::decide(&state, command).unwrap_or_default() {
+                    Access::evolve(&mut state, &event);
+                }
+            }
+            let held = |state: &State| state.standings.values().next().map(Standing::roles).unwrap_or_default();
+            let had = held(&state);
+            for event in Access::decide(&state, command).unwrap_or_default() {
+                Access::evolve(&mut state, &event);
+                let lost = !had.is_subset(&held(&state));
+                prop_assert!(!lost || !matches!(event, JoinAttempted(_) | RolesAttempted(_) | RemovalAttempted(_)));
+            }
+        }
+    }
+}

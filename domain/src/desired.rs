@@ -1,0 +1,478 @@
+//! From facts to access: why a fan should have what, what is left to do on Discord, and how it stands.
+//!
+//! A pure function of the facts: the order in which they became known does not matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{Desired, Gone, Standing},
+    account::AccountKey,
+    fan::{BrokenBy, Link},
+    ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
+    integration::{OnEnd, Phase, State as Integration},
+    membership::Status as MembershipStatus,
+    trouble::{Trouble, Who},
+};
+
+/// What is known of one fan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    pub link: Option<Link>,
+    pub broken: Option<BrokenBy>,
+    pub memberships: BTreeMap<MembershipId, Held>,
+    /// Whether an integration is on for this fan; one that is not in here waits to be activated.
+    pub active: BTreeMap<IntegrationId, bool>,
+    pub standings: BTreeMap<GuildId, BTreeMap<AccountKey, Place>>,
+}
+
+/// A membership that a fan holds or held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub creator: CreatorId,
+    pub tier: TierId,
+    pub status: MembershipStatus,
+    pub ends_at: Option<DateTime<Utc>>,
+    pub live: bool,
+}
+
+/// One account in one server: where it stands, and through which integrations it has been given access.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    pub standing: Standing,
+    /// Every integration that gave a reason since the account last had nothing.
+    pub contributors: BTreeSet<IntegrationId>,
+    /// Those through which something may still be held.
+    pub holding: BTreeSet<IntegrationId>,
+    /// Whether every contributor says that the fan is removed from the server at the end.
+    pub kick: bool,
+    pub decided: Decided,
+}
+
+/// The desired access that was last decided, and the version of its command: the position of the event
+/// that made it due.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    pub desired: Desired,
+    pub version: u64,
+}
+
+/// Why a fan should be in a server with some roles: one live membership through one attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reason {
+    pub guild: GuildId,
+    pub integration: IntegrationId,
+    pub membership: MembershipId,
+    pub tier: TierId,
+    pub roles: BTreeSet<RoleId>,
+}
+
+/// Every reason that a fan has, through the integrations of the creators whose tiers they hold.
+pub fn reasons<'a>(
+    facts: &Facts,
+    integrations: impl IntoIterator<Item = (IntegrationId, &'a Integration)>,
+) -> Vec<Reason> {
+    let mut reasons = vec![];
+    if facts.link.is_none() {
+        return reasons;
+    }
+    for (integration, state) in integrations {
+        let Some(guild) = state.open_guild().filter(|_| facts.active.get(&integration) == Some(&true)) else {
+            continue;
+        };
+        for (membership, held) in offered(facts, state) {
+            if let Some(roles) = state.attachments.get(&held.tier).filter(|_| held.live) {
+                let (membership, tier, roles) = (membership.clone(), held.tier.clone(), roles.clone());
+                reasons.push(Reason { guild, integration, membership, tier, roles });
+            }
+        }
+    }
+    reasons
+}
+
+/// The memberships, live or not, whose tier an integration gives access to.
+pub fn offered<'a>(
+    facts: &'a Facts,
+    integration: &'a Integration,
+) -> impl Iterator<Item = (&'a MembershipId, &'a Held)> {
+    facts.memberships.iter().filter(|(_, held)| {
+        integration.creator.as_ref() == Some(&held.creator) && integration.attachments.contains_key(&held.tier)
+    })
+}
+
+/// The desired access in every server: the union of the reasons there.
+pub fn desired<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> BTreeMap<GuildId, Desired> {
+    let mut desired: BTreeMap<GuildId, Desired> = BTreeMap::new();
+    for reason in reasons {
+        let server = desired.entry(reason.guild).or_default();
+        server.present = true;
+        server.roles.extend(&reason.roles);
+    }
+    desired
+}
+
+/// What is left to do on Discord to get from a standing to the desired access.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub join: bool,
+    pub grant: BTreeSet<RoleId>,
+    pub remove: BTreeSet<RoleId>,
+    /// Remove the account from the server, if the Hub is found to have brought it in.
+    pub kick: bool,
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The way from `standing` to `desired`. `kick`: whether the contributors want the fan removed at the end.
+pub fn plan(standing: &Standing, desired: &Desired, kick: bool) -> Plan {
+    let ours = standing.brought_in || standing.join_attempted.is_some();
+    Plan {
+        join: desired.present && standing.present != Some(true) && standing.gone.is_none(),
+        grant: if standing.gone.is_some() {
+            BTreeSet::new()
+        } else {
+            desired.roles.difference(&standing.given).copied().collect()
+        },
+        remove: standing.roles().difference(&desired.roles).copied().collect(),
+        kick: !desired.present && kick && ours && standing.present != Some(false),
+    }
+}
+
+/// How a fan stands in an integration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not linked, or not activated.
+    Available,
+    Pending,
+    Connected,
+    ActionRequired,
+    Blocked,
+    Revoking,
+    RevokeBlocked,
+    Revoked,
+}
+
+impl Status {
+    pub const ALL: [Self; 8] = [
+        Self::Available,
+        Self::Pending,
+        Self::Connected,
+        Self::ActionRequired,
+        Self::Blocked,
+        Self::Revoking,
+        Self::RevokeBlocked,
+        Self::Revoked,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Pending => "pending",
+            Self::Connected => "connected",
+            Self::ActionRequired => "action_required",
+            Self::Blocked => "blocked",
+            Self::Revoking => "revoking",
+            Self::RevokeBlocked => "revoke_blocked",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What stands in the way of the current command of `place`, if anything does.
+pub fn obstacle(facts: &Facts, place: &Place) -> Option<(Trouble, Option<RoleId>)> {
+    let standing = &place.standing;
+    let plan = plan(standing, &place.decided.desired, place.kick);
+    match standing.gone {
+        Some(Gone::Banned) if place.decided.desired.present => return Some((Trouble::Banned, None)),
+        Some(Gone::Left) if place.decided.desired.present => return Some((Trouble::LeftServer, None)),
+        Some(Gone::Banned | Gone::Left) | None => {}
+    }
+    if plan.is_empty() {
+        return None;
+    }
+    standing.trouble.or_else(|| {
+        facts.broken.filter(|_| plan.join).map(|reason| match reason {
+            BrokenBy::MissingScope => (Trouble::MissingScope, None),
+            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => (Trouble::LinkBroken, None),
+        })
+    })
+}
+
+/// How a fan stands in one integration, and what the matter is. `None` where the integration neither
+/// offers the fan anything nor ever gave them anything.
+pub fn status(
+    facts: &Facts,
+    id: IntegrationId,
+    integration: &Integration,
+) -> Option<(Status, Option<(Trouble, Option<RoleId>)>)> {
+    let places = integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
+    let offers = offered(facts, integration).count() > 0;
+    let live = integration.phase == Phase::Connected && offered(facts, integration).any(|(_, held)| held.live);
+    let on = facts.active.get(&id) == Some(&true);
+    let linked = facts.link.as_ref().map(|link| &link.account_key);
+
+    let mut leftover = None;
+    let mut known = false;
+    for (account, place) in places {
+        known |= place.contributors.contains(&id);
+        let current = live && on && linked == Some(account);
+        if current {
+            let obstacle = obstacle(facts, place);
+            let roles = offered(facts, integration)
+                .filter(|(_, held)| held.live)
+                .filter_map(|(_, held)| integration.attachments.get(&held.tier));
+            let has = roles.flatten().all(|role| place.standing.given.contains(role));
+            return Some(match obstacle {
+                Some((trouble, _)) if trouble.who() == Who::Fan => (Status::ActionRequired, obstacle),
+                _ if has && place.standing.present == Some(true) => (Status::Connected, None),
+                Some(_) => (Status::Blocked, obstacle),
+                None => (Status::Pending, None),
+            });
+        }
+        if place.holding.contains(&id) {
+            leftover = Some(match place.standing.trouble {
+                Some(trouble) => (Status::RevokeBlocked, Some(trouble)),
+                None => (Status::Revoking, None),
+            });
+        }
+    }
+    leftover.or(match (live, offers || known || facts.active.contains_key(&id)) {
+        (true, _) if on && linked.is_some() => Some((Status::Pending, None)),
+        (true, _) => Some((Status::Available, None)),
+        (false, true) => Some((Status::Revoked, None)),
+        (false, false) => None,
+    })
+}
+
+/// What the contributors together want at the end: removal only where every one of them says so.
+pub fn wants_removal<'a>(contributors: impl IntoIterator<Item = &'a Integration>) -> bool {
+    let mut any = false;
+    for integration in contributors {
+        any = true;
+        if integration.on_end == OnEnd::RolesOnly {
+            return false;
+        }
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        discord::RoleList,
+        ids::DiscordUserId,
+        integration::Server,
+        personal::{Account, Personal},
+    };
+
+    const CLUB: GuildId = GuildId(1);
+    const VIP: RoleId = RoleId(10);
+    const GOLD: RoleId = RoleId(11);
+
+    fn id(n: u128) -> IntegrationId {
+        IntegrationId(Uuid::from_u128(n))
+    }
+
+    fn roles(roles: &[RoleId]) -> BTreeSet<RoleId> {
+        roles.iter().copied().collect()
+    }
+
+    fn integration(tiers: &[(&str, &[RoleId])]) -> Integration {
+        Integration {
+            creator: Some("kim".parse().unwrap()),
+            phase: Phase::Connected,
+            server: Some(Server { id: CLUB, name: "Club".into(), icon: None }),
+            roles: Some(RoleList::new(vec![], [])),
+            attachments: tiers.iter().map(|(tier, r)| (tier.parse().unwrap(), roles(r))).collect(),
+            ..Integration::default()
+        }
+    }
+
+    fn account() -> Personal<Account> {
+        Personal::Known(Account { id: DiscordUserId(7), username: "ada".into() })
+    }
+
+    fn key() -> AccountKey {
+        AccountKey::new("key")
+    }
+
+    fn held(tier: &str, live: bool) -> Held {
+        let status = if live { MembershipStatus::Active } else { MembershipStatus::Expired };
+        Held { creator: "kim".parse().unwrap(), tier: tier.parse().unwrap(), status, ends_at: None, live }
+    }
+
+    fn linked(memberships: &[(&str, Held)]) -> Facts {
+        Facts {
+            link: Some(Link { fan: "ada".parse().unwrap(), account: account(), account_key: key() }),
+            memberships: memberships.iter().map(|(id, held)| (id.parse().unwrap(), held.clone())).collect(),
+            active: [(id(1), true), (id(2), true)].into(),
+            ..Facts::default()
+        }
+    }
+
+    fn wanted(facts: &Facts, integrations: &[(IntegrationId, Integration)]) -> Option<Desired> {
+        let reasons = reasons(facts, integrations.iter().map(|(id, state)| (*id, state)));
+        desired(&reasons).remove(&CLUB)
+    }
+
+    #[test]
+    fn overlapping_reasons_give_the_union_and_the_last_one_ends_it() {
+        let club = [(id(1), integration(&[("gold", &[VIP, GOLD]), ("vip", &[VIP])]))];
+        let both = linked(&[("m1", held("gold", true)), ("m2", held("vip", true))]);
+        assert_eq!(wanted(&both, &club).unwrap().roles, roles(&[VIP, GOLD]));
+        let one = linked(&[("m1", held("gold", false)), ("m2", held("vip", true))]);
+        assert_eq!(wanted(&one, &club).unwrap().roles, roles(&[VIP]));
+        let none = linked(&[("m1", held("gold", false)), ("m2", held("vip", false))]);
+        assert_eq!(wanted(&none, &club), None);
+    }
+
+    #[test]
+    fn another_creator_s_tier_of_the_same_name_gives_nothing() {
+        let mut other = integration(&[("gold", &[VIP])]);
+        other.creator = Some("lou".parse().unwrap());
+        assert_eq!(wanted(&linked(&[("m1", held("gold", true))]), &[(id(1), other)]), None);
+    }
+
+    #[test]
+    fn nothing_is_wanted_before_the_fan_is_linked_and_the_integration_on() {
+        let club = [(id(1), integration(&[("gold", &[VIP])]))];
+        let mut facts = linked(&[("m1", held("gold", true))]);
+        facts.active.insert(id(1), false);
+        assert_eq!(wanted(&facts, &club), None);
+        facts.active.insert(id(1), true);
+        facts.link = None;
+        assert_eq!(wanted(&facts, &club), None);
+        assert_eq!(status(&facts, id(1), &club[0].1), Some((Status::Available, None)));
+    }
+
+    fn standing(given: &[RoleId], brought_in: bool) -> Standing {
+        Standing {
+            present: Some(true),
+            brought_in,
+            given: roles(given),
+            reported: true,
+            ..Standing::new(account())
+        }
+    }
+
+    fn want(wanted: &[RoleId]) -> Desired {
+        Desired { present: true, roles: roles(wanted) }
+    }
+
+    #[test]
+    fn a_fan_is_brought_in_and_given_each_role() {
+        let plan = plan(&Standing::new(account()), &want(&[VIP, GOLD]), true);
+        assert_eq!(plan, Plan { join: true, grant: roles(&[VIP, GOLD]), ..Plan::default() });
+    }
+
+    #[test]
+    fn only_what_the_hub_gave_is_taken_and_only_who_it_brought_in_is_removed() {
+        let nothing = Desired::default();
+        let kicked = plan(&standing(&[VIP], true), &nothing, true);
+        assert_eq!(kicked, Plan { remove: roles(&[VIP]), kick: true, ..Plan::default() });
+        assert!(!plan(&standing(&[VIP], false), &nothing, true).kick, "was there before");
+        assert!(!plan(&standing(&[VIP], true), &nothing, false).kick, "a contributor keeps its fans");
+        assert!(plan(&standing(&[], false), &nothing, true).is_empty());
+    }
+
+    #[test]
+    fn a_role_in_both_tiers_is_untouched_by_a_change_of_tier() {
+        let plan = plan(&standing(&[VIP], true), &want(&[VIP, GOLD]), true);
+        assert_eq!(plan, Plan { grant: roles(&[GOLD]), ..Plan::default() });
+    }
+
+    #[test]
+    fn who_left_is_not_added_again_by_itself() {
+        let left = Standing { gone: Some(Gone::Left), present: Some(false), ..Standing::new(account()) };
+        assert!(plan(&left, &want(&[VIP]), true).is_empty());
+    }
+
+    #[test]
+    fn an_unresolved_attempt_is_taken_back_like_a_gift() {
+        let attempted = Standing {
+            maybe_given: roles(&[VIP]),
+            join_attempted: DateTime::from_timestamp(0, 0),
+            ..Standing::new(account())
+        };
+        let plan = plan(&attempted, &Desired::default(), true);
+        assert_eq!(plan, Plan { remove: roles(&[VIP]), kick: true, ..Plan::default() });
+    }
+
+    #[test]
+    fn a_refused_removal_stays_visible_until_discord_accepted_it() {
+        let club = integration(&[("gold", &[VIP])]);
+        let mut facts = linked(&[("m1", held("gold", false))]);
+        let mut place = Place {
+            standing: standing(&[VIP], true),
+            contributors: [id(1)].into(),
+            holding: [id(1)].into(),
+            kick: true,
+            decided: Decided::default(),
+        };
+        facts.standings.insert(CLUB, [(key(), place.clone())].into());
+        assert_eq!(status(&facts, id(1), &club), Some((Status::Revoking, None)));
+
+        let trouble = Some((Trouble::MissingPermissions, Some(VIP)));
+        place.standing.trouble = trouble;
+        facts.standings.insert(CLUB, [(key(), place.clone())].into());
+        assert_eq!(status(&facts, id(1), &club), Some((Status::RevokeBlocked, trouble)));
+
+        place.holding.clear();
+        facts.standings.insert(CLUB, [(key(), place)].into());
+        assert_eq!(status(&facts, id(1), &club), Some((Status::Revoked, None)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_facts_became_known_does_not_matter(
+            tiers in prop::collection::vec((0usize..3, any::<bool>()), 0..6),
+            order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(),
+            turned in any::<bool>(),
+        ) {
+            const TIERS: [&str; 3] = ["gold", "silver", "vip"];
+            let facts: Vec<_> = tiers.iter().enumerate().map(|(n, (tier, live))| (format!("m{n}"), held(TIERS[*tier], *live))).collect();
+            let told = |order: &[usize]| {
+                let list: Vec<_> = order.iter().filter_map(|n| facts.get(*n)).map(|(id, held)| (id.as_str(), held.clone())).collect();
+                linked(&list)
+            };
+            let mut servers = vec![
+                (id(1), integration(&[("gold", &[VIP, GOLD]), ("silver", &[VIP])])),
+                (id(2), integration(&[("vip", &[GOLD])])),
+            ];
+            let straight = wanted(&told(&[0, 1, 2, 3, 4, 5]), &servers);
+            if turned { servers.reverse(); }
+            prop_assert_eq!(straight, wanted(&told(&order), &servers));
+        }
+
+        #[test]
+        fn doing_what_the_plan_says_leaves_nothing_to_do(
+            given in prop::collection::btree_set(1u64..5, 0..4),
+            maybe in prop::collection::btree_set(1u64..5, 0..4),
+            target in prop::option::of(prop::collection::btree_set(1u64..5, 0..4)),
+            present in prop::option::of(any::<bool>()),
+            brought_in: bool,
+            kick: bool,
+        ) {
+            let set = |ids: BTreeSet<u64>| ids.into_iter().map(RoleId).collect::<BTreeSet<_>>();
+            let mut standing = Standing { given: set(given), maybe_given: set(maybe), present, brought_in, ..Standing::new(account()) };
+            let target = target.map_or_else(Desired::default, |roles| Desired { present: true, roles: set(roles) });
+            let todo = plan(&standing, &target, kick);
+            standing.given = target.roles.clone();
+            standing.maybe_given.clear();
+            standing.brought_in = (brought_in || todo.join) && target.present;
+            standing.present = Some(target.present);
+            prop_assert!(plan(&standing, &target, kick).is_empty());
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A fan: the Discord account they proved to be theirs, and what they chose to activate.
+//!
+//! Linking, or buying while linked, activates everything attached to the fan's live memberships; that
+//! follows from the order of events and is not recorded twice. Recorded is what the fan chose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Decider, Event as AnyEvent, StreamName,
+    account::AccountKey,
+    ids::{FanId, IntegrationId},
+    personal::{Account, Personal},
+};
+
+pub fn stream(fan: &FanId) -> StreamName {
+    StreamName::new(Fan::CATEGORY, fan)
+}
+
+pub enum Fan {}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    FanLinked(Link),
+    FanUnlinked(Link),
+    /// Discord no longer takes the fan's authorisation; the account is still known to be theirs.
+    LinkBroken {
+        fan: FanId,
+        account_key: AccountKey,
+        reason: BrokenBy,
+    },
+    IntegrationActivated { fan: FanId, integration: IntegrationId },
+    IntegrationDeactivated { fan: FanId, integration: IntegrationId },
+    NotificationRead { fan: FanId, notification: Uuid },
+}
+
+/// A Discord account proven to be a fan's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    pub fan: FanId,
+    pub account: Personal<Account>,
+    pub account_key: AccountKey,
+}
+
+/// How a link was found to be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokenBy {
+    /// The refresh token was refused (`invalid_grant`).
+    InvalidGrant,
+    /// Discord refused the fan's token when joining (50025).
+    InvalidToken,
+    /// The fan granted no `guilds.join` (50026).
+    MissingScope,
+    /// Discord told that the fan removed the application.
+    Deauthorized,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Link(Link),
+    Unlink { fan: FanId },
+    BreakLink { fan: FanId, account_key: AccountKey, reason: BrokenBy },
+    /// `again` repeats an activation that is on: the fan asks to be let in anew.
+    Activate { fan: FanId, integration: IntegrationId, again: bool },
+    Deactivate { fan: FanId, integration: IntegrationId },
+    ReadNotification { fan: FanId, notification: Uuid },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("no Discord account is connected; connect one first")]
+    NotLinked,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub link: Option<Link>,
+    pub broken: Option<BrokenBy>,
+    /// The fan's own choices; an integration that is not in here follows the rule for everybody.
+    pub choices: BTreeMap<IntegrationId, bool>,
+    pub read: BTreeSet<Uuid>,
+}
+
+impl Decider for Fan {
+    const CATEGORY: &'static str = "fan";
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(state: &State, command: Command) -> Result<Vec<Event>, Refusal> {
+        Ok(match command {
+            Command::Link(link) => match &state.link {
+                Some(known) if known.account_key == link.account_key => {
+                    let renamed = known.account != link.account;
+                    if state.broken.is_some() || renamed { vec![Event::FanLinked(link)] } else { vec![] }
+                }
+                Some(known) => vec![Event::FanUnlinked(known.clone()), Event::FanLinked(link)],
+                None => vec![Event::FanLinked(link)],
+            },
+            Command::Unlink { .. } => state.link.clone().map(Event::FanUnlinked).into_iter().collect(),
+            Command::BreakLink { fan, account_key, reason } => {
+                let current = state.link.as_ref().is_some_and(|link| link.account_key == account_key);
+                if current && state.broken.is_none() {
+                    vec![Event::LinkBroken { fan, account_key, reason }]
+                } else {
+                    vec![]
+                }
+            }
+            Command::Activate { .. } if state.link.is_none() => return Err(Refusal::NotLinked),
+            Command::Activate { fan, integration, again } => {
+                if again || state.choices.get(&integration) != Some(&true) {
+                    vec![Event::IntegrationActivated { fan, integration }]
+                } else {
+                    vec![]
+                }
+            }
+            Command::Deactivate { fan, integration } => {
+                if state.choices.get(&integration) == Some(&false) {
+                    vec![]
+                } else {
+                    vec![Event::IntegrationDeactivated { fan, integration }]
+                }
+            }
+            Command::ReadNotification { fan, notification } => {
+                if state.read.contains(&notification) {
+                    vec![]
+                } else {
+                    vec![Event::NotificationRead { fan, notification }]
+                }
+            }
+        })
+    }
+
+    fn evolve(state: &mut State, event: &Event) {
+        match event {
+            Event::FanLinked(link) => {
+                state.link = Some(link.clone());
+                state.broken = None;
+            }
+            Event::FanUnlinked(_) => {
+                state.link = None;
+                state.broken = None;
+            }
+            Event::LinkBroken { reason, .. } => state.broken = Some(*reason),
+            Event::IntegrationActivated { integration, .. } => {
+                state.choices.insert(*integration, true);
+            }
+            Event::IntegrationDeactivated { integration, .. } => {
+                state.choices.insert(*integration, false);
+            }
+            Event::NotificationRead { notification, .. } => {
+                state.read.insert(*notification);
+            }
+        }
+    }
+
+    fn own(event: AnyEvent) -> Option<Event> {
+        if let AnyEvent::Fan(event) = event { Some(event) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event::*, *};
+    use crate::{DiscordUserId, decider::story::given};
+
+    fn ada() -> FanId {
+        "ada".parse().unwrap()
+    }
+
+    fn link(n: u64) -> Link {
+        Link {
+            fan: ada(),
+            account: Personal::Known(Account { id: DiscordUserId(n), username: format!("ada{n}") }),
+            account_key: AccountKey::new(format!("key{n}")),
+        }
+    }
+
+    fn club() -> IntegrationId {
+        IntegrationId(Uuid::from_u128(1))
+    }
+
+    fn broken(reason: BrokenBy) -> Event {
+        LinkBroken { fan: ada(), account_key: link(1).account_key, reason }
+    }
+
+    #[test]
+    fn linking_the_same_account_twice_changes_nothing() {
+        given::<Fan>([]).when(Command::Link(link(1))).then([FanLinked(link(1))]);
+        given::<Fan>([FanLinked(link(1))]).when(Command::Link(link(1))).then_nothing();
+    }
+
+    #[test]
+    fn linking_another_account_unlinks_the_first() {
+        given::<Fan>([FanLinked(link(1))])
+            .when(Command::Link(link(2)))
+            .then([FanUnlinked(link(1)), FanLinked(link(2))]);
+    }
+
+    #[test]
+    fn linking_again_mends_a_broken_link() {
+        given::<Fan>([FanLinked(link(1)), broken(BrokenBy::InvalidGrant)])
+            .when(Command::Link(link(1)))
+            .then([FanLinked(link(1))]);
+    }
+
+    #[test]
+    fn a_link_breaks_once_and_only_the_current_one() {
+        let command = |n| Command::BreakLink {
+            fan: ada(),
+            account_key: link(n).account_key,
+            reason: BrokenBy::InvalidToken,
+        };
+        given::<Fan>([FanLinked(link(1))]).when(command(1)).then([broken(BrokenBy::InvalidToken)]);
+        given::<Fan>([FanLinked(link(1)), broken(BrokenBy::InvalidGrant)]).when(command(1)).then_nothing();
+        given::<Fan>([FanLinked(link(1))]).when(command(2)).then_nothing();
+    }
+
+    #[test]
+    fn activating_needs_a_linked_account() {
+        given::<Fan>([])
+            .when(Command::Activate { fan: ada(), integration: club(), again: false })
+            .refused(Refusal::NotLinked);
+    }
+
+    #[test]
+    fn a_fan_may_ask_to_be_let_in_anew() {
+        let on = || IntegrationActivated { fan: ada(), integration: club() };
+        let history = [FanLinked(link(1)), on()];
+        let activate = |again| Command::Activate { fan: ada(), integration: club(), again };
+        given::<Fan>(history.clone()).when(activate(false)).then_nothing();
+        given::<Fan>(history).when(activate(true)).then([on()]);
+    }
+
+    #[test]
+    fn deactivating_and_reading_happen_once() {
+        let off = || IntegrationDeactivated { fan: ada(), integration: club() };
+        let deactivate = || Command::Deactivate { fan: ada(), integration: club() };
+        given::<Fan>([]).when(deactivate()).then([off()]);
+        given::<Fan>([off()]).when(deactivate()).then_nothing();
+
+        let notification = Uuid::from_u128(9);
+        let read = || NotificationRead { fan: ada(), notification };
+        let command = || Command::ReadNotification { fan: ada(), notification };
+        given::<Fan>([]).when(command()).then([read()]);
+        given::<Fan>([read()]).when(command()).then_nothing();
+    }
+}

@@ -1,0 +1,77 @@
+//! Names that people choose and people read.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The longest display name, in characters.
+pub const MAX_NAME: usize = 128;
+
+/// A name for people: 1 to 128 characters once surrounding space is taken off, in any script, without
+/// control characters (they would break logs and headers; everything else is the reader's to show safely).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DisplayName(Box<str>);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {MAX_NAME} characters that can be shown, without line breaks or control characters")]
+pub struct InvalidName;
+
+impl DisplayName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DisplayName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let text = text.trim();
+        let shown = text.chars().any(|c| !c.is_whitespace() && !is_invisible(c));
+        let breaks = text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+        if shown && !breaks && text.chars().count() <= MAX_NAME {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName)
+        }
+    }
+}
+
+impl TryFrom<String> for DisplayName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for DisplayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Format characters that leave nothing to see: zero-width ones, direction marks, the byte order mark.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_in_any_script_and_trimmed() {
+        for name in ["Gold", "  Gold ", "نادي الذهب", "🏳️‍🌈 club", "<b>x</b>", &"é".repeat(128)] {
+            assert_eq!(name.parse::<DisplayName>().unwrap().as_str(), name.trim());
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_shown_is_refused() {
+        for name in ["", "   ", "a\nb", "a\0", "\u{200b}\u{200e}", "a\u{2028}b", &"x".repeat(129)] {
+            assert_eq!(name.parse::<DisplayName>(), Err(InvalidName), "{name:?}");
+        }
+    }
+}
