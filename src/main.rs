@@ -1,1 +1,7 @@
-fn main() {}
+//! The one binary, `hub`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hub::cli::run()
+}

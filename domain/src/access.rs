@@ -94,9 +94,9 @@ pub enum Event {
 impl Event {
     pub fn holder(&self) -> &Holder {
         match self {
-            Self::JoinAttempted(attempt) | Self::RolesAttempted(attempt) | Self::RemovalAttempted(attempt) => {
-                &attempt.holder
-            }
+            Self::JoinAttempted(attempt)
+            | Self::RolesAttempted(attempt)
+            | Self::RemovalAttempted(attempt) => &attempt.holder,
             Self::AccessGranted(report)
             | Self::AccessChanged(report)
             | Self::AccessRevoked(report)
@@ -111,9 +111,9 @@ impl Event {
 
     pub(crate) fn subject(&mut self) -> Subject<'_> {
         let holder = match self {
-            Self::JoinAttempted(attempt) | Self::RolesAttempted(attempt) | Self::RemovalAttempted(attempt) => {
-                &mut attempt.holder
-            }
+            Self::JoinAttempted(attempt)
+            | Self::RolesAttempted(attempt)
+            | Self::RemovalAttempted(attempt) => &mut attempt.holder,
             Self::AccessGranted(report)
             | Self::AccessChanged(report)
             | Self::AccessRevoked(report)
@@ -215,7 +215,10 @@ impl Standing {
 
     /// Whether the Hub may still owe the account a removal.
     pub fn holds_anything(&self) -> bool {
-        !self.given.is_empty() || !self.maybe_given.is_empty() || self.brought_in || self.join_attempted.is_some()
+        !self.given.is_empty()
+            || !self.maybe_given.is_empty()
+            || self.brought_in
+            || self.join_attempted.is_some()
     }
 
     pub fn apply(&mut self, event: &Event) {
@@ -332,7 +335,8 @@ impl Decider for Access {
                     return Err(Refusal::Superseded);
                 }
                 let nothing = !report.desired.present && report.desired.roles.is_empty();
-                let before = standing.is_some_and(|standing| standing.reported || !standing.given.is_empty());
+                let before = standing
+                    .is_some_and(|standing| standing.reported || !standing.given.is_empty());
                 let event = match (report.trouble.is_some(), nothing) {
                     (true, true) => Event::RevokeBlocked(report),
                     (true, false) => Event::AccessBlocked(report),
@@ -344,15 +348,26 @@ impl Decider for Access {
                 Ok(if said_before(state, &event) { vec![] } else { vec![event] })
             }
             Command::Observe { holder, sighting } => {
-                let Some(standing) = state.standings.get(&holder.account_key) else { return Ok(vec![]) };
+                let Some(standing) = state.standings.get(&holder.account_key) else {
+                    return Ok(vec![]);
+                };
                 Ok(match sighting {
                     Sighting::Missing(missing) => {
-                        let missing: BTreeSet<_> = missing.intersection(&standing.given).copied().collect();
-                        if missing.is_empty() { vec![] } else { vec![Event::DriftObserved { holder, missing }] }
+                        let missing: BTreeSet<_> =
+                            missing.intersection(&standing.given).copied().collect();
+                        if missing.is_empty() {
+                            vec![]
+                        } else {
+                            vec![Event::DriftObserved { holder, missing }]
+                        }
                     }
                     Sighting::Left if standing.gone.is_none() => vec![Event::MemberLeft { holder }],
-                    Sighting::Banned if standing.gone != Some(Gone::Banned) => vec![Event::MemberBanned { holder }],
-                    Sighting::Returned if standing.gone.is_some() => vec![Event::MemberReturned { holder }],
+                    Sighting::Banned if standing.gone != Some(Gone::Banned) => {
+                        vec![Event::MemberBanned { holder }]
+                    }
+                    Sighting::Returned if standing.gone.is_some() => {
+                        vec![Event::MemberReturned { holder }]
+                    }
                     Sighting::Left | Sighting::Banned | Sighting::Returned => vec![],
                 })
             }
@@ -361,8 +376,10 @@ impl Decider for Access {
 
     fn evolve(state: &mut State, event: &Event) {
         let holder = event.holder();
-        let standing =
-            state.standings.entry(holder.account_key.clone()).or_insert_with(|| Standing::new(holder.account.clone()));
+        let standing = state
+            .standings
+            .entry(holder.account_key.clone())
+            .or_insert_with(|| Standing::new(holder.account.clone()));
         standing.apply(event);
         state.last = Some((holder.account_key.clone(), event.clone()));
     }
@@ -457,8 +474,12 @@ mod tests {
 
     #[test]
     fn an_attempt_is_recorded_before_discord_is_called_and_once() {
-        given::<Access>([]).when(start(5, Calls::Join, &[VIP])).then([JoinAttempted(attempt(5, &[VIP]))]);
-        given::<Access>([JoinAttempted(attempt(5, &[VIP]))]).when(start(5, Calls::Join, &[VIP])).then_nothing();
+        given::<Access>([])
+            .when(start(5, Calls::Join, &[VIP]))
+            .then([JoinAttempted(attempt(5, &[VIP]))]);
+        given::<Access>([JoinAttempted(attempt(5, &[VIP]))])
+            .when(start(5, Calls::Join, &[VIP]))
+            .then_nothing();
     }
 
     #[test]
@@ -491,7 +512,10 @@ mod tests {
         given::<Access>([AccessGranted(report(5, true, &[VIP]))])
             .when(Command::Report(refused(8, &[VIP])))
             .then([RevokeBlocked(refused(8, &[VIP]))]);
-        let state = crate::fold::<Access>(&[AccessGranted(report(5, true, &[VIP])), RevokeBlocked(refused(8, &[VIP]))]);
+        let state = crate::fold::<Access>(&[
+            AccessGranted(report(5, true, &[VIP])),
+            RevokeBlocked(refused(8, &[VIP])),
+        ]);
         assert!(state.standings.values().next().unwrap().holds_anything());
     }
 
@@ -513,7 +537,10 @@ mod tests {
             MemberReturned { holder: holder(1) },
         ]);
         let standing = state.standings.values().next().unwrap();
-        assert_eq!((standing.brought_in, standing.present, standing.gone), (false, Some(true), None));
+        assert_eq!(
+            (standing.brought_in, standing.present, standing.gone),
+            (false, Some(true), None)
+        );
         assert!(standing.given.is_empty());
     }
 
@@ -526,21 +553,33 @@ mod tests {
         given::<Access>([AccessGranted(report(5, true, &[VIP]))])
             .when(observe(&[VIP, GOLD]))
             .then([DriftObserved { holder: holder(1), missing: [VIP].into() }]);
-        given::<Access>([AccessGranted(report(5, true, &[VIP]))]).when(observe(&[GOLD])).then_nothing();
+        given::<Access>([AccessGranted(report(5, true, &[VIP]))])
+            .when(observe(&[GOLD]))
+            .then_nothing();
         given::<Access>([]).when(observe(&[VIP])).then_nothing();
     }
 
     fn any_command() -> impl Strategy<Value = Command> {
         let roles = || prop::collection::vec(prop::sample::select(vec![VIP, GOLD]), 0..3);
         prop_oneof![
-            (1u64..6, prop::sample::select(vec![Calls::Join, Calls::Roles, Calls::Removal]), roles())
+            (
+                1u64..6,
+                prop::sample::select(vec![Calls::Join, Calls::Roles, Calls::Removal]),
+                roles()
+            )
                 .prop_map(|(command, calls, roles)| start(command, calls, &roles)),
-            (1u64..6, any::<bool>(), roles())
-                .prop_map(|(command, present, roles)| Command::Report(report(command, present, &roles))),
-            (1u64..6, roles()).prop_map(|(command, roles)| Command::Report(refused(command, &roles))),
+            (1u64..6, any::<bool>(), roles()).prop_map(
+                |(command, present, roles)| Command::Report(report(command, present, &roles))
+            ),
+            (1u64..6, roles())
+                .prop_map(|(command, roles)| Command::Report(refused(command, &roles))),
             prop::sample::select(vec![
-                Sighting::Left, Sighting::Returned, Sighting::Banned, Sighting::Missing([VIP].into())
-            ]).prop_map(|sighting| Command::Observe { holder: holder(1), sighting }),
+                Sighting::Left,
+                Sighting::Returned,
+                Sighting::Banned,
+                Sighting::Missing([VIP].into())
+            ])
+            .prop_map(|sighting| Command::Observe { holder: holder(1), sighting }),
         ]
     }
 

@@ -74,7 +74,9 @@ impl Decider for DiscordAccount {
             (Command::Reserve { account_key, fan }, None) => {
                 Ok(vec![Event::AccountReserved { account_key, fan }])
             }
-            (Command::Reserve { fan, .. }, Some(holder)) if fan != *holder => Err(Refusal::HeldByAnotherFan),
+            (Command::Reserve { fan, .. }, Some(holder)) if fan != *holder => {
+                Err(Refusal::HeldByAnotherFan)
+            }
             (Command::Release { account_key, fan }, Some(holder)) if fan == *holder => {
                 Ok(vec![Event::AccountReleased { account_key, fan }])
             }
@@ -123,7 +125,9 @@ mod tests {
     fn an_account_belongs_to_one_fan() {
         given::<DiscordAccount>([]).when(reserve("ada")).then([reserved("ada")]);
         given::<DiscordAccount>([reserved("ada")]).when(reserve("ada")).then_nothing();
-        given::<DiscordAccount>([reserved("ada")]).when(reserve("bob")).refused(Refusal::HeldByAnotherFan);
+        given::<DiscordAccount>([reserved("ada")])
+            .when(reserve("bob"))
+            .refused(Refusal::HeldByAnotherFan);
     }
 
     #[test]

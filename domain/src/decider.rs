@@ -12,12 +12,15 @@ use crate::event::Event;
 pub trait Decider {
     /// The first part of the names of this aggregate's streams.
     const CATEGORY: &'static str;
-    type State: Default + Clone + Send;
+    type State: Default + Clone + Send + Sync + 'static;
     type Command;
     type Event: Clone + Into<Event> + Send;
     type Refusal: Error + Send;
 
-    fn decide(state: &Self::State, command: Self::Command) -> Result<Vec<Self::Event>, Self::Refusal>;
+    fn decide(
+        state: &Self::State,
+        command: Self::Command,
+    ) -> Result<Vec<Self::Event>, Self::Refusal>;
     fn evolve(state: &mut Self::State, event: &Self::Event);
     /// This aggregate's part of a recorded event; `None` if it belongs to another aggregate.
     fn own(event: Event) -> Option<Self::Event>;

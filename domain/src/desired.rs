@@ -14,6 +14,7 @@ use crate::{
     ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
     integration::{OnEnd, Phase, State as Integration},
     membership::Status as MembershipStatus,
+    personal::{Account, Personal},
     trouble::{Trouble, Who},
 };
 
@@ -51,12 +52,69 @@ pub struct Place {
     pub decided: Decided,
 }
 
-/// The desired access that was last decided, and the version of its command: the position of the event
-/// that made it due.
+/// The desired access that was last decided.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Decided {
     pub desired: Desired,
+    /// The version of its command: the position of the event that made it due.
     pub version: u64,
+    /// Whether something is left to do.
+    pub open: bool,
+    /// Whether that waits for somebody to mend something.
+    pub parked: bool,
+}
+
+impl Place {
+    pub fn new(account: Personal<Account>) -> Self {
+        Self {
+            standing: Standing::new(account),
+            contributors: BTreeSet::new(),
+            holding: BTreeSet::new(),
+            kick: false,
+            decided: Decided::default(),
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        plan(&self.standing, &self.decided.desired, self.kick)
+    }
+
+    /// Decides anew after the event at `position`. Another wish, work where there was none, or an obstacle
+    /// that is gone makes a new command; anything else leaves the one that is open as it is.
+    ///
+    /// `through`: the integrations that give a reason now. `wants_removal`: whether all of some
+    /// integrations want the fan removed at the end.
+    pub fn decide(
+        &mut self,
+        desired: Desired,
+        through: &BTreeSet<IntegrationId>,
+        wants_removal: impl FnOnce(&BTreeSet<IntegrationId>) -> bool,
+        broken: Option<BrokenBy>,
+        position: u64,
+    ) {
+        self.contributors.extend(through);
+        self.holding.extend(through);
+        self.kick = wants_removal(&self.contributors);
+        let changed = self.decided.desired != desired;
+        if changed {
+            self.standing.trouble = None;
+            self.decided.desired = desired;
+        }
+        let open = !self.plan().is_empty();
+        let parked = open && obstacle(self, broken).is_some();
+        let due = changed || !self.decided.open || (self.decided.parked && !parked);
+        if open && due {
+            self.decided.version = position;
+        }
+        if !open {
+            self.holding.clone_from(through);
+            if !self.standing.holds_anything() {
+                self.contributors.clone_from(through);
+            }
+        }
+        self.decided.open = open;
+        self.decided.parked = parked;
+    }
 }
 
 /// Why a fan should be in a server with some roles: one live membership through one attachment.
@@ -79,12 +137,15 @@ pub fn reasons<'a>(
         return reasons;
     }
     for (integration, state) in integrations {
-        let Some(guild) = state.open_guild().filter(|_| facts.active.get(&integration) == Some(&true)) else {
+        let Some(guild) =
+            state.open_guild().filter(|_| facts.active.get(&integration) == Some(&true))
+        else {
             continue;
         };
         for (membership, held) in offered(facts, state) {
             if let Some(roles) = state.attachments.get(&held.tier).filter(|_| held.live) {
-                let (membership, tier, roles) = (membership.clone(), held.tier.clone(), roles.clone());
+                let (membership, tier, roles) =
+                    (membership.clone(), held.tier.clone(), roles.clone());
                 reasons.push(Reason { guild, integration, membership, tier, roles });
             }
         }
@@ -98,7 +159,8 @@ pub fn offered<'a>(
     integration: &'a Integration,
 ) -> impl Iterator<Item = (&'a MembershipId, &'a Held)> {
     facts.memberships.iter().filter(|(_, held)| {
-        integration.creator.as_ref() == Some(&held.creator) && integration.attachments.contains_key(&held.tier)
+        integration.creator.as_ref() == Some(&held.creator)
+            && integration.attachments.contains_key(&held.tier)
     })
 }
 
@@ -186,21 +248,29 @@ impl Status {
 }
 
 /// What stands in the way of the current command of `place`, if anything does.
-pub fn obstacle(facts: &Facts, place: &Place) -> Option<(Trouble, Option<RoleId>)> {
+///
+/// `broken`: how the fan's link is broken, if it is. A removal never needs the link.
+pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<(Trouble, Option<RoleId>)> {
     let standing = &place.standing;
-    let plan = plan(standing, &place.decided.desired, place.kick);
+    let plan = place.plan();
     match standing.gone {
-        Some(Gone::Banned) if place.decided.desired.present => return Some((Trouble::Banned, None)),
-        Some(Gone::Left) if place.decided.desired.present => return Some((Trouble::LeftServer, None)),
+        Some(Gone::Banned) if place.decided.desired.present => {
+            return Some((Trouble::Banned, None));
+        }
+        Some(Gone::Left) if place.decided.desired.present => {
+            return Some((Trouble::LeftServer, None));
+        }
         Some(Gone::Banned | Gone::Left) | None => {}
     }
     if plan.is_empty() {
         return None;
     }
     standing.trouble.or_else(|| {
-        facts.broken.filter(|_| plan.join).map(|reason| match reason {
+        broken.filter(|_| plan.join).map(|reason| match reason {
             BrokenBy::MissingScope => (Trouble::MissingScope, None),
-            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => (Trouble::LinkBroken, None),
+            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => {
+                (Trouble::LinkBroken, None)
+            }
         })
     })
 }
@@ -212,9 +282,11 @@ pub fn status(
     id: IntegrationId,
     integration: &Integration,
 ) -> Option<(Status, Option<(Trouble, Option<RoleId>)>)> {
-    let places = integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
+    let places =
+        integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
     let offers = offered(facts, integration).count() > 0;
-    let live = integration.phase == Phase::Connected && offered(facts, integration).any(|(_, held)| held.live);
+    let live = integration.phase == Phase::Connected
+        && offered(facts, integration).any(|(_, held)| held.live);
     let on = facts.active.get(&id) == Some(&true);
     let linked = facts.link.as_ref().map(|link| &link.account_key);
 
@@ -224,13 +296,15 @@ pub fn status(
         known |= place.contributors.contains(&id);
         let current = live && on && linked == Some(account);
         if current {
-            let obstacle = obstacle(facts, place);
+            let obstacle = obstacle(place, facts.broken);
             let roles = offered(facts, integration)
                 .filter(|(_, held)| held.live)
                 .filter_map(|(_, held)| integration.attachments.get(&held.tier));
             let has = roles.flatten().all(|role| place.standing.given.contains(role));
             return Some(match obstacle {
-                Some((trouble, _)) if trouble.who() == Who::Fan => (Status::ActionRequired, obstacle),
+                Some((trouble, _)) if trouble.who() == Who::Fan => {
+                    (Status::ActionRequired, obstacle)
+                }
                 _ if has && place.standing.present == Some(true) => (Status::Connected, None),
                 Some(_) => (Status::Blocked, obstacle),
                 None => (Status::Pending, None),
@@ -269,12 +343,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        discord::RoleList,
-        ids::DiscordUserId,
-        integration::Server,
-        personal::{Account, Personal},
-    };
+    use crate::{discord::RoleList, ids::DiscordUserId, integration::Server};
 
     const CLUB: GuildId = GuildId(1);
     const VIP: RoleId = RoleId(10);
@@ -309,13 +378,26 @@ mod tests {
 
     fn held(tier: &str, live: bool) -> Held {
         let status = if live { MembershipStatus::Active } else { MembershipStatus::Expired };
-        Held { creator: "kim".parse().unwrap(), tier: tier.parse().unwrap(), status, ends_at: None, live }
+        Held {
+            creator: "kim".parse().unwrap(),
+            tier: tier.parse().unwrap(),
+            status,
+            ends_at: None,
+            live,
+        }
     }
 
     fn linked(memberships: &[(&str, Held)]) -> Facts {
         Facts {
-            link: Some(Link { fan: "ada".parse().unwrap(), account: account(), account_key: key() }),
-            memberships: memberships.iter().map(|(id, held)| (id.parse().unwrap(), held.clone())).collect(),
+            link: Some(Link {
+                fan: "ada".parse().unwrap(),
+                account: account(),
+                account_key: key(),
+            }),
+            memberships: memberships
+                .iter()
+                .map(|(id, held)| (id.parse().unwrap(), held.clone()))
+                .collect(),
             active: [(id(1), true), (id(2), true)].into(),
             ..Facts::default()
         }
@@ -382,7 +464,10 @@ mod tests {
         let kicked = plan(&standing(&[VIP], true), &nothing, true);
         assert_eq!(kicked, Plan { remove: roles(&[VIP]), kick: true, ..Plan::default() });
         assert!(!plan(&standing(&[VIP], false), &nothing, true).kick, "was there before");
-        assert!(!plan(&standing(&[VIP], true), &nothing, false).kick, "a contributor keeps its fans");
+        assert!(
+            !plan(&standing(&[VIP], true), &nothing, false).kick,
+            "a contributor keeps its fans"
+        );
         assert!(plan(&standing(&[], false), &nothing, true).is_empty());
     }
 
@@ -394,7 +479,8 @@ mod tests {
 
     #[test]
     fn who_left_is_not_added_again_by_itself() {
-        let left = Standing { gone: Some(Gone::Left), present: Some(false), ..Standing::new(account()) };
+        let left =
+            Standing { gone: Some(Gone::Left), present: Some(false), ..Standing::new(account()) };
         assert!(plan(&left, &want(&[VIP]), true).is_empty());
     }
 
@@ -418,7 +504,7 @@ mod tests {
             contributors: [id(1)].into(),
             holding: [id(1)].into(),
             kick: true,
-            decided: Decided::default(),
+            ..Place::new(account())
         };
         facts.standings.insert(CLUB, [(key(), place.clone())].into());
         assert_eq!(status(&facts, id(1), &club), Some((Status::Revoking, None)));
@@ -431,6 +517,55 @@ mod tests {
         place.holding.clear();
         facts.standings.insert(CLUB, [(key(), place)].into());
         assert_eq!(status(&facts, id(1), &club), Some((Status::Revoked, None)));
+    }
+
+    fn decide(place: &mut Place, wanted: Option<&[RoleId]>, position: u64) {
+        let through = if wanted.is_some() { [id(1)].into() } else { BTreeSet::new() };
+        place.decide(
+            wanted.map(want).unwrap_or_default(),
+            &through,
+            |all| !all.is_empty(),
+            None,
+            position,
+        );
+    }
+
+    #[test]
+    fn a_new_wish_supersedes_the_command_that_waits() {
+        let mut place = Place::new(account());
+        decide(&mut place, Some(&[VIP]), 5);
+        assert_eq!((place.decided.version, place.decided.open), (5, true));
+        decide(&mut place, Some(&[VIP]), 6);
+        assert_eq!(place.decided.version, 5, "nothing changed");
+        decide(&mut place, None, 7);
+        assert!(!place.decided.open, "nothing was attempted, so nothing is left to do");
+    }
+
+    #[test]
+    fn an_obstacle_that_is_gone_makes_the_command_due_again() {
+        let mut place = Place::new(account());
+        decide(&mut place, Some(&[VIP]), 5);
+        place.standing.trouble = Some((Trouble::RoleAboveBot, Some(VIP)));
+        decide(&mut place, Some(&[VIP]), 6);
+        assert_eq!((place.decided.version, place.decided.parked), (5, true));
+        place.standing.trouble = None;
+        decide(&mut place, Some(&[VIP]), 9);
+        assert_eq!((place.decided.version, place.decided.parked), (9, false));
+    }
+
+    #[test]
+    fn what_was_given_is_held_until_its_removal_is_confirmed() {
+        let mut place = Place::new(account());
+        decide(&mut place, Some(&[VIP]), 5);
+        place.standing = standing(&[VIP], true);
+        decide(&mut place, Some(&[VIP]), 6);
+        assert!(!place.decided.open);
+        decide(&mut place, None, 7);
+        assert_eq!(place.holding, [id(1)].into());
+        assert!(place.plan().kick);
+        place.standing = Standing { present: Some(false), ..Standing::new(account()) };
+        decide(&mut place, None, 8);
+        assert!(place.holding.is_empty() && place.contributors.is_empty());
     }
 
     proptest! {

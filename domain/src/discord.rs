@@ -23,7 +23,8 @@ impl Permissions {
     pub const MANAGE_GUILD: Self = Self(1 << 5);
     pub const MANAGE_ROLES: Self = Self(1 << 28);
     /// What the bot asks for when it is installed.
-    pub const INSTALL: Self = Self(Self::CREATE_INSTANT_INVITE.0 | Self::KICK_MEMBERS.0 | Self::MANAGE_ROLES.0);
+    pub const INSTALL: Self =
+        Self(Self::CREATE_INSTANT_INVITE.0 | Self::KICK_MEMBERS.0 | Self::MANAGE_ROLES.0);
 
     /// Whether every one of `wanted` is granted; an administrator has all of them.
     pub fn allow(self, wanted: Self) -> bool {
@@ -140,7 +141,14 @@ mod tests {
     const CLUB: GuildId = GuildId(1);
 
     fn role(id: u64, position: i64, permissions: Permissions) -> Role {
-        Role { id: RoleId(id), name: format!("r{id}"), position, color: 0, managed: false, permissions }
+        Role {
+            id: RoleId(id),
+            name: format!("r{id}"),
+            position,
+            color: 0,
+            managed: false,
+            permissions,
+        }
     }
 
     fn none() -> Permissions {
@@ -150,7 +158,10 @@ mod tests {
     fn list(bot_position: i64, bot: Permissions) -> RoleList {
         let mut bot = role(50, bot_position, bot);
         bot.managed = true;
-        RoleList::new(vec![role(1, 0, none()), role(40, 5, none()), role(60, 5, none()), bot], [RoleId(50)])
+        RoleList::new(
+            vec![role(1, 0, none()), role(40, 5, none()), role(60, 5, none()), bot],
+            [RoleId(50)],
+        )
     }
 
     #[test]
@@ -160,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_role_above_the_bot_cannot_be_given_even_by_an_administrator() {
-        assert_eq!(list(4, Permissions::ADMINISTRATOR).why_not(CLUB, RoleId(40)), Some(Trouble::RoleAboveBot));
+        assert_eq!(
+            list(4, Permissions::ADMINISTRATOR).why_not(CLUB, RoleId(40)),
+            Some(Trouble::RoleAboveBot)
+        );
     }
 
     #[test]
@@ -183,7 +197,11 @@ mod tests {
         assert_eq!(list(6, none()).why_not(CLUB, RoleId(40)), Some(Trouble::MissingManageRoles));
         assert_eq!(
             list(6, none()).missing_permissions(CLUB),
-            [Trouble::MissingManageRoles, Trouble::MissingKickMembers, Trouble::MissingCreateInvite]
+            [
+                Trouble::MissingManageRoles,
+                Trouble::MissingKickMembers,
+                Trouble::MissingCreateInvite
+            ]
         );
     }
 

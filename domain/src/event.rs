@@ -39,9 +39,13 @@ pub struct Encoded {
 /// Why a stored event cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    #[error("no aggregate is called {0:?}; the log was written by a newer program, so run that one")]
+    #[error(
+        "no aggregate is called {0:?}; the log was written by a newer program, so run that one"
+    )]
     UnknownCategory(String),
-    #[error("{kind} has schema {schema}, which this program does not know; run the newer program that wrote it")]
+    #[error(
+        "{kind} has schema {schema}, which this program does not know; run the newer program that wrote it"
+    )]
     UnknownSchema { kind: String, schema: u16 },
     #[error("{kind} cannot be read: {source}")]
     Malformed { kind: String, source: serde_json::Error },
@@ -62,7 +66,12 @@ impl Event {
     }
 
     /// Reads an event of any schema that was ever released.
-    pub fn decode(category: &str, kind: &str, schema: u16, data: &str) -> Result<Self, DecodeError> {
+    pub fn decode(
+        category: &str,
+        kind: &str,
+        schema: u16,
+        data: &str,
+    ) -> Result<Self, DecodeError> {
         let unknown = || DecodeError::UnknownSchema { kind: kind.to_owned(), schema };
         let data = upcast::up(kind, schema, data).ok_or_else(unknown)?;
         let json = format!(r#"{{"type":"{kind}","data":{data}}}"#);
@@ -101,7 +110,8 @@ impl Event {
 }
 
 fn read<T: DeserializeOwned>(kind: &str, json: &str) -> Result<T, DecodeError> {
-    serde_json::from_str(json).map_err(|source| DecodeError::Malformed { kind: kind.to_owned(), source })
+    serde_json::from_str(json)
+        .map_err(|source| DecodeError::Malformed { kind: kind.to_owned(), source })
 }
 
 macro_rules! events_of {
@@ -177,7 +187,12 @@ mod tests {
         let server = Server { id: guild, name: "Kim's Club".into(), icon: Some("a1b2".into()) };
         let name: crate::DisplayName = "Kim's Discord".parse().unwrap();
         let events = vec![
-            IntegrationCreated { integration, creator, provider: Provider::Discord, name: name.clone() },
+            IntegrationCreated {
+                integration,
+                creator,
+                provider: Provider::Discord,
+                name: name.clone(),
+            },
             IntegrationRenamed { integration, name },
             RemovalPolicyChanged { integration, on_end: OnEnd::RolesOnly },
             DriftPolicyChanged { integration, drift: Drift::Respect },
@@ -199,8 +214,12 @@ mod tests {
         let account_key = || AccountKey::new("c0ffee");
         let account = || Personal::Known(Account { id: DiscordUserId(77), username: "ada".into() });
         let link = || Link { fan: fan(), account: account(), account_key: account_key() };
-        let holder =
-            || Holder { guild: GuildId(42), fan: fan(), account: account(), account_key: account_key() };
+        let holder = || Holder {
+            guild: GuildId(42),
+            fan: fan(),
+            account: account(),
+            account_key: account_key(),
+        };
         let attempt = || Attempt {
             holder: holder(),
             command: 12,
@@ -229,7 +248,12 @@ mod tests {
         vec![
             fan::Event::FanLinked(link()).into(),
             fan::Event::FanUnlinked(link()).into(),
-            fan::Event::LinkBroken { fan: fan(), account_key: account_key(), reason: BrokenBy::InvalidGrant }.into(),
+            fan::Event::LinkBroken {
+                fan: fan(),
+                account_key: account_key(),
+                reason: BrokenBy::InvalidGrant,
+            }
+            .into(),
             fan::Event::IntegrationActivated { fan: fan(), integration }.into(),
             fan::Event::IntegrationDeactivated { fan: fan(), integration }.into(),
             fan::Event::NotificationRead { fan: fan(), notification: Uuid::from_u128(2) }.into(),

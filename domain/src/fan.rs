@@ -32,9 +32,30 @@ pub enum Event {
         account_key: AccountKey,
         reason: BrokenBy,
     },
-    IntegrationActivated { fan: FanId, integration: IntegrationId },
-    IntegrationDeactivated { fan: FanId, integration: IntegrationId },
-    NotificationRead { fan: FanId, notification: Uuid },
+    IntegrationActivated {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+    IntegrationDeactivated {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+    NotificationRead {
+        fan: FanId,
+        notification: Uuid,
+    },
+}
+
+impl Event {
+    pub fn fan(&self) -> &FanId {
+        match self {
+            Self::FanLinked(link) | Self::FanUnlinked(link) => &link.fan,
+            Self::LinkBroken { fan, .. }
+            | Self::IntegrationActivated { fan, .. }
+            | Self::IntegrationDeactivated { fan, .. }
+            | Self::NotificationRead { fan, .. } => fan,
+        }
+    }
 }
 
 /// A Discord account proven to be a fan's.
@@ -62,12 +83,28 @@ pub enum BrokenBy {
 #[derive(Debug, Clone)]
 pub enum Command {
     Link(Link),
-    Unlink { fan: FanId },
-    BreakLink { fan: FanId, account_key: AccountKey, reason: BrokenBy },
+    Unlink {
+        fan: FanId,
+    },
+    BreakLink {
+        fan: FanId,
+        account_key: AccountKey,
+        reason: BrokenBy,
+    },
     /// `again` repeats an activation that is on: the fan asks to be let in anew.
-    Activate { fan: FanId, integration: IntegrationId, again: bool },
-    Deactivate { fan: FanId, integration: IntegrationId },
-    ReadNotification { fan: FanId, notification: Uuid },
+    Activate {
+        fan: FanId,
+        integration: IntegrationId,
+        again: bool,
+    },
+    Deactivate {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+    ReadNotification {
+        fan: FanId,
+        notification: Uuid,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,14 +134,21 @@ impl Decider for Fan {
             Command::Link(link) => match &state.link {
                 Some(known) if known.account_key == link.account_key => {
                     let renamed = known.account != link.account;
-                    if state.broken.is_some() || renamed { vec![Event::FanLinked(link)] } else { vec![] }
+                    if state.broken.is_some() || renamed {
+                        vec![Event::FanLinked(link)]
+                    } else {
+                        vec![]
+                    }
                 }
                 Some(known) => vec![Event::FanUnlinked(known.clone()), Event::FanLinked(link)],
                 None => vec![Event::FanLinked(link)],
             },
-            Command::Unlink { .. } => state.link.clone().map(Event::FanUnlinked).into_iter().collect(),
+            Command::Unlink { .. } => {
+                state.link.clone().map(Event::FanUnlinked).into_iter().collect()
+            }
             Command::BreakLink { fan, account_key, reason } => {
-                let current = state.link.as_ref().is_some_and(|link| link.account_key == account_key);
+                let current =
+                    state.link.as_ref().is_some_and(|link| link.account_key == account_key);
                 if current && state.broken.is_none() {
                     vec![Event::LinkBroken { fan, account_key, reason }]
                 } else {
@@ -217,7 +261,9 @@ mod tests {
             reason: BrokenBy::InvalidToken,
         };
         given::<Fan>([FanLinked(link(1))]).when(command(1)).then([broken(BrokenBy::InvalidToken)]);
-        given::<Fan>([FanLinked(link(1)), broken(BrokenBy::InvalidGrant)]).when(command(1)).then_nothing();
+        given::<Fan>([FanLinked(link(1)), broken(BrokenBy::InvalidGrant)])
+            .when(command(1))
+            .then_nothing();
         given::<Fan>([FanLinked(link(1))]).when(command(2)).then_nothing();
     }
 

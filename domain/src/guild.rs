@@ -52,10 +52,14 @@ impl Decider for Guild {
 
     fn decide(state: &State, command: Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Reserve { creator, .. } if state.holder.as_ref().is_some_and(|holder| *holder != creator) => {
+            Command::Reserve { creator, .. }
+                if state.holder.as_ref().is_some_and(|holder| *holder != creator) =>
+            {
                 Err(Refusal::HeldByAnotherCreator)
             }
-            Command::Reserve { integration, .. } if state.integrations.contains(&integration) => Ok(vec![]),
+            Command::Reserve { integration, .. } if state.integrations.contains(&integration) => {
+                Ok(vec![])
+            }
             Command::Reserve { guild, creator, integration } => {
                 Ok(vec![Event::GuildReserved { guild, creator, integration }])
             }
@@ -103,15 +107,27 @@ mod tests {
     }
 
     fn reserved(creator: &str, n: u128) -> Event {
-        Event::GuildReserved { guild: CLUB, creator: creator.parse().unwrap(), integration: integration(n) }
+        Event::GuildReserved {
+            guild: CLUB,
+            creator: creator.parse().unwrap(),
+            integration: integration(n),
+        }
     }
 
     fn released(creator: &str, n: u128) -> Event {
-        Event::GuildReleased { guild: CLUB, creator: creator.parse().unwrap(), integration: integration(n) }
+        Event::GuildReleased {
+            guild: CLUB,
+            creator: creator.parse().unwrap(),
+            integration: integration(n),
+        }
     }
 
     fn reserve(creator: &str, n: u128) -> Command {
-        Command::Reserve { guild: CLUB, creator: creator.parse().unwrap(), integration: integration(n) }
+        Command::Reserve {
+            guild: CLUB,
+            creator: creator.parse().unwrap(),
+            integration: integration(n),
+        }
     }
 
     fn release(n: u128) -> Command {
@@ -120,14 +136,18 @@ mod tests {
 
     #[test]
     fn a_server_belongs_to_one_creator() {
-        given::<Guild>([reserved("kim", 1)]).when(reserve("lou", 2)).refused(Refusal::HeldByAnotherCreator);
+        given::<Guild>([reserved("kim", 1)])
+            .when(reserve("lou", 2))
+            .refused(Refusal::HeldByAnotherCreator);
         given::<Guild>([reserved("kim", 1)]).when(reserve("kim", 2)).then([reserved("kim", 2)]);
     }
 
     #[test]
     fn a_server_is_free_once_its_last_integration_released_it() {
         let shared = [reserved("kim", 1), reserved("kim", 2), released("kim", 1)];
-        given::<Guild>(shared.clone()).when(reserve("lou", 3)).refused(Refusal::HeldByAnotherCreator);
+        given::<Guild>(shared.clone())
+            .when(reserve("lou", 3))
+            .refused(Refusal::HeldByAnotherCreator);
         let free = shared.into_iter().chain([released("kim", 2)]);
         given::<Guild>(free).when(reserve("lou", 3)).then([reserved("lou", 3)]);
     }

@@ -58,18 +58,60 @@ pub struct Server {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
-    IntegrationCreated { integration: IntegrationId, creator: CreatorId, provider: Provider, name: DisplayName },
-    IntegrationRenamed { integration: IntegrationId, name: DisplayName },
-    RemovalPolicyChanged { integration: IntegrationId, on_end: OnEnd },
-    DriftPolicyChanged { integration: IntegrationId, drift: Drift },
-    ServerConnected { integration: IntegrationId, guild: Server },
-    RolesRefreshed { integration: IntegrationId, guild: GuildId, roles: RoleList },
-    MembershipAttached { integration: IntegrationId, tier: TierId, roles: BTreeSet<RoleId> },
-    AttachmentRolesChanged { integration: IntegrationId, tier: TierId, roles: BTreeSet<RoleId> },
-    MembershipDetached { integration: IntegrationId, tier: TierId },
-    DisconnectStarted { integration: IntegrationId, guild: GuildId, remove: bool },
-    ServerDisconnected { integration: IntegrationId, guild: GuildId, left_behind: u64 },
-    IntegrationRemoved { integration: IntegrationId },
+    IntegrationCreated {
+        integration: IntegrationId,
+        creator: CreatorId,
+        provider: Provider,
+        name: DisplayName,
+    },
+    IntegrationRenamed {
+        integration: IntegrationId,
+        name: DisplayName,
+    },
+    RemovalPolicyChanged {
+        integration: IntegrationId,
+        on_end: OnEnd,
+    },
+    DriftPolicyChanged {
+        integration: IntegrationId,
+        drift: Drift,
+    },
+    ServerConnected {
+        integration: IntegrationId,
+        guild: Server,
+    },
+    RolesRefreshed {
+        integration: IntegrationId,
+        guild: GuildId,
+        roles: RoleList,
+    },
+    MembershipAttached {
+        integration: IntegrationId,
+        tier: TierId,
+        roles: BTreeSet<RoleId>,
+    },
+    AttachmentRolesChanged {
+        integration: IntegrationId,
+        tier: TierId,
+        roles: BTreeSet<RoleId>,
+    },
+    MembershipDetached {
+        integration: IntegrationId,
+        tier: TierId,
+    },
+    DisconnectStarted {
+        integration: IntegrationId,
+        guild: GuildId,
+        remove: bool,
+    },
+    ServerDisconnected {
+        integration: IntegrationId,
+        guild: GuildId,
+        left_behind: u64,
+    },
+    IntegrationRemoved {
+        integration: IntegrationId,
+    },
 }
 
 impl Event {
@@ -93,19 +135,43 @@ impl Event {
 
 #[derive(Debug, Clone)]
 pub enum Command {
-    Create { integration: IntegrationId, creator: CreatorId, provider: Provider, name: DisplayName },
-    Rename { name: DisplayName },
-    ChangeRemovalPolicy { on_end: OnEnd },
-    ChangeDriftPolicy { drift: Drift },
-    Connect { server: Server, roles: RoleList },
-    RefreshRoles { roles: RoleList },
+    Create {
+        integration: IntegrationId,
+        creator: CreatorId,
+        provider: Provider,
+        name: DisplayName,
+    },
+    Rename {
+        name: DisplayName,
+    },
+    ChangeRemovalPolicy {
+        on_end: OnEnd,
+    },
+    ChangeDriftPolicy {
+        drift: Drift,
+    },
+    Connect {
+        server: Server,
+        roles: RoleList,
+    },
+    RefreshRoles {
+        roles: RoleList,
+    },
     /// Attaches tiers or changes their roles: all of them or none.
-    Attach { tiers: BTreeMap<TierId, BTreeSet<RoleId>> },
-    Detach { tier: TierId },
+    Attach {
+        tiers: BTreeMap<TierId, BTreeSet<RoleId>>,
+    },
+    Detach {
+        tier: TierId,
+    },
     /// Takes all given access away, then releases the server; with `remove`, the integration goes too.
-    Disconnect { remove: bool },
+    Disconnect {
+        remove: bool,
+    },
     /// Nothing given is left, or the creator insisted and `left_behind` fans keep what they have.
-    ConfirmDisconnected { left_behind: u64 },
+    ConfirmDisconnected {
+        left_behind: u64,
+    },
 }
 
 /// A role that a tier cannot be given, and why not.
@@ -126,7 +192,9 @@ pub enum Refusal {
     NotConnected,
     #[error("this integration is being removed; wait until the access that it gave is taken away")]
     Removing,
-    #[error("a role cannot be given in this server; choose others, or mend what `errors` names and refresh the roles")]
+    #[error(
+        "a role cannot be given in this server; choose others, or mend what `errors` names and refresh the roles"
+    )]
     RolesNotAssignable(Vec<Unmanageable>),
     #[error("this tier is not attached")]
     NotAttached,
@@ -197,12 +265,19 @@ impl State {
             .collect()
     }
 
-    fn connect(&self, integration: IntegrationId, server: Server, roles: RoleList) -> Result<Vec<Event>, Refusal> {
+    fn connect(
+        &self,
+        integration: IntegrationId,
+        server: Server,
+        roles: RoleList,
+    ) -> Result<Vec<Event>, Refusal> {
         let guild = server.id;
         let refreshed = Event::RolesRefreshed { integration, guild, roles };
         match &self.phase {
             Phase::Removing { .. } => Err(Refusal::Removing),
-            Phase::Connected if self.open_guild() != Some(guild) => Err(Refusal::ConnectedElsewhere),
+            Phase::Connected if self.open_guild() != Some(guild) => {
+                Err(Refusal::ConnectedElsewhere)
+            }
             Phase::Connected if self.server.as_ref() == Some(&server) => Ok(vec![refreshed]),
             Phase::Connected | Phase::NotConnected | Phase::Disconnected => {
                 Ok(vec![Event::ServerConnected { integration, guild: server }, refreshed])
@@ -233,9 +308,15 @@ impl State {
     }
 
     fn release(&self, integration: IntegrationId, remove: bool, left_behind: u64) -> Vec<Event> {
-        let released =
-            self.server.as_ref().map(|server| Event::ServerDisconnected { integration, guild: server.id, left_behind });
-        released.into_iter().chain(remove.then_some(Event::IntegrationRemoved { integration })).collect()
+        let released = self.server.as_ref().map(|server| Event::ServerDisconnected {
+            integration,
+            guild: server.id,
+            left_behind,
+        });
+        released
+            .into_iter()
+            .chain(remove.then_some(Event::IntegrationRemoved { integration }))
+            .collect()
     }
 }
 
@@ -259,7 +340,10 @@ impl Decider for Integration {
     type Event = Event;
     type Refusal = Refusal;
 
-    fn decide(state: &State, Addressed { integration, command }: Addressed) -> Result<Vec<Event>, Refusal> {
+    fn decide(
+        state: &State,
+        Addressed { integration, command }: Addressed,
+    ) -> Result<Vec<Event>, Refusal> {
         if let Command::Create { integration, creator, provider, name } = command {
             return Ok(match &state.creator {
                 None => vec![Event::IntegrationCreated { integration, creator, provider, name }],
@@ -272,7 +356,9 @@ impl Decider for Integration {
         let connected = match state.phase {
             Phase::Connected => Ok(()),
             Phase::Removing { .. } => Err(Refusal::Removing),
-            Phase::NotConnected | Phase::Disconnected | Phase::Removed => Err(Refusal::NotConnected),
+            Phase::NotConnected | Phase::Disconnected | Phase::Removed => {
+                Err(Refusal::NotConnected)
+            }
         };
         let some = |event, changed: bool| Ok(if changed { vec![event] } else { vec![] });
         match command {
@@ -316,7 +402,9 @@ impl Decider for Integration {
             }),
             Command::ConfirmDisconnected { left_behind } => Ok(match state.phase {
                 Phase::Removing { remove } => state.release(integration, remove, left_behind),
-                Phase::NotConnected | Phase::Connected | Phase::Disconnected | Phase::Removed => vec![],
+                Phase::NotConnected | Phase::Connected | Phase::Disconnected | Phase::Removed => {
+                    vec![]
+                }
             }),
         }
     }
@@ -339,13 +427,16 @@ impl Decider for Integration {
                 state.phase = Phase::Connected;
             }
             Event::RolesRefreshed { roles, .. } => state.roles = Some(roles.clone()),
-            Event::MembershipAttached { tier, roles, .. } | Event::AttachmentRolesChanged { tier, roles, .. } => {
+            Event::MembershipAttached { tier, roles, .. }
+            | Event::AttachmentRolesChanged { tier, roles, .. } => {
                 state.attachments.insert(tier.clone(), roles.clone());
             }
             Event::MembershipDetached { tier, .. } => {
                 state.attachments.remove(tier);
             }
-            Event::DisconnectStarted { remove, .. } => state.phase = Phase::Removing { remove: *remove },
+            Event::DisconnectStarted { remove, .. } => {
+                state.phase = Phase::Removing { remove: *remove }
+            }
             Event::ServerDisconnected { .. } => state.phase = Phase::Disconnected,
             Event::IntegrationRemoved { .. } => state.phase = Phase::Removed,
         }
@@ -443,7 +534,9 @@ mod tests {
 
     #[test]
     fn an_integration_is_connected_to_one_server() {
-        given::<Integration>(connected()).when(connect(GuildId(2))).refused(Refusal::ConnectedElsewhere);
+        given::<Integration>(connected())
+            .when(connect(GuildId(2)))
+            .refused(Refusal::ConnectedElsewhere);
     }
 
     #[test]
@@ -475,8 +568,9 @@ mod tests {
 
     #[test]
     fn roles_that_the_bot_cannot_give_are_refused_with_the_reason() {
-        given::<Integration>(connected()).when(attach(&[VIP, STAFF, RoleId(50), RoleId(1), RoleId(7)])).refused(
-            Refusal::RolesNotAssignable(
+        given::<Integration>(connected())
+            .when(attach(&[VIP, STAFF, RoleId(50), RoleId(1), RoleId(7)]))
+            .refused(Refusal::RolesNotAssignable(
                 [
                     (RoleId(1), Trouble::RoleEveryone),
                     (RoleId(7), Trouble::RoleDeleted),
@@ -485,8 +579,7 @@ mod tests {
                 ]
                 .map(|(role, why)| Unmanageable { tier: gold(), role, why })
                 .into(),
-            ),
-        );
+            ));
     }
 
     #[test]
@@ -511,7 +604,9 @@ mod tests {
     #[test]
     fn deleting_takes_the_access_away_first() {
         let started = DisconnectStarted { integration: id(), guild: CLUB, remove: true };
-        given::<Integration>(attached()).when(Command::Disconnect { remove: true }.to(id())).then([started.clone()]);
+        given::<Integration>(attached())
+            .when(Command::Disconnect { remove: true }.to(id()))
+            .then([started.clone()]);
         given::<Integration>(attached().into_iter().chain([started]))
             .when(Command::ConfirmDisconnected { left_behind: 0 }.to(id()))
             .then([
@@ -550,12 +645,16 @@ mod tests {
         );
         prop_oneof![
             Just(match created() {
-                IntegrationCreated { integration, creator, provider, name } => Command::Create { integration, creator, provider, name },
+                IntegrationCreated { integration, creator, provider, name } =>
+                    Command::Create { integration, creator, provider, name },
                 _ => unreachable!("created() is a creation"),
             }),
-            prop::sample::select(vec!["A", "B"]).prop_map(|name| Command::Rename { name: name.parse().unwrap() }),
-            prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer]).prop_map(|on_end| Command::ChangeRemovalPolicy { on_end }),
-            prop::sample::select(vec![Drift::Repair, Drift::Report]).prop_map(|drift| Command::ChangeDriftPolicy { drift }),
+            prop::sample::select(vec!["A", "B"])
+                .prop_map(|name| Command::Rename { name: name.parse().unwrap() }),
+            prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer])
+                .prop_map(|on_end| Command::ChangeRemovalPolicy { on_end }),
+            prop::sample::select(vec![Drift::Repair, Drift::Report])
+                .prop_map(|drift| Command::ChangeDriftPolicy { drift }),
             Just(Command::RefreshRoles { roles: RoleList::new(vec![], []) }),
             Just(Command::RefreshRoles { roles: roles() }),
             tiers.prop_map(|tiers| Command::Attach { tiers }),

@@ -14,17 +14,19 @@ pub mod guild;
 pub mod ids;
 pub mod integration;
 pub mod membership;
+pub mod name;
 pub mod personal;
 pub mod stream;
 pub mod tier;
-pub mod name;
 pub mod trouble;
 mod upcast;
 
 pub use decider::{Decider, fold};
 pub use event::{DecodeError, Event};
+pub use ids::{
+    CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId,
+};
 pub use name::DisplayName;
-pub use ids::{CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId};
 pub use personal::{Account, Personal, Subject};
-pub use trouble::{Trouble, Who};
 pub use stream::StreamName;
+pub use trouble::{Trouble, Who};

@@ -137,7 +137,9 @@ pub enum Refusal {
         "version {version} of this membership was reported before with other content; report a change under a higher version"
     )]
     VersionConflict { version: u64 },
-    #[error("a membership's {field} never changes; report another fan's or creator's membership under an id of its own")]
+    #[error(
+        "a membership's {field} never changes; report another fan's or creator's membership under an id of its own"
+    )]
     OwnerFixed { field: &'static str },
 }
 
@@ -176,8 +178,12 @@ impl State {
         match terms.status {
             Status::Active | Status::Canceled if over => Event::MembershipExpired(terms),
             Status::Active => match &self.terms {
-                Some(known) if self.live && known.tier != terms.tier => Event::MembershipTierChanged(terms),
-                Some(known) if self.live && known.status == Status::Active => Event::MembershipRenewed(terms),
+                Some(known) if self.live && known.tier != terms.tier => {
+                    Event::MembershipTierChanged(terms)
+                }
+                Some(known) if self.live && known.status == Status::Active => {
+                    Event::MembershipRenewed(terms)
+                }
                 Some(known) if self.live || known.status == Status::Paused => {
                     Event::MembershipReinstated(terms)
                 }
@@ -268,7 +274,9 @@ mod tests {
     #[test]
     fn the_same_version_with_the_same_content_is_unchanged() {
         let bought = terms(1, Active, Some(30));
-        given::<Membership>([MembershipPurchased(bought.clone())]).when(report(bought)).then_nothing();
+        given::<Membership>([MembershipPurchased(bought.clone())])
+            .when(report(bought))
+            .then_nothing();
     }
 
     #[test]
@@ -291,9 +299,12 @@ mod tests {
     #[test]
     fn a_repeated_report_never_revives_what_the_hub_has_expired() {
         let bought = terms(1, Active, Some(1));
-        given::<Membership>([MembershipPurchased(bought.clone()), MembershipExpired(bought.clone())])
-            .when(report(bought))
-            .then_nothing();
+        given::<Membership>([
+            MembershipPurchased(bought.clone()),
+            MembershipExpired(bought.clone()),
+        ])
+        .when(report(bought))
+        .then_nothing();
     }
 
     #[test]
@@ -301,17 +312,25 @@ mod tests {
         let history = [MembershipPurchased(terms(1, Active, None))];
         let mut moved = terms(2, Active, None);
         moved.fan = "bob".parse().unwrap();
-        given::<Membership>(history.clone()).when(report(moved)).refused(Refusal::OwnerFixed { field: "fan" });
+        given::<Membership>(history.clone())
+            .when(report(moved))
+            .refused(Refusal::OwnerFixed { field: "fan" });
         let mut moved = terms(2, Active, None);
         moved.creator = "lou".parse().unwrap();
-        given::<Membership>(history).when(report(moved)).refused(Refusal::OwnerFixed { field: "creator" });
+        given::<Membership>(history)
+            .when(report(moved))
+            .refused(Refusal::OwnerFixed { field: "creator" });
     }
 
     #[test]
     fn an_active_membership_outlives_its_end_by_the_grace() {
         let history = [MembershipPurchased(terms(1, Active, Some(10)))];
         given::<Membership>(history.clone()).when(expire(1, 12)).then_nothing();
-        given::<Membership>(history).when(expire(1, 13)).then([MembershipExpired(terms(1, Active, Some(10)))]);
+        given::<Membership>(history).when(expire(1, 13)).then([MembershipExpired(terms(
+            1,
+            Active,
+            Some(10),
+        ))]);
     }
 
     #[test]
@@ -321,9 +340,11 @@ mod tests {
             MembershipCanceled(terms(2, Canceled, Some(10))),
         ];
         given::<Membership>(history.clone()).when(expire(2, 9)).then_nothing();
-        given::<Membership>(history)
-            .when(expire(2, 10))
-            .then([MembershipExpired(terms(2, Canceled, Some(10)))]);
+        given::<Membership>(history).when(expire(2, 10)).then([MembershipExpired(terms(
+            2,
+            Canceled,
+            Some(10),
+        ))]);
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub const MAX_NAME: usize = 128;
 pub struct DisplayName(Box<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to {MAX_NAME} characters that can be shown, without line breaks or control characters")]
+#[error(
+    "must be 1 to {MAX_NAME} characters that can be shown, without line breaks or control characters"
+)]
 pub struct InvalidName;
 
 impl DisplayName {
@@ -63,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_name_is_in_any_script_and_trimmed() {
-        for name in ["Gold", "  Gold ", "نادي الذهب", "🏳️‍🌈 club", "<b>x</b>", &"é".repeat(128)] {
+        for name in ["Gold", "  Gold ", "نادي الذهب", "🏳️‍🌈 club", "<b>x</b>", &"é".repeat(128)]
+        {
             assert_eq!(name.parse::<DisplayName>().unwrap().as_str(), name.trim());
         }
     }

@@ -36,7 +36,9 @@ impl<T: Serialize> Serialize for Personal<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Known(value) => value.serialize(serializer),
-            Self::Sealed(sealed) => Form::<T>::Sealed { sealed: sealed.clone() }.serialize(serializer),
+            Self::Sealed(sealed) => {
+                Form::<T>::Sealed { sealed: sealed.clone() }.serialize(serializer)
+            }
             Self::Erased => serializer.serialize_str("erased"),
         }
     }

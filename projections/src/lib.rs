@@ -1,1 +1,23 @@
-//! placeholder
+//! The views: what the log says, in the shape in which it is asked for.
+//!
+//! Every view lives in a local SQLite file of its own, with its checkpoint in the same transaction as
+//! its rows. It is disposable: it is rebuilt from the log beside the live one and then takes its place.
+
+mod check;
+pub mod fan_access;
+mod file;
+mod follow;
+pub mod integrations;
+pub mod notifications;
+mod rows;
+pub mod timers;
+mod view;
+mod views;
+
+pub use check::{Difference, Verdict};
+pub use fan_access::{CommandKind, CommandRow, FanAccess, FanRow};
+pub use integrations::{IntegrationRow, Integrations, TierRow};
+pub use notifications::{Notification, Notifications};
+pub use timers::{Due, Timers};
+pub use view::{Change, ViewError};
+pub use views::{Behind, Progress, VIEWS, ViewStatus, Views};

@@ -1,0 +1,69 @@
+//! What requests with an idempotency key came to, so that a repetition is answered alike.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Row, SqlitePool};
+
+use crate::{error::StoreError, metadata::Position};
+
+/// What came of the first request under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub request_hash: Vec<u8>,
+    /// The log position that the request reached.
+    pub position: Position,
+    /// `None` where the request appended and was cut off before its answer was stored.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The side table's questions.
+pub struct Answers<'a>(pub(crate) &'a SqlitePool);
+
+impl Answers<'_> {
+    pub async fn get(&self, key: &str) -> Result<Option<Answer>, StoreError> {
+        let row = sqlx::query("select request_hash, last, answer from idempotency where key = ?1")
+            .bind(key)
+            .fetch_optional(self.0)
+            .await?;
+        Ok(row.map(|row| {
+            let last: i64 = row.get("last");
+            Answer {
+                request_hash: row.get("request_hash"),
+                position: Position(last.cast_unsigned()),
+                body: row.get("answer"),
+            }
+        }))
+    }
+
+    /// Stores an answer; the first one for a key stands.
+    pub async fn put(
+        &self,
+        key: &str,
+        request_hash: &[u8],
+        position: Position,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into idempotency (key, request_hash, first, last, answer, at) values (?1, ?2, ?3, ?3, ?4, ?5)
+             on conflict (key) do update set answer = coalesce(answer, excluded.answer)",
+        )
+        .bind(key)
+        .bind(request_hash)
+        .bind(position.0.cast_signed())
+        .bind(body)
+        .bind(now.timestamp_micros())
+        .execute(self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets answers to requests that were made before a time. The Hub's own keys, which make its timers
+    /// and policies happen once, are kept as long as what they did.
+    pub async fn forget_before(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let gone = sqlx::query("delete from idempotency where at < ?1 and key like 'http:%'")
+            .bind(before.timestamp_micros())
+            .execute(self.0)
+            .await?;
+        Ok(gone.rows_affected())
+    }
+}

@@ -1,0 +1,79 @@
+//! Fans' Discord tokens, sealed with the fan's own key. They are needed to bring somebody in, never to take
+//! access away.
+
+use chrono::{DateTime, Utc};
+use domain::FanId;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, SqlitePool};
+
+use crate::{error::StoreError, vault::Vault};
+
+/// What Discord gave the Hub on behalf of a fan.
+#[derive(Debug, Clone)]
+pub struct DiscordToken {
+    pub access: SecretString,
+    pub refresh: Option<SecretString>,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Plain {
+    access: String,
+    refresh: Option<String>,
+    expires_at: DateTime<Utc>,
+}
+
+/// The side table's questions.
+pub struct Tokens<'a> {
+    pub(crate) db: &'a SqlitePool,
+    pub(crate) vault: &'a Vault,
+}
+
+impl Tokens<'_> {
+    pub async fn put(&self, fan: &FanId, token: &DiscordToken) -> Result<(), StoreError> {
+        let plain = Plain {
+            access: token.access.expose_secret().to_owned(),
+            refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
+            expires_at: token.expires_at,
+        };
+        let plain =
+            zeroize::Zeroizing::new(serde_json::to_vec(&plain).map_err(StoreError::Encode)?);
+        let sealed = self.vault.seal_for(fan, &plain).await?;
+        sqlx::query(
+            "insert into discord_tokens (fan, sealed) values (?1, ?2)
+             on conflict (fan) do update set sealed = excluded.sealed",
+        )
+        .bind(fan.as_str())
+        .bind(sealed)
+        .execute(self.db)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn get(&self, fan: &FanId) -> Result<Option<DiscordToken>, StoreError> {
+        let row = sqlx::query("select sealed from discord_tokens where fan = ?1")
+            .bind(fan.as_str())
+            .fetch_optional(self.db)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let Some(plain) = self.vault.open_for(fan, row.get("sealed")).await? else {
+            return Ok(None);
+        };
+        let plain: Plain = serde_json::from_slice(&zeroize::Zeroizing::new(plain))
+            .map_err(|_| StoreError::Malformed("a Discord token"))?;
+        Ok(Some(DiscordToken {
+            access: plain.access.into(),
+            refresh: plain.refresh.map(Into::into),
+            expires_at: plain.expires_at,
+        }))
+    }
+
+    pub async fn delete(&self, fan: &FanId) -> Result<(), StoreError> {
+        sqlx::query("delete from discord_tokens where fan = ?1")
+            .bind(fan.as_str())
+            .execute(self.db)
+            .await?;
+        Ok(())
+    }
+}

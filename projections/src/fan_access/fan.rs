@@ -1,0 +1,268 @@
+//! One fan's facts, and what follows from them at each event: places decided anew, rows, commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, Trouble, Who,
+    access::Event as AccessEvent,
+    account::AccountKey,
+    desired::{self, Decided, Facts, Held, Place},
+    fan::Event as FanEvent,
+    integration::State as Integration,
+    membership::Event as MembershipEvent,
+    personal::{Account, Personal},
+};
+use eventstore::Position;
+use serde::{Deserialize, Serialize};
+
+use super::{CommandKind, CommandRow, FanRow};
+
+/// A fan as the view keeps them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Fan {
+    pub(super) facts: Facts,
+    /// Accounts that the fan unlinked and that are still reserved for them.
+    unlinked: BTreeSet<AccountKey>,
+}
+
+/// The integrations of the creators whose tiers a fan holds or held.
+pub(super) type Known<'a> = BTreeMap<IntegrationId, &'a Integration>;
+
+impl Fan {
+    /// The account is anybody's again.
+    pub(super) fn on_released(&mut self, account: &AccountKey) {
+        self.unlinked.remove(account);
+    }
+
+    pub(super) fn on_membership(&mut self, event: &MembershipEvent, known: &Known<'_>) {
+        let terms = event.terms();
+        let held = Held {
+            creator: terms.creator.clone(),
+            tier: terms.tier.clone(),
+            status: terms.status,
+            ends_at: terms.ends_at,
+            live: event.is_live(),
+        };
+        let before = self.facts.memberships.insert(terms.membership.clone(), held);
+        let newly =
+            event.is_live() && !before.is_some_and(|held| held.live && held.tier == terms.tier);
+        if newly && self.facts.link.is_some() {
+            let bought: BTreeSet<MembershipId> = [terms.membership.clone()].into();
+            self.activate_what_is_offered(&bought, known);
+        }
+    }
+
+    pub(super) fn on_fan(&mut self, event: &FanEvent, known: &Known<'_>) {
+        match event {
+            FanEvent::FanLinked(link) => {
+                self.facts.link = Some(link.clone());
+                self.facts.broken = None;
+                self.unlinked.remove(&link.account_key);
+                let all = self.facts.memberships.keys().cloned().collect();
+                self.activate_what_is_offered(&all, known);
+            }
+            FanEvent::FanUnlinked(link) => {
+                self.facts.link = None;
+                self.facts.broken = None;
+                self.unlinked.insert(link.account_key.clone());
+            }
+            FanEvent::LinkBroken { reason, .. } => self.facts.broken = Some(*reason),
+            FanEvent::IntegrationActivated { integration, .. } => {
+                self.facts.active.insert(*integration, true);
+                if let Some(integration) = known.get(integration) {
+                    self.ask_again(integration);
+                }
+            }
+            FanEvent::IntegrationDeactivated { integration, .. } => {
+                self.facts.active.insert(*integration, false);
+            }
+            FanEvent::NotificationRead { .. } => {}
+        }
+    }
+
+    pub(super) fn on_access(&mut self, event: &AccessEvent) {
+        let holder = event.holder();
+        let place = place(&mut self.facts, holder.guild, &holder.account_key, &holder.account);
+        place.standing.apply(event);
+        // What Discord said of an older command does not speak of the newer one that waits.
+        if place.standing.command < place.decided.version {
+            place.standing.trouble = None;
+        }
+    }
+
+    /// Facts about a server changed: what was refused there may be accepted now.
+    pub(super) fn on_server_changed(&mut self, guild: GuildId) {
+        for place in self.facts.standings.get_mut(&guild).into_iter().flat_map(BTreeMap::values_mut)
+        {
+            place.standing.trouble.take_if(|(trouble, _)| trouble.who() != Who::Fan);
+        }
+    }
+
+    /// Linking, or buying while linked, activates what is attached, except what the fan turned off.
+    fn activate_what_is_offered(
+        &mut self,
+        memberships: &BTreeSet<MembershipId>,
+        known: &Known<'_>,
+    ) {
+        for (id, integration) in known {
+            let offers = desired::offered(&self.facts, integration)
+                .any(|(membership, held)| held.live && memberships.contains(membership));
+            if offers
+                && integration.open_guild().is_some()
+                && *self.facts.active.entry(*id).or_insert(true)
+            {
+                self.ask_again(integration);
+            }
+        }
+    }
+
+    /// The fan asks to be let in: having left, or having been refused, does not count any more.
+    fn ask_again(&mut self, integration: &Integration) {
+        let (Some(link), Some(guild)) = (&self.facts.link, integration.open_guild()) else {
+            return;
+        };
+        let places = self.facts.standings.get_mut(&guild);
+        if let Some(place) = places.and_then(|places| places.get_mut(&link.account_key)) {
+            place.standing.gone = None;
+            place.standing.trouble = None;
+        }
+    }
+
+    /// Decides every place anew after the event at `position`.
+    pub(super) fn decide(&mut self, position: Position, known: &Known<'_>) {
+        let reasons = desired::reasons(&self.facts, known.iter().map(|(id, state)| (*id, *state)));
+        let mut wanted = desired::desired(&reasons);
+        if let Some(link) = self.facts.link.clone() {
+            for guild in wanted.keys() {
+                place(&mut self.facts, *guild, &link.account_key, &link.account);
+            }
+        }
+        let (link, broken) = (&self.facts.link, self.facts.broken);
+        for (guild, places) in &mut self.facts.standings {
+            for (account, place) in places {
+                let current = link.as_ref().is_some_and(|link| link.account_key == *account);
+                let through: BTreeSet<IntegrationId> = reasons
+                    .iter()
+                    .filter(|reason| current && reason.guild == *guild)
+                    .map(|reason| reason.integration)
+                    .collect();
+                let desired = if current { wanted.remove(guild) } else { None }.unwrap_or_default();
+                let wants_removal = |contributors: &BTreeSet<IntegrationId>| {
+                    desired::wants_removal(
+                        contributors.iter().filter_map(|id| known.get(id).copied()),
+                    )
+                };
+                place.decide(desired, &through, wants_removal, broken, position.0);
+            }
+        }
+    }
+
+    /// How the fan stands in each of the integrations that has to do with them.
+    pub(super) fn rows(
+        &self,
+        fan: &FanId,
+        position: Position,
+        known: &Known<'_>,
+    ) -> BTreeMap<IntegrationId, FanRow> {
+        let linked = self.facts.link.as_ref();
+        known
+            .iter()
+            .filter_map(|(id, integration)| {
+                let (status, trouble) = desired::status(&self.facts, *id, integration)?;
+                let guild = integration.server.as_ref().map(|server| server.id);
+                let places = guild.and_then(|guild| self.facts.standings.get(&guild));
+                // The account that is linked; where there is none, the one that may still hold something.
+                let place = places.and_then(|places| {
+                    let current = linked.and_then(|link| places.get(&link.account_key));
+                    current.or_else(|| places.values().find(|place| place.holding.contains(id)))
+                });
+                let account =
+                    place.map(|place| &place.standing.account).or(linked.map(|link| &link.account));
+                let row = FanRow {
+                    integration: *id,
+                    fan: fan.clone(),
+                    guild,
+                    account: account.cloned(),
+                    desired: place.map(|place| place.decided.desired.clone()).unwrap_or_default(),
+                    present: place.and_then(|place| place.standing.present),
+                    given: place.map(|place| place.standing.given.clone()).unwrap_or_default(),
+                    status,
+                    trouble,
+                    position,
+                };
+                Some((*id, row))
+            })
+            .collect()
+    }
+
+    /// The commands that are open for the fan.
+    pub(super) fn commands(&self, fan: &FanId) -> BTreeMap<(GuildId, AccountKey), CommandRow> {
+        let open = self.places().filter(|(_, _, place)| place.decided.open);
+        open.map(|(guild, account, place)| {
+            let command =
+                command(fan, guild, account, place, desired::obstacle(place, self.facts.broken));
+            ((guild, account.clone()), command)
+        })
+        .collect()
+    }
+
+    fn places(&self) -> impl Iterator<Item = (GuildId, &AccountKey, &Place)> {
+        let servers = self.facts.standings.iter();
+        servers.flat_map(|(guild, places)| {
+            places.iter().map(|(account, place)| (*guild, account, place))
+        })
+    }
+
+    /// The accounts that the fan no longer uses and that hold nothing any more.
+    pub(super) fn releasable(&self) -> BTreeSet<&AccountKey> {
+        let holds = |account| {
+            self.places().any(|(_, holder, place)| holder == account && place.decided.open)
+        };
+        self.unlinked.iter().filter(|account| !holds(*account)).collect()
+    }
+
+    /// The creators whose tiers the fan holds or held.
+    pub(super) fn creators(&self) -> BTreeSet<&CreatorId> {
+        self.facts.memberships.values().map(|held| &held.creator).collect()
+    }
+}
+
+fn command(
+    fan: &FanId,
+    guild: GuildId,
+    account_key: &AccountKey,
+    place: &Place,
+    parked: Option<(Trouble, Option<RoleId>)>,
+) -> CommandRow {
+    let Decided { desired, version, .. } = place.decided.clone();
+    let plan = place.plan();
+    let kind = match (desired.present, plan.join) {
+        (false, _) => CommandKind::Revoke,
+        (true, true) => CommandKind::Grant,
+        (true, false) => CommandKind::Change,
+    };
+    let short = account_key.as_str().get(..16).unwrap_or(account_key.as_str());
+    CommandRow {
+        id: format!("{version}-{guild}-{short}"),
+        version,
+        guild,
+        fan: fan.clone(),
+        account: place.standing.account.clone(),
+        account_key: account_key.clone(),
+        kind,
+        desired,
+        plan,
+        standing: place.standing.clone(),
+        parked,
+    }
+}
+
+fn place<'a>(
+    facts: &'a mut Facts,
+    guild: GuildId,
+    account_key: &AccountKey,
+    account: &Personal<Account>,
+) -> &'a mut Place {
+    let places = facts.standings.entry(guild).or_default();
+    places.entry(account_key.clone()).or_insert_with(|| Place::new(account.clone()))
+}

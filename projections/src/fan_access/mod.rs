@@ -1,0 +1,294 @@
+//! How every fan stands in every integration, and the command stream that brings them there.
+//!
+//! Both fold the same reasons, so they are tables of one view. `follow` applies events one by one;
+//! `fan` holds what one fan's events change; `rows` reads and writes; this file answers questions.
+
+mod fan;
+mod follow;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
+    access::{Desired, Standing},
+    account::AccountKey,
+    desired::{Facts, Plan, Status},
+    integration::State as Integration,
+    personal::{Account, Personal},
+};
+use eventstore::Position;
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, sqlite::SqliteRow};
+
+pub(crate) use self::follow::Follow;
+use crate::{
+    file::{Reader, number, stored},
+    view::ViewError,
+};
+
+/// How a fan stands in one integration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FanRow {
+    pub integration: IntegrationId,
+    pub fan: FanId,
+    pub guild: Option<GuildId>,
+    pub account: Option<Personal<Account>>,
+    /// What the fan should have in the server, through this and every other integration on it.
+    pub desired: Desired,
+    /// Whether Discord last showed the fan in the server.
+    pub present: Option<bool>,
+    /// The roles that the fan has from the Hub.
+    pub given: BTreeSet<RoleId>,
+    pub status: Status,
+    pub trouble: Option<(Trouble, Option<RoleId>)>,
+    /// The last event that changed this row.
+    pub position: Position,
+}
+
+/// What a command is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandKind {
+    /// To bring somebody in.
+    Grant,
+    /// To give a member other roles.
+    Change,
+    /// To take everything away.
+    Revoke,
+}
+
+/// An instruction to bring one account in one server to the desired access.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandRow {
+    /// Unique for version, guild and account; names no account.
+    pub id: String,
+    /// The position of the event that made it due. A higher one supersedes it.
+    pub version: u64,
+    pub guild: GuildId,
+    pub fan: FanId,
+    pub account: Personal<Account>,
+    pub account_key: AccountKey,
+    pub kind: CommandKind,
+    pub desired: Desired,
+    pub plan: Plan,
+    pub standing: Standing,
+    /// Why it waits for somebody, if it does.
+    pub parked: Option<(Trouble, Option<RoleId>)>,
+}
+
+/// The view's questions.
+#[derive(Clone)]
+pub struct FanAccess(pub(crate) Reader);
+
+impl FanAccess {
+    /// Everything that is known of a fan.
+    pub async fn facts(&self, fan: &FanId) -> Result<Option<Facts>, ViewError> {
+        let doc: Option<String> = sqlx::query_scalar("select doc from fans where fan = ?1")
+            .bind(fan.as_str())
+            .fetch_optional(&self.0.pool())
+            .await?;
+        Ok(doc.map(|doc| serde_json::from_str::<fan::Fan>(&doc)).transpose()?.map(|fan| fan.facts))
+    }
+
+    /// Who holds, or held, a membership.
+    pub async fn membership(&self, membership: &MembershipId) -> Result<Option<FanId>, ViewError> {
+        let fan: Option<String> =
+            sqlx::query_scalar("select fan from memberships where membership = ?1")
+                .bind(membership.as_str())
+                .fetch_optional(&self.0.pool())
+                .await?;
+        fan.map(|fan| stored(&fan)).transpose()
+    }
+
+    /// A creator's integrations as far as access needs them: without role lists.
+    pub async fn integrations_of(
+        &self,
+        creator: &CreatorId,
+    ) -> Result<Vec<(IntegrationId, Integration)>, ViewError> {
+        let rows = sqlx::query("select id, doc from integrations where creator = ?1 order by id")
+            .bind(creator.as_str())
+            .fetch_all(&self.0.pool())
+            .await?;
+        rows.iter()
+            .map(|row| Ok((stored(row.get("id"))?, serde_json::from_str(row.get("doc"))?)))
+            .collect()
+    }
+
+    /// How many fans of an integration have each status.
+    pub async fn counts(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<BTreeMap<Status, u64>, ViewError> {
+        let rows =
+            sqlx::query("select status, fans from counts where integration = ?1 and fans > 0")
+                .bind(integration.to_string())
+                .fetch_all(&self.0.pool())
+                .await?;
+        rows.iter()
+            .map(|row| {
+                let fans: i64 = row.get("fans");
+                Ok((stored(row.get("status"))?, fans.cast_unsigned()))
+            })
+            .collect()
+    }
+
+    /// The fans of an integration, by id.
+    pub async fn fans(
+        &self,
+        integration: IntegrationId,
+        status: Option<Status>,
+        after: Option<&FanId>,
+        limit: u32,
+    ) -> Result<Vec<FanRow>, ViewError> {
+        // Two statements, so that each has the index that fits it.
+        let query = match status {
+            Some(status) => sqlx::query(
+                "select doc from access where integration = ?1 and fan > ?2 and status = ?4 order by fan limit ?3",
+            )
+            .bind(integration.to_string())
+            .bind(after.map_or("", FanId::as_str))
+            .bind(limit)
+            .bind(status.as_str()),
+            None => sqlx::query("select doc from access where integration = ?1 and fan > ?2 order by fan limit ?3")
+                .bind(integration.to_string())
+                .bind(after.map_or("", FanId::as_str))
+                .bind(limit),
+        };
+        docs(&query.fetch_all(&self.0.pool()).await?)
+    }
+
+    /// How one fan stands in one integration; `None` where it has nothing to do with them.
+    pub async fn fan_row(
+        &self,
+        integration: IntegrationId,
+        fan: &FanId,
+    ) -> Result<Option<FanRow>, ViewError> {
+        let row = sqlx::query("select doc from access where integration = ?1 and fan = ?2")
+            .bind(integration.to_string())
+            .bind(fan.as_str())
+            .fetch_optional(&self.0.pool())
+            .await?;
+        Ok(docs(row.as_slice())?.pop())
+    }
+
+    /// The rows that changed after a position, in the order of their changes.
+    pub async fn changed(
+        &self,
+        after: (Position, Option<(IntegrationId, FanId)>),
+        limit: u32,
+    ) -> Result<Vec<FanRow>, ViewError> {
+        let (position, row) = after;
+        // Without a row: everything that came after the position as a whole.
+        let (integration, fan) = row
+            .map_or(("~".to_owned(), String::new()), |(integration, fan)| {
+                (integration.to_string(), fan.to_string())
+            });
+        let rows = sqlx::query(
+            "select doc from access where (position, integration, fan) > (?1, ?2, ?3)
+             order by position, integration, fan limit ?4",
+        )
+        .bind(number(position))
+        .bind(integration)
+        .bind(fan)
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        docs(&rows)
+    }
+
+    /// The fans who hold, or held, a tier, by id.
+    pub async fn holders(
+        &self,
+        creator: &CreatorId,
+        tier: &TierId,
+        after: Option<&FanId>,
+        limit: u32,
+    ) -> Result<Vec<FanId>, ViewError> {
+        let fans: Vec<String> = sqlx::query_scalar(
+            "select distinct fan from memberships where creator = ?1 and tier = ?2 and fan > ?3 order by fan limit ?4",
+        )
+        .bind(creator.as_str())
+        .bind(tier.as_str())
+        .bind(after.map_or("", FanId::as_str))
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        fans.iter().map(|fan| stored(fan)).collect()
+    }
+
+    /// The open commands of some shards after a version, oldest first; parked ones are among them.
+    pub async fn commands(
+        &self,
+        shards: &[u32],
+        of: u32,
+        after: Position,
+        limit: u32,
+    ) -> Result<Vec<CommandRow>, ViewError> {
+        let rows = sqlx::query(
+            "select doc from commands
+             where version > ?1 and shard_base % ?2 in (select value from json_each(?3))
+             order by version, guild, account_key limit ?4",
+        )
+        .bind(number(after))
+        .bind(of.max(1))
+        .bind(serde_json::to_string(shards)?)
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        docs(&rows)
+    }
+
+    /// An open command; `None` once it is done or superseded.
+    pub async fn command(&self, id: &str) -> Result<Option<CommandRow>, ViewError> {
+        let row = sqlx::query("select doc from commands where id = ?1")
+            .bind(id)
+            .fetch_optional(&self.0.pool())
+            .await?;
+        Ok(docs(row.as_slice())?.pop())
+    }
+
+    /// The open commands of one fan.
+    pub async fn commands_of(
+        &self,
+        guild: GuildId,
+        fan: &FanId,
+    ) -> Result<Vec<CommandRow>, ViewError> {
+        let rows = sqlx::query(
+            "select doc from commands where guild = ?1 and fan = ?2 order by account_key",
+        )
+        .bind(guild.to_string())
+        .bind(fan.as_str())
+        .fetch_all(&self.0.pool())
+        .await?;
+        docs(&rows)
+    }
+
+    /// How many fans still have something to be taken away through an integration.
+    pub async fn still_holding(&self, integration: IntegrationId) -> Result<u64, ViewError> {
+        let counts = self.counts(integration).await?;
+        Ok([Status::Revoking, Status::RevokeBlocked]
+            .iter()
+            .filter_map(|status| counts.get(status))
+            .sum())
+    }
+
+    /// Accounts that are unlinked and hold nothing any more, with the fan who reserved them.
+    pub async fn releasable_accounts(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(AccountKey, FanId)>, ViewError> {
+        let rows =
+            sqlx::query("select account_key, fan from releasable order by account_key limit ?1")
+                .bind(limit)
+                .fetch_all(&self.0.pool())
+                .await?;
+        rows.iter()
+            .map(|row| Ok((stored(row.get("account_key"))?, stored(row.get("fan"))?)))
+            .collect()
+    }
+}
+
+fn docs<T: for<'de> Deserialize<'de>>(rows: &[SqliteRow]) -> Result<Vec<T>, ViewError> {
+    rows.iter().map(|row| Ok(serde_json::from_str(row.get("doc"))?)).collect()
+}

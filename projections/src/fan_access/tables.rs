@@ -1,0 +1,457 @@
+//! The rows of the view while a run of events is applied: read in bulk, changed in memory, written in bulk.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use domain::{
+    CreatorId, Decider, FanId, GuildId, IntegrationId, MembershipId, TierId,
+    account::AccountKey,
+    integration::{Event as IntegrationEvent, Integration, State},
+    membership::Terms,
+};
+use eventstore::Position;
+use serde_json::{Value, json};
+use sqlx::{Row, SqliteConnection};
+
+use super::{
+    CommandRow, FanRow,
+    fan::{Fan, Known},
+};
+use crate::{
+    file::stored,
+    rows,
+    view::{Change, ViewError},
+};
+
+/// A fan that is being worked on, beside what the tables hold of them.
+struct Work {
+    fan: Fan,
+    rows: BTreeMap<IntegrationId, FanRow>,
+    stored_rows: BTreeMap<IntegrationId, FanRow>,
+    stored_commands: BTreeMap<(GuildId, AccountKey), CommandRow>,
+    stored_releasable: BTreeSet<AccountKey>,
+}
+
+pub(super) struct Tables<'db> {
+    db: &'db mut SqliteConnection,
+    works: HashMap<FanId, Work>,
+    changed: HashSet<FanId>,
+    memberships: HashMap<MembershipId, Terms>,
+    /// The integrations of every creator that was loaded.
+    creators: HashMap<CreatorId, BTreeMap<IntegrationId, State>>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl<'db> Tables<'db> {
+    pub(super) fn new(db: &'db mut SqliteConnection) -> Self {
+        Self {
+            db,
+            works: HashMap::new(),
+            changed: HashSet::new(),
+            memberships: HashMap::new(),
+            creators: HashMap::new(),
+            changes: vec![],
+        }
+    }
+
+    pub(super) fn remember(&mut self, terms: &Terms) {
+        self.memberships.insert(terms.membership.clone(), terms.clone());
+    }
+
+    /// Changes a fan that is loaded, and decides them anew.
+    pub(super) fn change(
+        &mut self,
+        id: &FanId,
+        position: Position,
+        change: impl FnOnce(&mut Fan, &Known<'_>),
+    ) {
+        let Some(work) = self.works.get_mut(id) else { return };
+        // The creators of the memberships held so far; a membership that is just being added brings one more.
+        let mut creators: BTreeSet<CreatorId> = work.fan.creators().into_iter().cloned().collect();
+        creators.extend(
+            self.memberships
+                .values()
+                .filter(|terms| terms.fan == *id)
+                .map(|terms| terms.creator.clone()),
+        );
+        let known: Known<'_> = creators
+            .iter()
+            .filter_map(|creator| self.creators.get(creator))
+            .flatten()
+            .map(|(id, state)| (*id, state))
+            .collect();
+        change(&mut work.fan, &known);
+        work.fan.decide(position, &known);
+        let mut rows = work.fan.rows(id, position, &known);
+        for (integration, row) in &mut rows {
+            if let Some(before) = work.rows.get(integration) {
+                row.position = before.position;
+                if row != before {
+                    row.position = position;
+                }
+            }
+        }
+        work.rows = rows;
+        self.changed.insert(id.clone());
+    }
+
+    /// Loads fans, and the integrations that matter to them; answers those who were not loaded before.
+    /// Fans who are not known yet are new ones.
+    pub(super) async fn load_fans(
+        &mut self,
+        fans: BTreeSet<FanId>,
+    ) -> Result<Vec<FanId>, ViewError> {
+        let missing: Vec<FanId> =
+            fans.into_iter().filter(|fan| !self.works.contains_key(fan)).collect();
+        if missing.is_empty() {
+            return Ok(missing);
+        }
+        let ids = json!(missing).to_string();
+        let mut found: HashMap<FanId, Fan> = HashMap::new();
+        for row in
+            sqlx::query("select fan, doc from fans where fan in (select value from json_each(?1))")
+                .bind(&ids)
+                .fetch_all(&mut *self.db)
+                .await?
+        {
+            found.insert(stored(row.get("fan"))?, serde_json::from_str(row.get("doc"))?);
+        }
+        let mut rows: HashMap<FanId, BTreeMap<IntegrationId, FanRow>> = HashMap::new();
+        for row in
+            sqlx::query("select doc from access where fan in (select value from json_each(?1))")
+                .bind(&ids)
+                .fetch_all(&mut *self.db)
+                .await?
+        {
+            let row: FanRow = serde_json::from_str(row.get("doc"))?;
+            rows.entry(row.fan.clone()).or_default().insert(row.integration, row);
+        }
+        let mut creators = BTreeSet::new();
+        for id in &missing {
+            let fan = found.remove(id).unwrap_or_default();
+            creators.extend(fan.creators().into_iter().cloned());
+            let rows = rows.remove(id).unwrap_or_default();
+            let work = Work {
+                stored_commands: fan.commands(id),
+                stored_releasable: fan.releasable().into_iter().cloned().collect(),
+                stored_rows: rows.clone(),
+                rows,
+                fan,
+            };
+            self.works.insert(id.clone(), work);
+        }
+        self.load_creators(creators).await?;
+        Ok(missing)
+    }
+
+    /// Lets go of fans that no later event of the run needs.
+    pub(super) fn forget(&mut self, fans: &[FanId]) {
+        for fan in fans {
+            self.works.remove(fan);
+        }
+    }
+
+    pub(super) async fn load_creators(
+        &mut self,
+        creators: BTreeSet<CreatorId>,
+    ) -> Result<(), ViewError> {
+        let missing: Vec<_> =
+            creators.into_iter().filter(|creator| !self.creators.contains_key(creator)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let found = sqlx::query(
+            "select id, creator, doc from integrations where creator in (select value from json_each(?1))",
+        )
+        .bind(json!(missing).to_string())
+        .fetch_all(&mut *self.db)
+        .await?;
+        for creator in missing {
+            self.creators.insert(creator, BTreeMap::new());
+        }
+        for row in found {
+            let creator: CreatorId = stored(row.get("creator"))?;
+            let state = serde_json::from_str(row.get("doc"))?;
+            self.creators.entry(creator).or_default().insert(stored(row.get("id"))?, state);
+        }
+        Ok(())
+    }
+
+    /// Folds an event into its integration, and answers its creator and its state before and after.
+    pub(super) async fn evolve_integration(
+        &mut self,
+        id: IntegrationId,
+        event: &IntegrationEvent,
+    ) -> Result<Option<(CreatorId, State, State)>, ViewError> {
+        let creator: Option<CreatorId> =
+            if let IntegrationEvent::IntegrationCreated { creator, .. } = event {
+                Some(creator.clone())
+            } else {
+                let found: Option<String> =
+                    sqlx::query_scalar("select creator from integrations where id = ?1")
+                        .bind(id.to_string())
+                        .fetch_optional(&mut *self.db)
+                        .await?;
+                found.map(|creator| stored(&creator)).transpose()?
+            };
+        let Some(creator) = creator else { return Ok(None) };
+        self.load_creators([creator.clone()].into()).await?;
+        let state = self.creators.entry(creator.clone()).or_default().entry(id).or_default();
+        let before = state.clone();
+        Integration::evolve(state, event);
+        // Role lists are long, and access does not need them.
+        state.roles = None;
+        let after = state.clone();
+        sqlx::query(
+            "insert into integrations (id, creator, guild, doc) values (?1, ?2, ?3, ?4)
+             on conflict (id) do update set guild = excluded.guild, doc = excluded.doc",
+        )
+        .bind(id.to_string())
+        .bind(creator.as_str())
+        .bind(after.server.as_ref().map(|server| server.id.to_string()))
+        .bind(serde_json::to_string(&after)?)
+        .execute(&mut *self.db)
+        .await?;
+        Ok(Some((creator, before, after)))
+    }
+
+    /// The fans who hold, or held, one of some tiers, and those who have a row in an integration; by id.
+    pub(super) async fn holders(
+        &mut self,
+        creator: &CreatorId,
+        tiers: &BTreeSet<TierId>,
+        of: Option<IntegrationId>,
+        after: Option<&FanId>,
+        limit: u32,
+    ) -> Result<Vec<FanId>, ViewError> {
+        let fans: Vec<String> = sqlx::query_scalar(
+            "select fan from memberships
+             where creator = ?1 and tier in (select value from json_each(?2)) and fan > ?4
+             union select fan from access where integration = ?3 and fan > ?4
+             order by fan limit ?5",
+        )
+        .bind(creator.as_str())
+        .bind(json!(tiers).to_string())
+        .bind(of.map(|id| id.to_string()))
+        .bind(after.map_or("", FanId::as_str))
+        .bind(limit)
+        .fetch_all(&mut *self.db)
+        .await?;
+        fans.iter().map(|fan| stored(fan)).collect()
+    }
+
+    /// The fans whose command in a server waits for somebody, by id.
+    pub(super) async fn parked(
+        &mut self,
+        guild: GuildId,
+        after: Option<&FanId>,
+        limit: u32,
+    ) -> Result<Vec<FanId>, ViewError> {
+        let fans: Vec<String> = sqlx::query_scalar(
+            "select distinct fan from commands
+             where guild = ?1 and fan > ?2 and parked is not null order by fan limit ?3",
+        )
+        .bind(guild.to_string())
+        .bind(after.map_or("", FanId::as_str))
+        .bind(limit)
+        .fetch_all(&mut *self.db)
+        .await?;
+        fans.iter().map(|fan| stored(fan)).collect()
+    }
+
+    /// Writes what changed since the last flush.
+    pub(super) async fn flush(&mut self) -> Result<(), ViewError> {
+        let mut out = Written::default();
+        let mut changed: Vec<_> = self.changed.drain().collect();
+        changed.sort();
+        for id in changed {
+            let Some(work) = self.works.get_mut(&id) else { continue };
+            out.fan(&id, work, &mut self.changes)?;
+        }
+        let memberships = self
+            .memberships
+            .drain()
+            .map(|(_, terms)| json!([terms.membership, terms.fan, terms.creator, terms.tier]));
+        rows::write(
+            self.db,
+            "insert into memberships (membership, fan, creator, tier)
+             select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?1) where true
+             on conflict (membership) do update set tier = excluded.tier",
+            memberships.collect(),
+        )
+        .await?;
+        out.write(self.db).await
+    }
+}
+
+/// What a flush writes, table by table.
+#[derive(Default)]
+struct Written {
+    fans: Vec<Value>,
+    access: Vec<Value>,
+    access_gone: Vec<Value>,
+    counts: BTreeMap<(IntegrationId, &'static str), i64>,
+    commands: Vec<Value>,
+    commands_gone: Vec<Value>,
+    releasable: Vec<Value>,
+    releasable_gone: Vec<Value>,
+}
+
+impl Written {
+    fn fan(
+        &mut self,
+        id: &FanId,
+        work: &mut Work,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), ViewError> {
+        self.fans.push(json!([id, serde_json::to_string(&work.fan)?]));
+        for (integration, row) in &work.rows {
+            let before = work.stored_rows.get(integration);
+            if before == Some(row) {
+                continue;
+            }
+            if let Some(before) = before {
+                *self.counts.entry((*integration, before.status.as_str())).or_default() -= 1;
+            }
+            *self.counts.entry((*integration, row.status.as_str())).or_default() += 1;
+            self.access.push(json!([
+                integration,
+                id,
+                row.status,
+                row.position,
+                serde_json::to_string(row)?
+            ]));
+            changes.push(Change {
+                stream: "fan_access",
+                key: id.to_string(),
+                position: row.position,
+            });
+        }
+        for (integration, row) in
+            work.stored_rows.iter().filter(|(id, _)| !work.rows.contains_key(id))
+        {
+            *self.counts.entry((*integration, row.status.as_str())).or_default() -= 1;
+            self.access_gone.push(json!([integration, id]));
+        }
+        work.stored_rows.clone_from(&work.rows);
+        self.commands(id, work, changes)?;
+        self.releasable(id, work);
+        Ok(())
+    }
+
+    fn commands(
+        &mut self,
+        id: &FanId,
+        work: &mut Work,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), ViewError> {
+        let commands = work.fan.commands(id);
+        for (key, command) in &commands {
+            if work.stored_commands.get(key) == Some(command) {
+                continue;
+            }
+            self.commands.push(json!([
+                command.guild,
+                command.account_key,
+                command.id,
+                command.version,
+                command.guild.0 >> 22,
+                id,
+                command.parked.map(|(trouble, _)| trouble),
+                serde_json::to_string(command)?
+            ]));
+            changes.push(Change {
+                stream: "commands",
+                key: command.id.clone(),
+                position: Position(command.version),
+            });
+        }
+        let gone = work.stored_commands.iter().filter(|(key, _)| !commands.contains_key(key));
+        for ((guild, account), command) in gone {
+            self.commands_gone.push(json!([guild, account]));
+            changes.push(Change {
+                stream: "commands",
+                key: command.id.clone(),
+                position: Position(command.version),
+            });
+        }
+        work.stored_commands = commands;
+        Ok(())
+    }
+
+    fn releasable(&mut self, id: &FanId, work: &mut Work) {
+        let releasable: BTreeSet<AccountKey> = work.fan.releasable().into_iter().cloned().collect();
+        self.releasable.extend(
+            releasable.difference(&work.stored_releasable).map(|account| json!([account, id])),
+        );
+        self.releasable_gone
+            .extend(work.stored_releasable.difference(&releasable).map(|account| json!(account)));
+        work.stored_releasable = releasable;
+    }
+
+    async fn write(self, db: &mut SqliteConnection) -> Result<(), ViewError> {
+        rows::write(
+            db,
+            "insert into fans (fan, doc) select value ->> 0, value ->> 1 from json_each(?1) where true
+             on conflict (fan) do update set doc = excluded.doc",
+            self.fans,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from access where (integration, fan) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            self.access_gone,
+        )
+        .await?;
+        rows::write(
+            db,
+            "insert into access (integration, fan, status, position, doc)
+             select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?1) where true
+             on conflict (integration, fan) do update
+             set status = excluded.status, position = excluded.position, doc = excluded.doc",
+            self.access,
+        )
+        .await?;
+        let counts = self.counts.into_iter().filter(|(_, fans)| *fans != 0);
+        rows::write(
+            db,
+            "insert into counts (integration, status, fans)
+             select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+             on conflict (integration, status) do update set fans = fans + excluded.fans",
+            counts
+                .map(|((integration, status), fans)| json!([integration, status, fans]))
+                .collect(),
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from commands where (guild, account_key) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            self.commands_gone,
+        )
+        .await?;
+        rows::write(
+            db,
+            "insert into commands (guild, account_key, id, version, shard_base, fan, parked, doc)
+             select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+                    value ->> 7
+             from json_each(?1) where true
+             on conflict (guild, account_key) do update set id = excluded.id, version = excluded.version,
+                 fan = excluded.fan, parked = excluded.parked, doc = excluded.doc",
+            self.commands,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from releasable where account_key in (select value from json_each(?1))",
+            self.releasable_gone,
+        )
+        .await?;
+        rows::write(
+            db,
+            "insert into releasable (account_key, fan) select value ->> 0, value ->> 1 from json_each(?1) where true
+             on conflict (account_key) do update set fan = excluded.fan",
+            self.releasable,
+        )
+        .await
+        .map_err(ViewError::from)
+    }
+}

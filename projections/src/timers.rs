@@ -1,0 +1,145 @@
+//! Which memberships end by themselves, and when.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    Event, MembershipId,
+    membership::{Status, Terms},
+};
+use eventstore::Envelope;
+use serde_json::json;
+use sqlx::{Row, SqliteConnection};
+
+use crate::{
+    file::Reader,
+    rows::{self, Rows},
+    view::{Change, Projection, ViewError},
+};
+
+/// A membership whose end has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub membership: MembershipId,
+    /// The version of the terms that end.
+    pub version: u64,
+}
+
+/// The view's questions.
+#[derive(Clone)]
+pub struct Timers(pub(crate) Reader);
+
+impl Timers {
+    /// The memberships whose end has come at `now`, earliest first.
+    pub async fn due(
+        &self,
+        now: DateTime<Utc>,
+        grace: TimeDelta,
+        limit: u32,
+    ) -> Result<Vec<Due>, ViewError> {
+        let rows = sqlx::query(
+            "select membership, version from (
+                 select membership, version, ends_at as due from timers where status = 'canceled' and ends_at <= ?1
+                 union all
+                 select membership, version, ends_at + ?2 from timers where status = 'active' and ends_at <= ?1 - ?2
+             ) order by due, membership limit ?3",
+        )
+        .bind(now.timestamp_micros())
+        .bind(grace.num_microseconds().unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let version: i64 = row.get("version");
+                Ok(Due {
+                    membership: parse(row.get("membership"))?,
+                    version: version.cast_unsigned(),
+                })
+            })
+            .collect()
+    }
+
+    /// When the next membership ends, whether that has passed or not.
+    pub async fn next(&self, grace: TimeDelta) -> Result<Option<DateTime<Utc>>, ViewError> {
+        let due: Option<i64> = sqlx::query_scalar(
+            "select min(due) from (
+                 select min(ends_at) as due from timers where status = 'canceled'
+                 union all
+                 select min(ends_at) + ?1 from timers where status = 'active'
+             )",
+        )
+        .bind(grace.num_microseconds().unwrap_or(i64::MAX))
+        .fetch_one(&self.0.pool())
+        .await?;
+        Ok(due.and_then(DateTime::from_timestamp_micros))
+    }
+}
+
+fn parse(membership: &str) -> Result<MembershipId, ViewError> {
+    Ok(serde_json::from_value(json!(membership))?)
+}
+
+pub(crate) enum Follow {}
+
+impl Projection for Follow {
+    const NAME: &'static str = "timers";
+    const VERSION: u32 = 1;
+    const SCHEMA: &'static str = include_str!("timers.sql");
+
+    async fn apply(
+        db: &mut SqliteConnection,
+        run: &[Arc<Envelope>],
+    ) -> Result<Vec<Change>, ViewError> {
+        // Every event carries the whole of a membership's terms, so only the last of each counts.
+        let mut timers: Rows<MembershipId, Terms> = Rows::new();
+        for envelope in run {
+            match &envelope.event {
+                Event::Membership(event) => {
+                    let terms = event.terms();
+                    let ends = event.is_live()
+                        && matches!(terms.status, Status::Active | Status::Canceled);
+                    if ends && terms.ends_at.is_some() {
+                        timers.set(terms.membership.clone(), terms.clone());
+                    } else {
+                        timers.remove(terms.membership.clone());
+                    }
+                }
+                Event::Tier(_)
+                | Event::Integration(_)
+                | Event::Guild(_)
+                | Event::Fan(_)
+                | Event::DiscordAccount(_)
+                | Event::Access(_) => {}
+            }
+        }
+        let (mut set, mut unset) = (vec![], vec![]);
+        for (membership, terms) in timers.take_changes() {
+            match terms.and_then(|terms| Some((terms, terms.ends_at?))) {
+                Some((terms, ends_at)) => set.push(json!([
+                    membership,
+                    terms.version,
+                    terms.status.as_str(),
+                    ends_at.timestamp_micros()
+                ])),
+                None => unset.push(json!(membership)),
+            }
+        }
+        rows::write(
+            db,
+            "insert into timers (membership, version, status, ends_at)
+             select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?1) where true
+             on conflict (membership) do update
+             set version = excluded.version, status = excluded.status, ends_at = excluded.ends_at",
+            set,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from timers where membership in (select value from json_each(?1))",
+            unset,
+        )
+        .await?;
+        Ok(vec![])
+    }
+}

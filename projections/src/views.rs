@@ -1,0 +1,351 @@
+//! All the views of a node: opened, followed, asked, rebuilt, verified.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use eventstore::{Position, Store};
+use tokio::{
+    sync::{Mutex, broadcast, mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    check::{self, Verdict},
+    fan_access::{self, FanAccess},
+    file::{Generation, Place, Reader},
+    follow::{Live, READ, Run, catch_up},
+    integrations::{self, Integrations},
+    notifications::{self, Notifications},
+    timers::{self, Timers},
+    view::{Change, Projection, ViewError},
+};
+
+/// The names of the views.
+pub const VIEWS: [&str; 4] = [
+    integrations::Follow::NAME,
+    fan_access::Follow::NAME,
+    timers::Follow::NAME,
+    notifications::Follow::NAME,
+];
+
+/// Where a view stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewStatus {
+    pub name: &'static str,
+    pub version: u32,
+    pub position: Position,
+    /// The log's last position.
+    pub head: Position,
+}
+
+/// How far a rebuild or a comparison is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub done: Position,
+    pub head: Position,
+}
+
+/// The views did not come to a position in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the views are behind the log; try again in a moment")]
+pub struct Behind;
+
+/// The live views of a node. Cloning is cheap.
+#[derive(Clone)]
+pub struct Views {
+    store: Store,
+    integrations: Arc<Live>,
+    fan_access: Arc<Live>,
+    timers: Arc<Live>,
+    notifications: Arc<Live>,
+    generations: Arc<Mutex<Option<Generations>>>,
+    answers: Arc<Answers>,
+    changes: broadcast::Sender<Arc<Vec<Change>>>,
+}
+
+/// The questions that can be asked.
+struct Answers {
+    integrations: Integrations,
+    fan_access: FanAccess,
+    timers: Timers,
+    notifications: Notifications,
+}
+
+/// The writers of the live generations, until somebody follows the log with them.
+struct Generations {
+    integrations: Generation,
+    fan_access: Generation,
+    timers: Generation,
+    notifications: Generation,
+}
+
+/// How many changes a slow listener may fall behind before it misses some and has to read anew.
+const CHANGES: usize = 1_024;
+
+impl Views {
+    /// Opens the views in `folder`, which is made where it is missing. A view without a generation of
+    /// this program's version starts at the log's beginning.
+    pub async fn open(folder: &Path, store: &Store) -> Result<Self, ViewError> {
+        std::fs::create_dir_all(folder)?;
+        let generations = Generations {
+            integrations: open::<integrations::Follow>(folder).await?,
+            fan_access: open::<fan_access::Follow>(folder).await?,
+            timers: open::<timers::Follow>(folder).await?,
+            notifications: open::<notifications::Follow>(folder).await?,
+        };
+        let (changes, _) = broadcast::channel(CHANGES);
+        let live = |generation: &Generation| {
+            Arc::new(Live {
+                folder: folder.to_owned(),
+                reader: Reader::new(generation.readers()),
+                position: watch::Sender::new(generation.position()),
+                changes: changes.clone(),
+            })
+        };
+        let (integrations, fan_access) =
+            (live(&generations.integrations), live(&generations.fan_access));
+        let (timers, notifications) = (live(&generations.timers), live(&generations.notifications));
+        let answers = Arc::new(Answers {
+            integrations: Integrations(integrations.reader.clone()),
+            fan_access: FanAccess(fan_access.reader.clone()),
+            timers: Timers(timers.reader.clone()),
+            notifications: Notifications(notifications.reader.clone()),
+        });
+        let generations = Arc::new(Mutex::new(Some(generations)));
+        Ok(Self {
+            store: store.clone(),
+            integrations,
+            fan_access,
+            timers,
+            notifications,
+            generations,
+            answers,
+            changes,
+        })
+    }
+
+    pub fn integrations(&self) -> &Integrations {
+        &self.answers.integrations
+    }
+
+    pub fn fan_access(&self) -> &FanAccess {
+        &self.answers.fan_access
+    }
+
+    pub fn timers(&self) -> &Timers {
+        &self.answers.timers
+    }
+
+    pub fn notifications(&self) -> &Notifications {
+        &self.answers.notifications
+    }
+
+    /// What changes from now on, a message for each run of events that a view has applied.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<Vec<Change>>> {
+        self.changes.subscribe()
+    }
+
+    pub fn status(&self) -> Vec<ViewStatus> {
+        let head = self.store.log().head();
+        self.each()
+            .map(|(name, version, live)| ViewStatus {
+                name,
+                version,
+                position: *live.position.borrow(),
+                head,
+            })
+            .into()
+    }
+
+    /// Waits until every view has seen `position`.
+    pub async fn seen(&self, position: Position, within: Duration) -> Result<(), Behind> {
+        let all = async {
+            for (_, _, live) in self.each() {
+                let mut at = live.position.subscribe();
+                at.wait_for(|at| *at >= position).await.map_err(|_| Behind)?;
+            }
+            Ok(())
+        };
+        timeout(within, all).await.unwrap_or(Err(Behind))
+    }
+
+    fn each(&self) -> [(&'static str, u32, &Arc<Live>); 4] {
+        fn entry<P: Projection>(live: &Arc<Live>) -> (&'static str, u32, &Arc<Live>) {
+            (P::NAME, P::VERSION, live)
+        }
+        [
+            entry::<integrations::Follow>(&self.integrations),
+            entry::<fan_access::Follow>(&self.fan_access),
+            entry::<timers::Follow>(&self.timers),
+            entry::<notifications::Follow>(&self.notifications),
+        ]
+    }
+
+    /// Follows the log until `shutdown`. Only one call of this at a time does.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ViewError> {
+        let Some(generations) = self.generations.lock().await.take() else {
+            return Err(ViewError::Stopped);
+        };
+        let mut tasks = JoinSet::new();
+        let mut views = vec![];
+        let Generations { integrations, fan_access, timers, notifications } = generations;
+        let from = [&integrations, &fan_access, &timers, &notifications].map(Generation::position);
+        let from = from.into_iter().min().unwrap_or(Position(0));
+        let mut start = |run: mpsc::Sender<Run>| views.push(run);
+        self.spawn::<integrations::Follow>(
+            &mut tasks,
+            &mut start,
+            &self.integrations,
+            integrations,
+        );
+        self.spawn::<fan_access::Follow>(&mut tasks, &mut start, &self.fan_access, fan_access);
+        self.spawn::<timers::Follow>(&mut tasks, &mut start, &self.timers, timers);
+        self.spawn::<notifications::Follow>(
+            &mut tasks,
+            &mut start,
+            &self.notifications,
+            notifications,
+        );
+
+        let reading = self.read(from, &views);
+        let stopped = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            read = reading => read,
+            // A view that stops while the others go on would answer old news for ever.
+            Some(view) = tasks.join_next() => view.unwrap_or(Err(ViewError::Stopped)),
+        };
+        drop(views);
+        while let Some(view) = tasks.join_next().await {
+            view.unwrap_or(Err(ViewError::Stopped))?;
+        }
+        stopped
+    }
+
+    fn spawn<P: Projection>(
+        &self,
+        tasks: &mut JoinSet<Result<(), ViewError>>,
+        start: &mut impl FnMut(mpsc::Sender<Run>),
+        live: &Arc<Live>,
+        generation: Generation,
+    ) {
+        let (send, receive) = mpsc::channel(2);
+        start(send);
+        tasks.spawn(Arc::clone(live).follow::<P>(generation, self.store.clone(), receive));
+    }
+
+    /// Hands every event after `from` to the views, and waits for more.
+    async fn read(&self, from: Position, views: &[mpsc::Sender<Run>]) -> Result<(), ViewError> {
+        let mut log = self.store.log().subscribe(from);
+        loop {
+            let read = log.next().await?;
+            for part in read.chunks(READ) {
+                let run: Run =
+                    self.store.decode(part.to_vec()).await?.into_iter().map(Arc::new).collect();
+                for view in views {
+                    // A view that has stopped is noticed by who waits for it.
+                    let _ = view.send(Arc::clone(&run)).await;
+                }
+            }
+        }
+    }
+
+    /// Builds a view anew beside the live one and lets it take its place, in this or in another process.
+    pub async fn rebuild(
+        folder: &Path,
+        store: &Store,
+        name: &str,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<Position, ViewError> {
+        std::fs::create_dir_all(folder)?;
+        match name {
+            integrations::Follow::NAME => {
+                rebuild::<integrations::Follow>(folder, store, progress).await
+            }
+            fan_access::Follow::NAME => {
+                rebuild::<fan_access::Follow>(folder, store, progress).await
+            }
+            timers::Follow::NAME => rebuild::<timers::Follow>(folder, store, progress).await,
+            notifications::Follow::NAME => {
+                rebuild::<notifications::Follow>(folder, store, progress).await
+            }
+            unknown => Err(ViewError::Unknown(unknown.to_owned())),
+        }
+    }
+
+    /// Proves that a view equals what the log says, while it goes on.
+    pub async fn verify(
+        folder: &Path,
+        store: &Store,
+        name: &str,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<Verdict, ViewError> {
+        match name {
+            integrations::Follow::NAME => {
+                check::verify::<integrations::Follow>(folder, store, progress).await
+            }
+            fan_access::Follow::NAME => {
+                check::verify::<fan_access::Follow>(folder, store, progress).await
+            }
+            timers::Follow::NAME => check::verify::<timers::Follow>(folder, store, progress).await,
+            notifications::Follow::NAME => {
+                check::verify::<notifications::Follow>(folder, store, progress).await
+            }
+            unknown => Err(ViewError::Unknown(unknown.to_owned())),
+        }
+    }
+
+    /// Where the views in a folder stand, without following the log. Views that were never built stand at 0.
+    pub async fn list(folder: &Path, store: &Store) -> Result<Vec<ViewStatus>, ViewError> {
+        async fn entry<P: Projection>(
+            folder: &Path,
+            head: Position,
+        ) -> Result<ViewStatus, ViewError> {
+            let mut position = Position(0);
+            if let Some(path) = Place::of::<P>(folder).current()? {
+                position = Generation::open::<P>(path)
+                    .await?
+                    .map_or(position, |generation| generation.position());
+            }
+            Ok(ViewStatus { name: P::NAME, version: P::VERSION, position, head })
+        }
+        let head = store.log().head();
+        Ok(vec![
+            entry::<integrations::Follow>(folder, head).await?,
+            entry::<fan_access::Follow>(folder, head).await?,
+            entry::<timers::Follow>(folder, head).await?,
+            entry::<notifications::Follow>(folder, head).await?,
+        ])
+    }
+}
+
+async fn open<P: Projection>(folder: &Path) -> Result<Generation, ViewError> {
+    let place = Place::of::<P>(folder);
+    if let Some(path) = place.current()?
+        && let Some(generation) = Generation::open::<P>(path).await?
+    {
+        place.keep_only(&generation.path)?;
+        return Ok(generation);
+    }
+    let generation = Generation::create::<P>(place.next()?).await?;
+    place.promote(&generation.path)?;
+    place.keep_only(&generation.path)?;
+    Ok(generation)
+}
+
+async fn rebuild<P: Projection>(
+    folder: &Path,
+    store: &Store,
+    mut progress: impl FnMut(Progress),
+) -> Result<Position, ViewError> {
+    let place = Place::of::<P>(folder);
+    let _lock = place.lock()?;
+    let mut generation = Generation::create::<P>(place.next()?).await?;
+    // The log may grow meanwhile; what came last is followed once the new generation is live.
+    let head = store.log().head();
+    catch_up::<P>(&mut generation, store, head, |done| progress(Progress { done, head })).await?;
+    place.promote(&generation.path)?;
+    let position = generation.position();
+    generation.close().await?;
+    Ok(position)
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, tests, docs, and the one crypto stack.
+# Installs what a Debian machine with cargo lacks, or says in one line what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+# A command, and the Debian package that brings it.
+need() {
+    command -v "$1" >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing $2"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+    else
+        echo "tests/run.sh: $1 is missing; install it (on Debian: sudo apt-get install $2) and run this again" >&2
+        exit 1
+    fi
+}
+
+command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing; install Rust 1.95 or newer and run this again" >&2; exit 1; }
+need cc gcc
+need curl curl
+need jq jq
+need npm npm
+cargo nextest --version >/dev/null 2>&1 || { say "installing cargo-nextest"; cargo install --quiet --locked cargo-nextest; }
+
+# Discord's own description of its API, which the sandbox and the bot are held against.
+ORACLE=discord-api-spec@10.0.266135
+if [ "$(cat target/oracles/installed 2>/dev/null)" != "$ORACLE" ]; then
+    say "fetching $ORACLE"
+    mkdir -p target/oracles
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oracles "$ORACLE"
+    echo "$ORACLE" > target/oracles/installed
+fi
+
+export INSTA_UPDATE=no CARGO_TERM_COLOR=never
+
+say "format"
+cargo fmt --all --check
+
+say "one crypto stack"
+for banned in aws-lc-rs openssl native-tls; do
+    if cargo tree --workspace --edges normal,build --invert "$banned" 2>/dev/null | grep -q .; then
+        echo "tests/run.sh: $banned is in the dependency graph; ring is the one crypto stack (deny.toml)" >&2
+        exit 1
+    fi
+done
+
+say "lints"
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+say "tests"
+cargo nextest run --workspace --no-fail-fast
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+say "everything passed"
