@@ -1,0 +1,71 @@
+//! The log of what the sandbox was asked and what it answered.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A call to the REST API.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call {
+    /// Counts from 1.
+    pub n: u64,
+    pub at: DateTime<Utc>,
+    pub method: String,
+    /// Below `/api/v10`.
+    pub path: String,
+    /// The path with `*` for every id.
+    pub route: String,
+    /// 0: the connection was cut.
+    pub status: u16,
+    /// Discord's own error code.
+    pub code: Option<u64>,
+    pub reason: Option<String>,
+    /// The body that was sent, without tokens.
+    pub body: Option<Value>,
+}
+
+/// How many calls are kept.
+const KEPT: usize = 100_000;
+
+/// Discord blocks an address after 10,000 of these in ten minutes.
+const WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    next: u64,
+    pub(crate) kept: VecDeque<Call>,
+    invalid: VecDeque<DateTime<Utc>>,
+}
+
+impl Calls {
+    pub(crate) fn push(&mut self, mut call: Call, counts_as_invalid: bool) {
+        self.next += 1;
+        call.n = self.next;
+        if counts_as_invalid {
+            self.invalid.push_back(call.at);
+        }
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(call);
+    }
+
+    /// How many calls of the last ten minutes Discord would count against the address.
+    pub(crate) fn invalid(&mut self, now: DateTime<Utc>) -> usize {
+        while self.invalid.front().is_some_and(|at| *at < now - WINDOW) {
+            self.invalid.pop_front();
+        }
+        self.invalid.len()
+    }
+}
+
+/// A path with `*` for every id in it.
+pub(crate) fn masked(path: &str) -> String {
+    let mask = |part: &str| {
+        let id = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if id { "*".to_owned() } else { part.to_owned() }
+    };
+    path.split('/').map(mask).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,209 @@
+//! The page where somebody allows an application what it asks for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Form, Router,
+    extract::{RawQuery, State as Extract},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use url::Url;
+
+use crate::{
+    oauth::Grant,
+    server::{State, lock, now},
+    world::World,
+};
+
+/// What somebody chose on the page.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Choice {
+    #[serde(with = "crate::ids")]
+    pub user: u64,
+    /// The server that the bot is added to.
+    #[serde(default, with = "crate::ids::optional")]
+    pub guild: Option<u64>,
+    #[serde(default)]
+    pub deny: bool,
+    /// Fewer scopes than were asked for.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// What an authorize URL asks for.
+struct Asked {
+    redirect_uri: Url,
+    state: Option<String>,
+    scopes: Vec<String>,
+    permissions: u64,
+    challenge: Option<String>,
+}
+
+pub(crate) fn routes() -> Router<Arc<State>> {
+    Router::new().route("/oauth2/authorize", get(page).post(choose))
+}
+
+fn asked(state: &State, query: &str) -> Result<Asked, String> {
+    let fields: HashMap<String, String> =
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let field = |name: &str| fields.get(name).filter(|value| !value.is_empty());
+    if field("client_id") != Some(&state.config.application.client_id) {
+        return Err("Unknown application: client_id is missing or wrong.".to_owned());
+    }
+    if field("response_type").map(String::as_str) != Some("code") {
+        return Err("Only response_type=code is supported.".to_owned());
+    }
+    let redirect_uri = field("redirect_uri").and_then(|uri| Url::parse(uri).ok());
+    let local = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let Some(redirect_uri) = redirect_uri.filter(local) else {
+        return Err(
+            "Invalid OAuth2 redirect_uri: the sandbox redirects to this machine only.".to_owned()
+        );
+    };
+    let challenge = field("code_challenge").cloned();
+    if challenge.is_some() && field("code_challenge_method").map(String::as_str) != Some("S256") {
+        return Err("Only code_challenge_method=S256 is supported.".to_owned());
+    }
+    let scopes: Vec<String> = field("scope")
+        .map(|scope| scope.split(' ').map(str::to_owned).collect())
+        .unwrap_or_default();
+    if scopes.is_empty() {
+        return Err("No scope was asked for.".to_owned());
+    }
+    let permissions =
+        field("permissions").and_then(|number| number.parse().ok()).unwrap_or_default();
+    Ok(Asked { redirect_uri, state: field("state").cloned(), scopes, permissions, challenge })
+}
+
+/// Lets a choice take effect, and answers where the browser goes.
+pub(crate) fn decide(
+    state: &State,
+    authorize_url: &str,
+    choice: &Choice,
+) -> Result<String, String> {
+    let query = authorize_url.split_once('?').map_or("", |(_, query)| query);
+    let asked = asked(state, query)?;
+    let mut back = asked.redirect_uri.clone();
+    if choice.deny {
+        back.query_pairs_mut().append_pair("error", "access_denied").append_pair(
+            "error_description",
+            "The resource owner or authorization server denied the request",
+        );
+    } else {
+        let scopes = choice.scopes.clone().unwrap_or_else(|| asked.scopes.clone());
+        let guild = if scopes.iter().any(|scope| scope == "bot") {
+            let guild = choice.guild.ok_or("Choose a server to add the bot to.")?;
+            let may =
+                state.with(|world| world.managed_by(choice.user).any(|known| known.id == guild));
+            if !may {
+                return Err("Only somebody with Manage Server may add the bot.".to_owned());
+            }
+            state.with(|world| world.add_bot(guild, asked.permissions));
+            Some(guild)
+        } else {
+            None
+        };
+        if state.with(|world| !world.users.contains_key(&choice.user)) {
+            return Err("There is no such user.".to_owned());
+        }
+        let grant = Grant {
+            user: choice.user,
+            scopes,
+            redirect_uri: asked.redirect_uri.to_string(),
+            challenge: asked.challenge,
+            guild,
+        };
+        let code = lock(&state.oauth).code(grant, now());
+        back.query_pairs_mut().append_pair("code", &code);
+        if let Some(guild) = guild {
+            back.query_pairs_mut()
+                .append_pair("guild_id", &guild.to_string())
+                .append_pair("permissions", &asked.permissions.to_string());
+        }
+    }
+    if let Some(given) = &asked.state {
+        back.query_pairs_mut().append_pair("state", given);
+    }
+    Ok(back.into())
+}
+
+async fn page(Extract(state): Extract<Arc<State>>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    match asked(&state, &query) {
+        Ok(asked) => Html(state.with(|world| render(world, &asked, &query))).into_response(),
+        Err(why) => (
+            StatusCode::BAD_REQUEST,
+            Html(framed(&format!("<h1>Cannot continue</h1><p>{}</p>", escaped(&why)))),
+        )
+            .into_response(),
+    }
+}
+
+async fn choose(
+    Extract(state): Extract<Arc<State>>,
+    RawQuery(query): RawQuery,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
+    let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
+    let choice = Choice {
+        user: number("user").unwrap_or_default(),
+        guild: number("guild"),
+        deny: fields.get("answer").map(String::as_str) == Some("deny"),
+        scopes: None,
+    };
+    match decide(&state, &format!("?{}", query.unwrap_or_default()), &choice) {
+        Ok(back) => Redirect::to(&back).into_response(),
+        Err(why) => (
+            StatusCode::BAD_REQUEST,
+            Html(framed(&format!("<h1>Cannot continue</h1><p>{}</p>", escaped(&why)))),
+        )
+            .into_response(),
+    }
+}
+
+fn render(world: &World, asked: &Asked, query: &str) -> String {
+    let option = |id: u64, name: &str| format!("<option value=\"{id}\">{}</option>", escaped(name));
+    let people = world.users.values().filter(|user| !user.bot);
+    let users: String = people.clone().map(|user| option(user.id, &user.username)).collect();
+    let wants = |scope: &str| match scope {
+        "identify" => "Know your username",
+        "guilds.join" => "Join servers for you",
+        "bot" => "Add a bot to a server",
+        _ => "Use another of Discord's scopes",
+    };
+    let scopes: String =
+        asked.scopes.iter().map(|scope| format!("<li>{}</li>", wants(scope))).collect();
+    let guilds: String = if asked.scopes.iter().any(|scope| scope == "bot") {
+        let managed =
+            people.flat_map(|user| world.managed_by(user.id).map(move |guild| (guild, user)));
+        let options: String = managed
+            .map(|(guild, user)| option(guild.id, &format!("{} ({})", guild.name, user.username)))
+            .collect();
+        format!("<label>Server <select name=\"guild\">{options}</select></label>")
+    } else {
+        String::new()
+    };
+    framed(&format!(
+        "<h1>Integrations Hub wants to access your account</h1><p>This will allow it to:</p><ul>{scopes}</ul>\
+         <form method=\"post\" action=\"/oauth2/authorize?{}\">\
+         <label>Signed in as <select name=\"user\">{users}</select></label>{guilds}\
+         <p><button name=\"answer\" value=\"allow\">Authorize</button> \
+         <button name=\"answer\" value=\"deny\">Cancel</button></p></form>",
+        escaped(query)
+    ))
+}
+
+fn framed(body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Discord sandbox</title><style>body{{font:16px/1.5 system-ui;max-width:26rem;margin:4rem auto;padding:0 1rem}}\
+         label{{display:block;margin:1rem 0}}select,button{{font:inherit;padding:.4rem .8rem}}</style>{body}</html>"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,233 @@
+//! The sandbox as a server: its settings, its state, the sockets it listens on.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::Router;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    calls::{Call, Calls},
+    consent, control,
+    faults::Fault,
+    gateway::{self, Gateway},
+    limits::{Limits, Windows},
+    oauth::{self, OAuth},
+    rest,
+    world::World,
+};
+
+/// The one application that the sandbox knows.
+#[derive(Debug, Clone)]
+pub struct Application {
+    pub client_id: String,
+    pub client_secret: String,
+    pub bot_token: String,
+    pub bot_user: u64,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Self {
+            client_id: "900000000000000001".to_owned(),
+            client_secret: "sandbox-secret".to_owned(),
+            bot_token: "sandbox-bot-token".to_owned(),
+            bot_user: 900_000_000_000_000_002,
+        }
+    }
+}
+
+/// How a sandbox is started.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub application: Application,
+    pub limits: Limits,
+    /// Whether the application may have the privileged intent for members.
+    pub members_intent: bool,
+    /// Whether calls without a `DiscordBot (url, version)` User-Agent are blocked, as in front of Discord.
+    pub check_user_agent: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            application: Application::default(),
+            limits: Limits::default(),
+            members_intent: true,
+            check_user_agent: true,
+        }
+    }
+}
+
+/// Everything the sandbox knows, behind one lock each.
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) addr: SocketAddr,
+    pub(crate) world: Mutex<World>,
+    pub(crate) oauth: Mutex<OAuth>,
+    pub(crate) calls: Mutex<Calls>,
+    pub(crate) faults: Mutex<Vec<Fault>>,
+    pub(crate) limits: Mutex<(Limits, Windows)>,
+    pub(crate) token_alive: Mutex<bool>,
+    pub(crate) gateway: Gateway,
+    pub(crate) shutdown: CancellationToken,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The machine's clock: rate limits and joins happen in real time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the sandbox stands for another machine, which has its own clock"
+)]
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+impl State {
+    /// Works on the world, and tells the gateway what changed in it.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = lock(&self.world);
+        world.now = now();
+        let done = work(&mut world);
+        // Told under the lock, so that the gateway hears changes in their order.
+        let told = std::mem::take(&mut world.told);
+        self.gateway.tell(told);
+        done
+    }
+}
+
+/// A running sandbox. It ends when it is dropped. Cloning is cheap.
+#[derive(Clone)]
+pub struct Sandbox {
+    state: Arc<State>,
+    _ends: Arc<DropGuard>,
+}
+
+impl Sandbox {
+    /// Starts a sandbox with an empty world.
+    pub async fn start(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let addr = listener.local_addr()?;
+        let shutdown = CancellationToken::new();
+        let state = Arc::new(State {
+            world: Mutex::new(World::new(config.application.bot_user, now())),
+            oauth: Mutex::default(),
+            calls: Mutex::default(),
+            faults: Mutex::default(),
+            limits: Mutex::new((config.limits.clone(), Windows::default())),
+            token_alive: Mutex::new(true),
+            gateway: Gateway::new(),
+            config,
+            addr,
+            shutdown: shutdown.clone(),
+        });
+        let router = Router::new()
+            .merge(consent::routes())
+            .merge(oauth::routes())
+            .merge(gateway::routes())
+            .merge(control::routes())
+            .fallback(rest::answer)
+            .with_state(Arc::clone(&state));
+        let stop = shutdown.clone();
+        tokio::spawn(async move {
+            let served =
+                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the sandbox stopped serving");
+            }
+        });
+        Ok(Self { state, _ends: Arc::new(shutdown.drop_guard()) })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.state.addr
+    }
+
+    /// The base of the REST API, without `/api/v10`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.state.addr)
+    }
+
+    pub fn authorize_url(&self) -> String {
+        format!("{}/oauth2/authorize", self.base_url())
+    }
+
+    pub fn gateway_url(&self) -> String {
+        format!("ws://{}", self.state.addr)
+    }
+
+    pub fn application(&self) -> &Application {
+        &self.state.config.application
+    }
+
+    /// Works on the world; whatever changes is told to the gateway.
+    pub fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
+        self.state.with(work)
+    }
+
+    pub fn fault(&self, fault: Fault) {
+        lock(&self.state.faults).push(fault);
+    }
+
+    pub fn clear_faults(&self) {
+        lock(&self.state.faults).clear();
+    }
+
+    /// The calls so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.state.calls).kept.iter().cloned().collect()
+    }
+
+    pub fn forget_calls(&self) {
+        *lock(&self.state.calls) = Calls::default();
+    }
+
+    /// The calls of the last ten minutes that Discord would count against the address.
+    pub fn invalid_calls(&self) -> usize {
+        lock(&self.state.calls).invalid(now())
+    }
+
+    pub fn set_limits(&self, limits: Limits) {
+        *lock(&self.state.limits) = (limits, Windows::default());
+    }
+
+    /// Makes the bot's token invalid, or valid again.
+    pub fn set_bot_token_alive(&self, alive: bool) {
+        *lock(&self.state.token_alive) = alive;
+    }
+
+    /// Ends every authorisation that a user gave: their tokens are dead from now on.
+    pub fn deauthorize(&self, user: u64) {
+        lock(&self.state.oauth).deauthorize(user);
+    }
+
+    /// Lets a user allow what an authorize URL asks for, without a browser.
+    ///
+    /// # Errors
+    /// What is wrong with the URL or the choice.
+    pub fn consent(&self, authorize_url: &str, choice: &consent::Choice) -> Result<String, String> {
+        consent::decide(&self.state, authorize_url, choice)
+    }
+
+    /// Cuts every gateway connection; `resumable`: whether sessions can be resumed.
+    pub fn cut_gateway(&self, resumable: bool) {
+        self.state.gateway.cut(resumable);
+    }
+
+    /// The world as JSON.
+    pub fn snapshot(&self) -> serde_json::Value {
+        let world = lock(&self.state.world);
+        json!({ "users": world.users.values().collect::<Vec<_>>(), "guilds": world.guilds.values().collect::<Vec<_>>() })
+    }
+}
