@@ -1,1 +1,21 @@
-//! placeholder
+//! The edge: REST for platforms, creators, fans, auditors and bots. `router` is the table of contents.
+//!
+//! A route parses, sends a command or asks a view, and answers. `extract` reads requests, `error` is the one
+//! error, `idempotency` and `consistency` are what every request goes through.
+
+mod answer;
+mod app;
+mod auth;
+mod consistency;
+mod error;
+mod extract;
+mod idempotency;
+mod paging;
+mod plan;
+mod reason;
+mod router;
+mod routes;
+
+pub use app::App;
+pub use idempotency::InFlight;
+pub use router::{openapi, router};

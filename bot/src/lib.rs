@@ -1,1 +1,26 @@
-//! placeholder
+//! The bot: executes commands on Discord, and the two other things that speak to Discord beside it.
+//!
+//! `desk` is what a bot process asks of the Hub; `remote` asks the same over REST. `worker` follows the
+//! command stream, `executor` brings one account to its desired access. Only `discord` and `oauth` speak
+//! to Discord; `pacing` decides when they may.
+
+pub mod desk;
+pub mod discord;
+mod executor;
+mod http;
+pub mod oauth;
+mod pacing;
+pub mod policies;
+mod queue;
+pub mod remote;
+mod settings;
+pub mod wire;
+pub mod worker;
+
+pub use desk::{Desk, DeskError};
+pub use discord::Discord;
+pub use oauth::OAuth;
+pub use policies::Policies;
+pub use remote::Remote;
+pub use settings::DiscordSettings;
+pub use worker::{Hub, Worker, WorkerSettings};

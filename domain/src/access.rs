@@ -48,6 +48,9 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
     /// The roles that the calls may give.
     pub roles: BTreeSet<RoleId>,
+    /// The roles that the calls may take away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removes: BTreeSet<RoleId>,
 }
 
 /// What executing a command came to, with the desired access that was sent.
@@ -58,6 +61,9 @@ pub struct Report {
     pub desired: Desired,
     /// The roles that the account has from the Hub now.
     pub given: BTreeSet<RoleId>,
+    /// Desired roles that the account had before the Hub came: they are not the Hub's to take.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept: BTreeSet<RoleId>,
     /// Whether the account is in the server, as far as Discord told.
     pub present: Option<bool>,
     /// Whether the Hub brought the account into the server.
@@ -177,6 +183,9 @@ pub struct Standing {
     pub present: Option<bool>,
     pub brought_in: bool,
     pub given: BTreeSet<RoleId>,
+    /// Desired roles that the account had from elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept: BTreeSet<RoleId>,
     /// Roles of attempts whose outcome is not known: they may be held, by the Hub's doing.
     pub maybe_given: BTreeSet<RoleId>,
     /// The first join whose outcome is not known.
@@ -198,6 +207,7 @@ impl Standing {
             present: None,
             brought_in: false,
             given: BTreeSet::new(),
+            kept: BTreeSet::new(),
             maybe_given: BTreeSet::new(),
             join_attempted: None,
             removal_attempted: None,
@@ -231,6 +241,11 @@ impl Standing {
             Event::RemovalAttempted(attempt) => {
                 self.start(attempt);
                 self.removal_attempted.get_or_insert(attempt.at);
+                // The account may be outside from here on, and roles from elsewhere gone with it.
+                if self.brought_in || self.join_attempted.is_some() {
+                    self.present = None;
+                    self.kept.clear();
+                }
             }
             Event::AccessGranted(report)
             | Event::AccessChanged(report)
@@ -239,6 +254,7 @@ impl Standing {
             | Event::RevokeBlocked(report) => self.report(report),
             Event::DriftObserved { missing, .. } => {
                 self.given.retain(|role| !missing.contains(role));
+                self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
             }
             Event::MemberLeft { .. } => self.leave(Gone::Left),
@@ -256,6 +272,10 @@ impl Standing {
     fn start(&mut self, attempt: &Attempt) {
         self.account = attempt.holder.account.clone();
         self.maybe_given.extend(attempt.roles.difference(&self.given).copied());
+        // What may be taken is held for certain no longer: should it be wanted again, it is given again.
+        let unsure: Vec<_> = self.given.intersection(&attempt.removes).copied().collect();
+        self.given.retain(|role| !attempt.removes.contains(role));
+        self.maybe_given.extend(unsure);
         self.command = attempt.command;
         self.reported = false;
     }
@@ -265,6 +285,7 @@ impl Standing {
         self.present = report.present;
         self.brought_in = report.brought_in;
         self.given = report.given.clone();
+        self.kept = report.kept.clone();
         self.maybe_given.clear();
         self.join_attempted = None;
         self.removal_attempted = None;
@@ -440,6 +461,7 @@ mod tests {
             command,
             at: minute(i64::try_from(command).unwrap()),
             roles: roles.iter().copied().collect(),
+            removes: BTreeSet::new(),
         }
     }
 
@@ -453,6 +475,7 @@ mod tests {
             command,
             desired: Desired { present, roles: roles.iter().copied().collect() },
             given: roles.iter().copied().collect(),
+            kept: BTreeSet::new(),
             present: Some(present),
             brought_in: present,
             trouble: None,
@@ -491,6 +514,22 @@ mod tests {
 
         Access::evolve(&mut state, &AccessRevoked(report(9, false, &[])));
         assert!(!state.standings.values().next().unwrap().holds_anything());
+    }
+
+    #[test]
+    fn what_a_removal_may_have_taken_is_not_counted_as_held() {
+        let removal = Attempt { removes: [VIP].into(), ..attempt(9, &[]) };
+        let state = crate::fold::<Access>(&[
+            AccessGranted(report(5, true, &[VIP])),
+            RemovalAttempted(removal),
+        ]);
+        let standing = state.standings.values().next().unwrap();
+        assert_eq!((standing.present, &standing.given), (None, &[].into()));
+        assert_eq!(standing.roles(), [VIP].into());
+        // Renewed before the outcome was known: both the server and the role are asked for again.
+        let wanted = Desired { present: true, roles: [VIP].into() };
+        let plan = crate::desired::plan(standing, &wanted, true);
+        assert!(plan.join && plan.grant == [VIP].into() && plan.remove.is_empty());
     }
 
     #[test]

@@ -199,7 +199,8 @@ pub fn plan(standing: &Standing, desired: &Desired, kick: bool) -> Plan {
         grant: if standing.gone.is_some() {
             BTreeSet::new()
         } else {
-            desired.roles.difference(&standing.given).copied().collect()
+            let has = |role: &RoleId| standing.given.contains(role) || standing.kept.contains(role);
+            desired.roles.iter().filter(|role| !has(role)).copied().collect()
         },
         remove: standing.roles().difference(&desired.roles).copied().collect(),
         kick: !desired.present && kick && ours && standing.present != Some(false),
@@ -300,7 +301,8 @@ pub fn status(
             let roles = offered(facts, integration)
                 .filter(|(_, held)| held.live)
                 .filter_map(|(_, held)| integration.attachments.get(&held.tier));
-            let has = roles.flatten().all(|role| place.standing.given.contains(role));
+            let standing = &place.standing;
+            let has = roles.flatten().all(|role| standing.given.contains(role) || standing.kept.contains(role));
             return Some(match obstacle {
                 Some((trouble, _)) if trouble.who() == Who::Fan => {
                     (Status::ActionRequired, obstacle)

@@ -225,12 +225,14 @@ mod tests {
             command: 12,
             at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             roles: [RoleId(10)].into(),
+            removes: [RoleId(11)].into(),
         };
         let report = || Report {
             holder: holder(),
             command: 12,
             desired: Desired { present: true, roles: [RoleId(10)].into() },
             given: [RoleId(10)].into(),
+            kept: [RoleId(11)].into(),
             present: Some(true),
             brought_in: true,
             trouble: None,

@@ -153,6 +153,12 @@ impl Decision {
             writes.push(Write { stream, expected, events: new });
         }
         let appended = !writes.is_empty();
+        // A decision stands on everything that it read, so what was only read must not have moved either.
+        writes.extend(streams.into_iter().map(|(stream, read)| Write {
+            stream,
+            expected: read.expected,
+            events: vec![],
+        }));
         match store.log().append(Append { writes, metadata, key }).await {
             Ok(done) => {
                 if !done.replayed {

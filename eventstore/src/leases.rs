@@ -1,7 +1,7 @@
 //! Leases: who does a piece of work that only one may do at a time.
 //!
-//! A lease has an epoch that only grows. Whoever took it over has a higher one, so a late word from the one
-//! before is recognised and refused.
+//! A lease has an epoch that only grows and that no other lease has. Whoever took it over has a higher one, so
+//! a late word from the one before is recognised and refused.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,10 @@ impl Leases<'_> {
         ttl: TimeDelta,
     ) -> Result<Option<Lease>, StoreError> {
         let row = sqlx::query(
-            "insert into leases (name, holder, epoch, until) values (?1, ?2, 1, ?4)
+            "insert into leases (name, holder, epoch, until)
+             values (?1, ?2, (select coalesce(max(epoch), 0) + 1 from leases), ?4)
              on conflict (name) do update
-             set epoch = case when holder = excluded.holder and until > ?3 then epoch else epoch + 1 end,
+             set epoch = case when holder = excluded.holder and until > ?3 then epoch else excluded.epoch end,
                  holder = excluded.holder, until = excluded.until
              where holder = excluded.holder or until <= ?3
              returning name, epoch, until",
@@ -120,7 +121,7 @@ impl Leases<'_> {
 
     /// Ends every lease: whoever held one is known to be gone.
     pub(crate) async fn fence_all(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("update leases set epoch = epoch + 1, until = 0").execute(self.0).await?;
+        sqlx::query("update leases set until = 0").execute(self.0).await?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ mod view;
 mod views;
 
 pub use check::{Difference, Verdict};
-pub use fan_access::{CommandKind, CommandRow, FanAccess, FanRow};
+pub use fan_access::{CommandCursor, CommandKind, CommandRow, FanAccess, FanRow};
 pub use integrations::{IntegrationRow, Integrations, TierRow};
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};

@@ -7,7 +7,11 @@ mod fan;
 mod follow;
 mod tables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::ParseIntError,
+    str::FromStr,
+};
 
 use domain::{
     CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
@@ -77,6 +81,40 @@ pub struct CommandRow {
     pub parked: Option<(Trouble, Option<RoleId>)>,
 }
 
+/// A place in the order of commands. In text: a command's id, or a position for everything up to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandCursor {
+    version: Position,
+    guild: String,
+    account: String,
+}
+
+impl CommandCursor {
+    /// After every command of this version and of those before it.
+    pub fn after(version: Position) -> Self {
+        Self { version, guild: BEHIND_ALL.to_owned(), account: String::new() }
+    }
+}
+
+/// Sorts behind every id of digits and every key of hexadecimal digits.
+const BEHIND_ALL: &str = "~";
+
+impl FromStr for CommandCursor {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let mut parts = text.splitn(3, '-');
+        let version = Position(parts.next().unwrap_or_default().parse()?);
+        Ok(match (parts.next(), parts.next()) {
+            // An id has the beginning of the account's key.
+            (Some(guild), Some(short)) => {
+                Self { version, guild: guild.to_owned(), account: format!("{short}{BEHIND_ALL}") }
+            }
+            _ => Self::after(version),
+        })
+    }
+}
+
 /// The view's questions.
 #[derive(Clone)]
 pub struct FanAccess(pub(crate) Reader);
@@ -89,6 +127,22 @@ impl FanAccess {
             .fetch_optional(&self.0.pool())
             .await?;
         Ok(doc.map(|doc| serde_json::from_str::<fan::Fan>(&doc)).transpose()?.map(|fan| fan.facts))
+    }
+
+    /// Everything that is known of some fans.
+    pub async fn facts_of(&self, fans: &[FanId]) -> Result<Vec<(FanId, Facts)>, ViewError> {
+        let rows = sqlx::query(
+            "select fan, doc from fans where fan in (select value from json_each(?1)) order by fan",
+        )
+        .bind(serde_json::to_string(fans)?)
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let fan: fan::Fan = serde_json::from_str(row.get("doc"))?;
+                Ok((stored(row.get("fan"))?, fan.facts))
+            })
+            .collect()
     }
 
     /// Who holds, or held, a membership.
@@ -217,20 +271,23 @@ impl FanAccess {
         fans.iter().map(|fan| stored(fan)).collect()
     }
 
-    /// The open commands of some shards after a version, oldest first; parked ones are among them.
+    /// The open commands of some shards after a place in their order, oldest first; parked ones are among them.
     pub async fn commands(
         &self,
         shards: &[u32],
         of: u32,
-        after: Position,
+        after: &CommandCursor,
         limit: u32,
     ) -> Result<Vec<CommandRow>, ViewError> {
         let rows = sqlx::query(
             "select doc from commands
-             where version > ?1 and shard_base % ?2 in (select value from json_each(?3))
-             order by version, guild, account_key limit ?4",
+             where (version, guild, account_key) > (?1, ?2, ?3)
+               and shard_base % ?4 in (select value from json_each(?5))
+             order by version, guild, account_key limit ?6",
         )
-        .bind(number(after))
+        .bind(number(after.version))
+        .bind(&after.guild)
+        .bind(&after.account)
         .bind(of.max(1))
         .bind(serde_json::to_string(shards)?)
         .bind(limit)

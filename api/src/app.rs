@@ -1,0 +1,51 @@
+//! What every route works with.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::State;
+use bot::{Desk, Discord, OAuth};
+use chrono::{DateTime, TimeDelta, Utc};
+use eventstore::{Position, Store};
+use projections::Views;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{error::ApiError, idempotency::InFlight};
+
+/// How long a read may wait for the views.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// The parts of a node that answers requests.
+pub struct App {
+    pub store: Store,
+    pub views: Views,
+    pub desk: Desk,
+    pub discord: Discord,
+    pub oauth: OAuth,
+    /// Where browsers reach the Hub.
+    pub public_url: Url,
+    /// How long an active membership outlives its paid end.
+    pub grace: TimeDelta,
+    /// The metrics as Prometheus reads them.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Ends open streams.
+    pub shutdown: CancellationToken,
+    pub in_flight: InFlight,
+}
+
+pub(crate) type AppState = State<Arc<App>>;
+
+impl App {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.store.clock().now()
+    }
+
+    /// Waits until the views have seen everything that this node has appended.
+    pub(crate) async fn caught_up(&self) -> Result<(), ApiError> {
+        self.seen(self.store.log().head()).await
+    }
+
+    pub(crate) async fn seen(&self, position: Position) -> Result<(), ApiError> {
+        Ok(self.views.seen(position, CATCH_UP).await?)
+    }
+}

@@ -1,0 +1,106 @@
+//! Who calls, and what they may do.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+use domain::{CreatorId, FanId};
+use eventstore::{
+    Metadata,
+    keys::{ApiKey, Role},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    error::{ApiError, Kind},
+};
+
+/// The holder of the key that a request came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) key: ApiKey,
+    correlation: Uuid,
+}
+
+fn forbidden(needed: &str) -> ApiError {
+    ApiError::new(Kind::FORBIDDEN, format!("this takes a key with the role {needed}"))
+}
+
+impl Caller {
+    pub(crate) fn metadata(&self, app: &App) -> Metadata {
+        Metadata { at: app.now(), actor: self.key.actor(), correlation: self.correlation }
+    }
+
+    fn is_platform(&self) -> bool {
+        self.key.role == Role::Platform
+    }
+
+    pub(crate) fn platform(&self) -> Result<(), ApiError> {
+        if self.is_platform() { Ok(()) } else { Err(forbidden("platform")) }
+    }
+
+    pub(crate) fn bot(&self) -> Result<(), ApiError> {
+        if self.is_platform() || self.key.role == Role::Bot { Ok(()) } else { Err(forbidden("bot")) }
+    }
+
+    pub(crate) fn auditor(&self) -> Result<(), ApiError> {
+        if self.is_platform() || self.key.role == Role::Auditor { Ok(()) } else { Err(forbidden("auditor")) }
+    }
+
+    /// Any creator, or the platform.
+    pub(crate) fn any_creator(&self) -> Result<(), ApiError> {
+        match self.key.role {
+            Role::Platform | Role::Creator(_) => Ok(()),
+            Role::Fan(_) | Role::Auditor | Role::Bot => Err(forbidden("creator")),
+        }
+    }
+
+    /// That creator, or the platform. Another creator learns nothing.
+    pub(crate) fn creator(&self, creator: &CreatorId) -> Result<(), ApiError> {
+        self.any_creator()?;
+        if self.is_platform() || self.key.role == Role::Creator(creator.clone()) {
+            Ok(())
+        } else {
+            Err(ApiError::not_found())
+        }
+    }
+
+    /// That fan, or the platform. Another fan learns nothing.
+    pub(crate) fn fan(&self, fan: &FanId) -> Result<(), ApiError> {
+        match &self.key.role {
+            Role::Platform => Ok(()),
+            Role::Fan(id) if id == fan => Ok(()),
+            Role::Fan(_) => Err(ApiError::not_found()),
+            Role::Creator(_) | Role::Auditor | Role::Bot => Err(forbidden("fan")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        // The guard of idempotency keys has asked already.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
+        let unauthorized = |detail| ApiError::new(Kind::UNAUTHORIZED, detail);
+        let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
+            unauthorized("send `Authorization: Bearer KEY`; make a key with `hub keys create`")
+        })?;
+        let secret = header.to_str().ok().and_then(|header| {
+            let (scheme, secret) = header.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+        });
+        let secret = secret.ok_or_else(|| unauthorized("the header must be `Authorization: Bearer KEY`"))?;
+        let key = app.store.keys().authenticate(secret, app.now()).await?.ok_or_else(|| {
+            unauthorized("this key is unknown, expired or revoked; make one with `hub keys create`")
+        })?;
+        let caller = Self { key, correlation: Uuid::now_v7() };
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
+    }
+}

@@ -1,0 +1,38 @@
+//! Read your own writes: a read is answered from views that have seen what the caller knows of.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use eventstore::Position;
+
+use crate::{
+    app::{App, AppState},
+    error::{ApiError, Kind},
+};
+
+/// The position that the caller wants to be seen.
+const AFTER: HeaderName = HeaderName::from_static("hub-after");
+
+/// Lets reads wait until the views have seen this node's own appends, and the position that was asked for.
+pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET {
+        let after = request.headers().get(AFTER).cloned();
+        if let Err(error) = wait(&app, after).await {
+            return error.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+async fn wait(app: &App, after: Option<HeaderValue>) -> Result<(), ApiError> {
+    let head = app.store.log().head();
+    let Some(after) = after else { return app.seen(head).await };
+    let after = after.to_str().ok().and_then(|after| after.parse().ok()).map(Position);
+    let after = after.ok_or_else(|| {
+        ApiError::new(Kind::MALFORMED_REQUEST, "Hub-After must be a position, as Hub-Position answered it")
+    })?;
+    app.seen(head.max(after)).await
+}

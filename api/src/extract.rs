@@ -1,0 +1,289 @@
+//! Reading requests: every field at fault is named, with what it must be.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request, path::ErrorKind, rejection::PathRejection},
+    http::{StatusCode, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{ApiError, FieldError, Kind};
+
+/// The most that a JSON body may have, in bytes.
+pub(crate) const MAX_BODY: usize = 256 << 10;
+
+/// The ids in a path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let refused = match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(ids)) => return Ok(Self(ids)),
+            Err(refused) => refused,
+        };
+        let PathRejection::FailedToDeserializePathParams(failed) = refused else {
+            return Err(ApiError::internal(&refused));
+        };
+        Err(match failed.kind() {
+            // Whatever the Hub did not make does not exist.
+            ErrorKind::DeserializeError { key, .. } | ErrorKind::ParseErrorAtKey { key, .. } if key == "id" => {
+                ApiError::not_found()
+            }
+            ErrorKind::DeserializeError { key, message, .. } => ApiError::field(key, message.clone()),
+            other => ApiError::new(Kind::MALFORMED_REQUEST, format!("the path cannot be read: {other}")),
+        })
+    }
+}
+
+/// The query of a request.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: FromFields + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let AxumQuery(pairs) = AxumQuery::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| ApiError::new(Kind::MALFORMED_REQUEST, error.body_text()))?;
+        let values = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        Fields::new(values, true).read().map(Self)
+    }
+}
+
+/// A JSON object as the body. An empty body is an empty object.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: FromFields, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+        let body = bytes(request, MAX_BODY).await?;
+        let json = kind.as_deref().is_none_or(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+        });
+        if !body.is_empty() && !json {
+            return Err(ApiError::new(Kind::MALFORMED_REQUEST, "send the body as `Content-Type: application/json`"));
+        }
+        object(&body).and_then(|values| Fields::new(values, false).read()).map(Self)
+    }
+}
+
+/// A body's bytes, up to a limit.
+pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+    match axum::body::to_bytes(request.into_body(), limit).await {
+        Ok(body) => Ok(body.to_vec()),
+        Err(error) => {
+            let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+            Err(if too_large {
+                ApiError::new(Kind::TOO_LARGE, format!("the body may have at most {} KiB; send less at a time", limit >> 10))
+            } else {
+                ApiError::new(Kind::MALFORMED_REQUEST, "the body broke off; send the request again")
+            })
+        }
+    }
+}
+
+/// Reads a JSON object; nothing at all is an empty one.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(values)) => Ok(values),
+        Ok(_) => Err(ApiError::new(Kind::MALFORMED_JSON, "the body must be a JSON object")),
+        Err(error) => Err(ApiError::new(Kind::MALFORMED_JSON, format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// What is read out of named fields.
+pub(crate) trait FromFields: Sized {
+    /// `None` where a field is at fault; which one is kept in `fields`.
+    fn from_fields(fields: &mut Fields) -> Option<Self>;
+}
+
+/// Nothing: any field is one too many.
+pub(crate) struct Nothing;
+
+impl FromFields for Nothing {
+    fn from_fields(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// Named values that are taken one by one. Whatever is at fault is gathered, and so is what nobody took.
+pub(crate) struct Fields {
+    values: Map<String, Value>,
+    /// The values are texts of a query, where numbers and flags are written out.
+    texts: bool,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    fn new(values: Map<String, Value>, texts: bool) -> Self {
+        Self { values, texts, errors: vec![] }
+    }
+
+    /// Reads a whole object.
+    pub(crate) fn of_object<T: FromFields>(values: Map<String, Value>) -> Result<T, ApiError> {
+        Self::new(values, false).read()
+    }
+
+    fn read<T: FromFields>(mut self) -> Result<T, ApiError> {
+        let read = T::from_fields(&mut self);
+        for name in self.values.keys() {
+            self.errors.push(FieldError::new(name, "there is no such field here; check its spelling"));
+        }
+        match read {
+            Some(read) if self.errors.is_empty() => Ok(read),
+            Some(_) | None => Err(ApiError::invalid(self.errors)),
+        }
+    }
+
+    pub(crate) fn fault(&mut self, field: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(field, detail));
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        match self.values.remove(name) {
+            Some(value) => self.parse(name, value),
+            None => {
+                self.fault(name, "must be given");
+                None
+            }
+        }
+    }
+
+    /// A field that may be missing, or null. The outer `None` means that it is there and at fault.
+    #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
+    pub(crate) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<Option<T>> {
+        match self.values.remove(name) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => self.parse(name, value).map(Some),
+        }
+    }
+
+    /// A text that may be missing; anything else counts as missing too.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        match self.values.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Takes every field that is left as not meant for the Hub.
+    pub(crate) fn ignore_the_rest(&mut self) {
+        self.values.clear();
+    }
+
+    fn parse<T: DeserializeOwned>(&mut self, name: &str, value: Value) -> Option<T> {
+        let first = match T::deserialize(&value) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        // In a query a number or a flag is a text too.
+        if self.texts
+            && let Value::String(text) = &value
+            && let Ok(written) = serde_json::from_str::<Value>(text)
+            && !written.is_string()
+        {
+            match T::deserialize(&written) {
+                Ok(value) => return Some(value),
+                Err(error) => {
+                    self.fault(name, error.to_string());
+                    return None;
+                }
+            }
+        }
+        self.fault(name, first.to_string());
+        None
+    }
+}
+
+/// The `If-Match` of a write: the stream version that it is meant for.
+pub(crate) struct IfMatch(pub(crate) Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.trim_start_matches("W/").trim_matches('"').parse();
+        version.map(|version| Self(Some(version))).map_err(|_| {
+            ApiError::new(Kind::MALFORMED_REQUEST, "If-Match must be an ETag of this integration, for example \"3\"")
+        })
+    }
+}
+
+impl IfMatch {
+    /// Refuses a write that was meant for another version.
+    pub(crate) fn check(&self, version: u64) -> Result<(), ApiError> {
+        match self.0 {
+            Some(wanted) if wanted != version => Err(ApiError::new(
+                Kind::PRECONDITION_FAILED,
+                format!("the integration is at version {version} by now; read it again and repeat the change"),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Paths and methods that do not exist.
+pub(crate) async fn unrouted() -> ApiError {
+    ApiError::not_found()
+}
+
+pub(crate) async fn wrong_method() -> ApiError {
+    ApiError::new(Kind::METHOD_NOT_ALLOWED, "this path takes other methods; /docs shows which")
+}
+
+/// A status that is answered without a body.
+pub(crate) const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
+
+#[cfg(test)]
+mod tests {
+    use domain::FanId;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Sample;
+
+    impl FromFields for Sample {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            let fan = fields.required::<FanId>("fan");
+            let version = fields.required::<u64>("version");
+            let note = fields.optional::<String>("note");
+            (fan?, version?, note?);
+            Some(Self)
+        }
+    }
+
+    fn faults(values: Value) -> Vec<String> {
+        let Value::Object(values) = values else { panic!("an object") };
+        let refused = Fields::of_object::<Sample>(values).map(|_| ()).unwrap_err();
+        refused.errors().iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn every_field_at_fault_is_named() {
+        assert_eq!(faults(json!({})), ["fan", "version"]);
+        assert_eq!(faults(json!({ "fan": "a b", "version": "1", "nte": 1 })), ["fan", "version", "nte"]);
+        assert_eq!(faults(json!({ "fan": "ada", "version": 1, "note": 5 })), ["note"]);
+    }
+
+    #[test]
+    fn a_query_s_numbers_are_texts() {
+        let values = [("fan", "ada"), ("version", "7")];
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        assert!(Fields::new(values, true).read::<Sample>().is_ok());
+    }
+}

@@ -1,0 +1,105 @@
+//! Lists in pages: `limit`, `cursor`, `next_cursor`.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, de::DeserializeOwned};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    error::ApiError,
+    extract::{Fields, FromFields},
+};
+
+const DEFAULT: u32 = 50;
+const MOST: u32 = 200;
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    /// 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200, required = false)]
+    limit: u32,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl FromFields for Paging {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let limit = fields.optional::<u32>("limit");
+        let cursor = fields.optional("cursor");
+        let limit = limit?.unwrap_or(DEFAULT);
+        if !(1..=MOST).contains(&limit) {
+            fields.fault("limit", format!("must be 1 to {MOST}"));
+            return None;
+        }
+        Some(Self { limit, cursor: cursor? })
+    }
+}
+
+impl Paging {
+    /// One more row than is shown tells whether there is a next page.
+    pub(crate) fn fetch(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// The place that the cursor names.
+    pub(crate) fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        place.map(Some).ok_or_else(|| {
+            ApiError::field("cursor", "is not one that this list gave; start again without it")
+        })
+    }
+
+    /// The cursor of a place.
+    pub(crate) fn cursor_at(&self, place: &impl Serialize) -> Option<String> {
+        serde_json::to_vec(place).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
+    }
+
+    /// The page of what was fetched; `place` names the place of a row.
+    pub(crate) fn page<R, P: Serialize>(&self, mut rows: Vec<R>, place: impl Fn(&R) -> P) -> (Vec<R>, Option<String>) {
+        let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > shown;
+        rows.truncate(shown);
+        let last = rows.last().filter(|_| more);
+        let cursor = last.and_then(|row| self.cursor_at(&place(row)));
+        (rows, cursor)
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    pub(crate) data: Vec<T>,
+    /// Where the next page begins; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_join_without_gap_or_repetition() {
+        let all: Vec<u32> = (1..=5).collect();
+        let (mut seen, mut cursor) = (vec![], None);
+        loop {
+            let paging = Paging { limit: 2, cursor };
+            let after = paging.after::<u32>().unwrap().unwrap_or(0);
+            let fetched = all.iter().filter(|n| **n > after).take(3).copied().collect();
+            let (page, next) = paging.page(fetched, |n| *n);
+            seen.extend(page);
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn a_cursor_that_no_list_gave_is_refused() {
+        let paging = Paging { limit: 2, cursor: Some("☃".into()) };
+        assert_eq!(paging.after::<u32>().unwrap_err().code(), "validation_failed");
+    }
+}

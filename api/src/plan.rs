@@ -1,0 +1,111 @@
+//! What a change of attachments would do, before it is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    CreatorId, IntegrationId, RoleId, TierId,
+    access::Desired,
+    desired::{Facts, desired, reasons},
+    integration::{self, State},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{app::App, error::ApiError, reason::Reason};
+
+/// How many fans are looked at with one query.
+const PAGE: u32 = 500;
+
+/// How many fans gain or lose a role.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct RoleCount {
+    #[schema(value_type = String)]
+    role: RoleId,
+    fans: u64,
+}
+
+/// A role that cannot be given.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct UnmanageableAnswer {
+    #[schema(value_type = String)]
+    tier: TierId,
+    #[schema(value_type = String)]
+    role: RoleId,
+    why: Reason,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Plan {
+    /// How many fans something changes for.
+    fans: u64,
+    gain: Vec<RoleCount>,
+    lose: Vec<RoleCount>,
+    /// How many fans would be removed from the server.
+    leave_server: u64,
+    /// The roles that cannot be given: with one of them the change is refused.
+    pub(crate) unmanageable: Vec<UnmanageableAnswer>,
+}
+
+/// The difference between two states of an integration for everybody who holds one of `tiers`.
+pub(crate) async fn plan(
+    app: &App,
+    creator: &CreatorId,
+    id: IntegrationId,
+    before: &State,
+    after: &State,
+    tiers: &BTreeMap<TierId, BTreeSet<RoleId>>,
+) -> Result<Plan, ApiError> {
+    app.caught_up().await?;
+    let access = app.views.fan_access();
+    let others = access.integrations_of(creator).await?;
+    let (mut gain, mut lose) = (BTreeMap::<RoleId, u64>::new(), BTreeMap::<RoleId, u64>::new());
+    let (mut changed, mut leave_server) = (0, 0);
+    let mut counted = BTreeSet::new();
+    for tier in tiers.keys() {
+        let mut last = None;
+        loop {
+            let fans = access.holders(creator, tier, last.as_ref(), PAGE).await?;
+            let Some(end) = fans.last().cloned() else { break };
+            for (fan, facts) in access.facts_of(&fans).await? {
+                if !counted.insert(fan) {
+                    continue;
+                }
+                let (was, will) = (wanted(&facts, &others, id, before), wanted(&facts, &others, id, after));
+                if was == will {
+                    continue;
+                }
+                changed += 1;
+                for role in will.roles.difference(&was.roles) {
+                    *gain.entry(*role).or_default() += 1;
+                }
+                for role in was.roles.difference(&will.roles) {
+                    *lose.entry(*role).or_default() += 1;
+                }
+                leave_server += u64::from(was.present && !will.present && is_kicked(&facts, before));
+            }
+            last = Some(end);
+        }
+    }
+    let count = |roles: BTreeMap<RoleId, u64>| roles.into_iter().map(|(role, fans)| RoleCount { role, fans }).collect();
+    let unmanageable = before.unmanageable(tiers).into_iter().map(|role| {
+        let integration::Unmanageable { tier, role, why } = role;
+        UnmanageableAnswer { tier, role, why: Reason::of((why, None)) }
+    });
+    Ok(Plan { fans: changed, gain: count(gain), lose: count(lose), leave_server, unmanageable: unmanageable.collect() })
+}
+
+/// What a fan should have in the integration's server, were it in this state.
+fn wanted(facts: &Facts, others: &[(IntegrationId, State)], id: IntegrationId, state: &State) -> Desired {
+    let all = others.iter().map(|(other, known)| (*other, if *other == id { state } else { known }));
+    let wanted = desired(&reasons(facts, all));
+    state.open_guild().and_then(|guild| wanted.get(&guild).cloned()).unwrap_or_default()
+}
+
+/// Whether losing the last reason removes the fan from the server, and not their roles alone.
+fn is_kicked(facts: &Facts, state: &State) -> bool {
+    let (Some(guild), Some(link)) = (state.open_guild(), &facts.link) else { return false };
+    let place = facts.standings.get(&guild).and_then(|places| places.get(&link.account_key));
+    place.is_some_and(|place| {
+        place.kick && (place.standing.brought_in || place.standing.join_attempted.is_some())
+    })
+}

@@ -1,0 +1,63 @@
+//! What the matter is, who can mend it, and how: the same four fields everywhere.
+
+use domain::{RoleId, Trouble, Who, desired::Status};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Reason {
+    /// Stable, for programs.
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    /// What to do.
+    pub(crate) fix: String,
+    /// `fan`, `creator` or `operator`.
+    #[schema(value_type = String)]
+    pub(crate) who: Who,
+    /// The role that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) role: Option<RoleId>,
+}
+
+impl Reason {
+    pub(crate) fn of((trouble, role): (Trouble, Option<RoleId>)) -> Self {
+        Self {
+            code: trouble.code().to_owned(),
+            detail: trouble.detail().to_owned(),
+            fix: trouble.fix().to_owned(),
+            who: trouble.who(),
+            role,
+        }
+    }
+
+    pub(crate) fn new(code: &str, who: Who, detail: &str, fix: &str) -> Self {
+        Self { code: code.to_owned(), detail: detail.to_owned(), fix: fix.to_owned(), who, role: None }
+    }
+
+    /// Why a fan stands where they stand.
+    pub(crate) fn of_fan(status: Status, trouble: Option<(Trouble, Option<RoleId>)>, linked: bool) -> Option<Self> {
+        match (status, trouble) {
+            (_, Some(trouble)) => Some(Self::of(trouble)),
+            (Status::Available, None) if linked => Some(Self::new(
+                "not_activated",
+                Who::Fan,
+                "This integration is available and not activated yet.",
+                "Activate it.",
+            )),
+            (Status::Available, None) => {
+                Some(Self::new("not_linked", Who::Fan, "No Discord account is connected yet.", "Connect Discord."))
+            }
+            (
+                Status::Pending
+                | Status::Connected
+                | Status::ActionRequired
+                | Status::Blocked
+                | Status::Revoking
+                | Status::RevokeBlocked
+                | Status::Revoked,
+                None,
+            ) => None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The table of contents: every path, and what every request goes through.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json, Router,
+    extract::{MatchedPath, Request},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+    path::Operation,
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    tag::TagBuilder,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    app::App,
+    consistency,
+    error::{ApiError, FieldError, Problem},
+    extract::{unrouted, wrong_method},
+    idempotency,
+    routes::{
+        attachments, audit, bot, connect, fans, import, integration_fans, integrations, keys, links, memberships,
+        notifications, oauth, ops, providers, roles, streams, tiers,
+    },
+};
+
+fn described() -> OpenApiRouter<Arc<App>> {
+    let v1 = OpenApiRouter::new()
+        // Platform
+        .routes(routes!(tiers::put))
+        .routes(routes!(tiers::list))
+        .routes(routes!(memberships::put, memberships::get))
+        .routes(routes!(import::import))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        // Creator
+        .routes(routes!(providers::list))
+        .routes(routes!(integrations::create, integrations::list))
+        .routes(routes!(integrations::get, integrations::change, integrations::delete))
+        .routes(routes!(connect::connect))
+        .routes(routes!(integrations::disconnect))
+        .routes(routes!(roles::get))
+        .routes(routes!(roles::refresh))
+        .routes(routes!(attachments::put_all, attachments::list))
+        .routes(routes!(attachments::put, attachments::delete))
+        .routes(routes!(integration_fans::list))
+        // Fan
+        .routes(routes!(fans::integrations))
+        .routes(routes!(fans::activate, fans::deactivate))
+        .routes(routes!(links::get, links::create, links::delete))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::read))
+        // Auditor
+        .routes(routes!(audit::events))
+        // Bots and subscribers
+        .routes(routes!(bot::acquire))
+        .routes(routes!(bot::renew))
+        .routes(routes!(bot::release))
+        .routes(routes!(bot::commands))
+        .routes(routes!(bot::start))
+        .routes(routes!(bot::outcome))
+        .routes(routes!(streams::follow));
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().components(Some(Components::new())).build())
+        .merge(v1)
+        .routes(routes!(oauth::callback))
+        .routes(routes!(ops::healthz))
+        .routes(routes!(ops::readyz))
+        .routes(routes!(ops::metrics_text))
+}
+
+/// The description of every path, as `/openapi.json` answers it.
+pub fn openapi() -> OpenApi {
+    describe(described().split_for_parts().1)
+}
+
+/// Everything that the Hub answers.
+pub fn router(app: Arc<App>) -> Router {
+    let (routes, description) = described().split_for_parts();
+    let description = describe(description);
+    let shown = description.clone();
+    routes
+        .route("/openapi.json", get(move || async move { Json(description) }))
+        .route("/docs", get(move || ops::docs(shown)))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unrouted)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), idempotency::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), consistency::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(measured))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    use axum::response::IntoResponse;
+
+    ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
+}
+
+async fn measured(request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or("unrouted".to_owned(), |path| path.as_str().to_owned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("hub_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!("hub_http_request_seconds", "route" => route).record(began.elapsed().as_secs_f64());
+    response
+}
+
+/// Adds what holds for every path: the key, and the form of problems.
+fn describe(mut description: OpenApi) -> OpenApi {
+    description.info = InfoBuilder::new()
+        .title("Integrations Hub")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Connects creators' Discord servers to the memberships that their fans pay for."))
+        .build();
+    let tags = ["Platform", "Creator", "Fan", "Auditor", "Bots", "Browser", "Operations"];
+    description.tags = Some(tags.map(|name| TagBuilder::new().name(name).build()).into());
+    let components = description.components.get_or_insert_default();
+    components.add_security_scheme(
+        "key",
+        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build()),
+    );
+    let schemas = [
+        ("Problem", <Problem as utoipa::PartialSchema>::schema()),
+        ("FieldError", <FieldError as utoipa::PartialSchema>::schema()),
+    ];
+    components.schemas.extend(schemas.map(|(name, schema)| (name.to_owned(), schema)));
+    description.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("key", [])]);
+    for item in description.paths.paths.values_mut() {
+        let calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for call in calls.into_iter().flatten() {
+            answers_problems(call);
+        }
+    }
+    description
+}
+
+fn answers_problems(call: &mut Operation) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let problem = ResponseBuilder::new()
+        .description("What went wrong, and what to do")
+        .content("application/problem+json", content)
+        .build();
+    call.responses.responses.insert("default".to_owned(), RefOr::T(problem));
+}

@@ -1,0 +1,206 @@
+//! What bot processes ask: shards, commands, leave to call Discord.
+
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use bot::wire::{LeaseRef, LeaseRequest, Leases, Outcome, Recorded, StartRequest, Started};
+use projections::CommandCursor;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    answer::Written,
+    app::AppState,
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Body, Fields, FromFields, Path, Query},
+    routes::streams::{Source, last_event_id, stream},
+};
+
+/// The longest name of a bot process.
+const LONGEST_NAME: usize = 128;
+
+fn name(fields: &mut Fields) -> Option<String> {
+    let name: String = fields.required("bot")?;
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        fields.fault("bot", format!("must be 1 to {LONGEST_NAME} characters"));
+        return None;
+    }
+    Some(name)
+}
+
+impl FromFields for LeaseRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (bot, of, want) = (name(fields), fields.required("of"), fields.required("want"));
+        Some(Self { bot: bot?, of: of?, want: want? })
+    }
+}
+
+impl FromFields for LeaseRef {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (bot, epoch) = (name(fields), fields.required("epoch"));
+        Some(Self { bot: bot?, epoch: epoch? })
+    }
+}
+
+impl FromFields for StartRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { epoch: fields.required("epoch")? })
+    }
+}
+
+impl FromFields for Outcome {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (epoch, result) = (fields.required("epoch"), fields.required("result"));
+        let (code, role) = (fields.optional("code"), fields.optional("role"));
+        let (http_status, detail) = (fields.optional("http_status"), fields.optional("detail"));
+        let observed = fields.optional("observed");
+        Some(Self {
+            epoch: epoch?,
+            result: result?,
+            code: code?,
+            role: role?,
+            http_status: http_status?,
+            detail: detail?,
+            observed: observed?,
+        })
+    }
+}
+
+/// The holder of a lease: a process of the key's owner. Another key cannot speak in its name.
+fn holder(caller: &Caller, bot: &str) -> String {
+    format!("{}/{bot}", caller.key.id)
+}
+
+fn lost() -> ApiError {
+    ApiError::new(Kind::LEASE_LOST, "this lease is not held under this epoch; acquire it again")
+}
+
+/// Acquire shards
+///
+/// Takes shards that are free, up to `want` with those that the process holds already, for 30 seconds. Asking again
+/// renews them.
+#[utoipa::path(post, path = "/v1/bot/leases", tag = "Bots", operation_id = "acquire_leases", request_body = LeaseRequest,
+    responses((status = 200, description = "What the process holds now", body = Leases)))]
+pub(crate) async fn acquire(
+    State(app): AppState,
+    caller: Caller,
+    Body(request): Body<LeaseRequest>,
+) -> Result<Json<Leases>, ApiError> {
+    caller.bot()?;
+    let data = app.desk.acquire(&holder(&caller, &request.bot), request.of, request.want).await?;
+    Ok(Json(Leases { data }))
+}
+
+/// Renew a lease
+#[utoipa::path(post, path = "/v1/bot/leases/renew", tag = "Bots", operation_id = "renew_lease", request_body = LeaseRef,
+    responses((status = 200, description = "Renewed", body = bot::wire::Lease)))]
+pub(crate) async fn renew(
+    State(app): AppState,
+    caller: Caller,
+    Body(LeaseRef { bot, epoch }): Body<LeaseRef>,
+) -> Result<Json<bot::wire::Lease>, ApiError> {
+    caller.bot()?;
+    app.desk.renew(&holder(&caller, &bot), epoch).await?.map(Json).ok_or_else(lost)
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Released {
+    /// Whether it was held.
+    released: bool,
+}
+
+/// Release a lease
+#[utoipa::path(post, path = "/v1/bot/leases/release", tag = "Bots", operation_id = "release_lease", request_body = LeaseRef,
+    responses((status = 200, description = "Free for the next", body = Released)))]
+pub(crate) async fn release(
+    State(app): AppState,
+    caller: Caller,
+    Body(LeaseRef { bot, epoch }): Body<LeaseRef>,
+) -> Result<Json<Released>, ApiError> {
+    caller.bot()?;
+    Ok(Json(Released { released: app.desk.release(&holder(&caller, &bot), epoch).await? }))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CommandsQuery {
+    /// Which shards, with commas between them; all where it is missing.
+    #[param(value_type = Option<String>, example = "0,3")]
+    shards: Vec<u32>,
+    /// Into how many shards servers are divided by Discord's formula, `(guild_id >> 22) % of`.
+    #[param(required = false, default = 1)]
+    of: u32,
+}
+
+impl FromFields for CommandsQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let shards = fields.text("shards");
+        let of = fields.optional::<u32>("of")?.unwrap_or(1);
+        if !(1..=bot::desk::MAX_SHARDS).contains(&of) {
+            fields.fault("of", format!("must be 1 to {}", bot::desk::MAX_SHARDS));
+            return None;
+        }
+        let named: Option<Vec<u32>> = match &shards {
+            None => Some((0..of).collect()),
+            Some(text) => text.split(',').map(|shard| shard.trim().parse().ok().filter(|shard| *shard < of)).collect(),
+        };
+        if named.is_none() {
+            fields.fault("shards", "must be numbers below `of` with commas between them, for example 0,3");
+        }
+        Some(Self { shards: named?, of })
+    }
+}
+
+/// Follow the command stream
+///
+/// Server-sent events. Each `command` brings one user in one server to the desired access, in order for each of
+/// them; a later one supersedes the earlier. `Last-Event-ID` goes on after a command.
+#[utoipa::path(get, path = "/v1/bot/commands", tag = "Bots", operation_id = "follow_commands",
+    params(CommandsQuery, ("Last-Event-ID" = Option<String>, Header)),
+    responses((status = 200, description = "A stream of `command` events, each with a Command as its data",
+               body = bot::wire::Command, content_type = "text/event-stream")))]
+pub(crate) async fn commands(
+    State(app): AppState,
+    caller: Caller,
+    Query(CommandsQuery { shards, of }): Query<CommandsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    caller.bot()?;
+    let after = match last_event_id(&headers) {
+        None => CommandCursor::after(eventstore::Position(0)),
+        Some(id) => id
+            .parse()
+            .map_err(|_| ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command"))?,
+    };
+    Ok(stream(app, Source::Commands { shards, of, after }))
+}
+
+/// Announce the calls of a command
+///
+/// Records the attempt before Discord is called. For a join it answers the fan's token.
+#[utoipa::path(post, path = "/v1/bot/commands/{command}/start", tag = "Bots", operation_id = "start_command",
+    params(("command" = String, Path)), request_body = StartRequest,
+    responses((status = 200, description = "Discord may be called", body = Started)))]
+pub(crate) async fn start(
+    State(app): AppState,
+    caller: Caller,
+    Path(command): Path<String>,
+    Body(StartRequest { epoch }): Body<StartRequest>,
+) -> Result<Json<Started>, ApiError> {
+    caller.bot()?;
+    Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, epoch).await?))
+}
+
+/// Report what came of a command
+#[utoipa::path(post, path = "/v1/bot/commands/{command}/outcome", tag = "Bots", operation_id = "report_outcome",
+    params(("command" = String, Path)), request_body = Outcome,
+    responses((status = 200, description = "Recorded; saying it twice records it once", body = Recorded)))]
+pub(crate) async fn outcome(
+    State(app): AppState,
+    caller: Caller,
+    Path(command): Path<String>,
+    Body(outcome): Body<Outcome>,
+) -> Result<Written<Recorded>, ApiError> {
+    caller.bot()?;
+    let position = app.desk.outcome(&caller.key.id.to_string(), &command, outcome).await?;
+    Ok(Written::ok(position, Recorded { position: position.0 }))
+}

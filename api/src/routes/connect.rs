@@ -1,0 +1,67 @@
+//! Connecting a Discord server: where the creator's browser is sent.
+
+use axum::{Json, extract::State};
+use domain::{
+    IntegrationId,
+    integration::{self, Phase},
+};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::{
+    app::AppState,
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Body, Fields, FromFields, Path},
+    routes::{integrations::owned, oauth::Purpose},
+};
+
+/// Where the browser is sent after Discord.
+#[derive(ToSchema)]
+pub(crate) struct ReturnBody {
+    /// An `http` or `https` URL. The Hub adds `status` and, where it failed, `error` to its query.
+    #[schema(value_type = Option<String>)]
+    pub(crate) return_url: Option<Url>,
+}
+
+impl FromFields for ReturnBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let return_url: Option<Url> = fields.optional("return_url")?;
+        if return_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+            fields.fault("return_url", "must be an http or https URL");
+            return None;
+        }
+        Some(Self { return_url })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuthorizeAnswer {
+    /// To be opened in a browser within ten minutes, once.
+    #[schema(value_type = String)]
+    pub(crate) authorize_url: Url,
+}
+
+/// Connect a Discord server
+///
+/// Answers where to send the creator's browser. It comes back to `GET /oauth/discord/callback`, and from there to
+/// `return_url`.
+#[utoipa::path(post, path = "/v1/integrations/{id}/connect", tag = "Creator", operation_id = "connect_integration",
+    params(("id" = String, Path)), request_body = ReturnBody,
+    responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
+pub(crate) async fn connect(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    Body(ReturnBody { return_url }): Body<ReturnBody>,
+) -> Result<Json<AuthorizeAnswer>, ApiError> {
+    let (_, state, _) = owned(&app, &caller, id).await?;
+    if let Phase::Removing { .. } = state.phase {
+        return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
+    }
+    let purpose = Purpose::Server { integration: id, actor: caller.key.actor(), return_url };
+    let state = app.store.oauth_states().create(&purpose, app.now()).await?;
+    Ok(Json(AuthorizeAnswer { authorize_url: app.oauth.authorize_bot(state.expose_secret()) }))
+}

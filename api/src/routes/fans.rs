@@ -1,0 +1,240 @@
+//! What a fan sees: each membership, the integrations that it gives access to, and how they stand there.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use domain::{
+    CreatorId, DisplayName, FanId, IntegrationId, MembershipId, RoleId, TierId,
+    desired::{Facts, Held, Status},
+    fan::{self, Fan},
+    integration::Phase,
+    membership,
+};
+use eventstore::HandleError;
+use projections::IntegrationRow;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::Written,
+    app::{App, AppState},
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Body, Nothing, Path, Query},
+    paging::{Page, Paging},
+    reason::Reason,
+    routes::integrations::GuildAnswer,
+};
+
+/// How many integrations of one creator are shown to a fan.
+const MOST: u32 = 1_000;
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RoleName {
+    #[schema(value_type = String)]
+    id: RoleId,
+    /// Null where the role is not in the server any more.
+    name: Option<String>,
+}
+
+/// How a fan stands in an integration.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FanIntegration {
+    #[schema(value_type = String)]
+    id: IntegrationId,
+    #[schema(value_type = String)]
+    name: DisplayName,
+    server: Option<GuildAnswer>,
+    /// `available`, `pending`, `connected`, `action_required`, `blocked`, `revoking`, `revoke_blocked` or `revoked`.
+    #[schema(value_type = String)]
+    status: Status,
+    reason: Option<Reason>,
+    /// What the membership gives there.
+    roles: Vec<RoleName>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FanMembership {
+    #[schema(value_type = String)]
+    membership: MembershipId,
+    #[schema(value_type = String)]
+    tier: TierId,
+    tier_name: Option<String>,
+    #[schema(value_type = String)]
+    creator: CreatorId,
+    #[schema(value_type = String)]
+    status: membership::Status,
+    ends_at: Option<DateTime<Utc>>,
+    /// Whether the fan has what they paid for now.
+    live: bool,
+    integrations: Vec<FanIntegration>,
+}
+
+/// Shows the integrations of one creator to one fan.
+struct Shown {
+    rows: Vec<IntegrationRow>,
+}
+
+impl Shown {
+    async fn of(app: &App, creator: &CreatorId) -> Result<Self, ApiError> {
+        let mut rows = app.views.integrations().of_creator(creator, None, MOST).await?;
+        rows.retain(|row| matches!(row.state.phase, Phase::Connected | Phase::Removing { .. }));
+        Ok(Self { rows })
+    }
+
+    async fn to(&self, app: &App, fan: &FanId, tier: &TierId, linked: bool) -> Result<Vec<FanIntegration>, ApiError> {
+        let mut shown = vec![];
+        for row in &self.rows {
+            let Some(roles) = row.state.attachments.get(tier) else { continue };
+            let Some(known) = app.views.fan_access().fan_row(row.id, fan).await? else { continue };
+            let named = |id: &RoleId| {
+                let list = row.state.roles.as_ref();
+                RoleName { id: *id, name: list.and_then(|list| list.role(*id)).map(|role| role.name.clone()) }
+            };
+            shown.push(FanIntegration {
+                id: row.id,
+                name: row.name.clone(),
+                server: row.state.server.as_ref().map(GuildAnswer::of),
+                status: known.status,
+                reason: Reason::of_fan(known.status, known.trouble, linked),
+                roles: roles.iter().map(named).collect(),
+            });
+        }
+        Ok(shown)
+    }
+}
+
+/// A membership's access in every integration of its tier.
+pub(crate) async fn of_membership(
+    app: &App,
+    fan: &FanId,
+    creator: &CreatorId,
+    tier: &TierId,
+) -> Result<Vec<FanIntegration>, ApiError> {
+    let facts = app.views.fan_access().facts(fan).await?;
+    let linked = facts.is_some_and(|facts| facts.link.is_some());
+    Shown::of(app, creator).await?.to(app, fan, tier, linked).await
+}
+
+/// A fan's memberships and integrations
+#[utoipa::path(get, path = "/v1/fans/{fan}/integrations", tag = "Fan", operation_id = "list_fan_integrations",
+    params(("fan" = String, Path), Paging),
+    responses((status = 200, description = "By membership", body = Page<FanMembership>)))]
+pub(crate) async fn integrations(
+    State(app): AppState,
+    caller: Caller,
+    Path(fan): Path<FanId>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<FanMembership>>, ApiError> {
+    caller.fan(&fan)?;
+    let after: Option<MembershipId> = paging.after()?;
+    let facts = app.views.fan_access().facts(&fan).await?.unwrap_or_default();
+    let linked = facts.link.is_some();
+    let take = usize::try_from(paging.fetch()).unwrap_or(usize::MAX);
+    let held: Vec<(MembershipId, Held)> = facts
+        .memberships
+        .into_iter()
+        .filter(|(membership, _)| after.as_ref().is_none_or(|after| membership > after))
+        .take(take)
+        .collect();
+    let (held, next_cursor) = paging.page(held, |(membership, _)| membership.clone());
+    let (mut creators, mut data) = (BTreeMap::new(), vec![]);
+    for (membership, held) in held {
+        if !creators.contains_key(&held.creator) {
+            creators.insert(held.creator.clone(), Shown::of(&app, &held.creator).await?);
+        }
+        let integrations = match creators.get(&held.creator) {
+            Some(shown) => shown.to(&app, &fan, &held.tier, linked).await?,
+            None => vec![],
+        };
+        let tier = app.views.integrations().tier(&held.creator, &held.tier).await?;
+        data.push(FanMembership {
+            membership,
+            tier_name: tier.map(|tier| tier.name.to_string()),
+            tier: held.tier,
+            creator: held.creator,
+            status: held.status,
+            ends_at: held.ends_at,
+            live: held.live,
+            integrations,
+        });
+    }
+    Ok(Json(Page { data, next_cursor }))
+}
+
+/// A fan's own choice for one integration.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Chosen {
+    #[schema(value_type = String)]
+    integration: IntegrationId,
+    /// As the views show it now; what follows on Discord happens in the background.
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+    reason: Option<Reason>,
+}
+
+/// Activate an integration, or restore its access
+#[utoipa::path(post, path = "/v1/fans/{fan}/integrations/{id}/activate", tag = "Fan", operation_id = "activate_integration",
+    params(("fan" = String, Path), ("id" = String, Path)),
+    responses((status = 202, description = "Activated; access follows in the background", body = Chosen)))]
+pub(crate) async fn activate(
+    State(app): AppState,
+    caller: Caller,
+    Path((fan, id)): Path<(FanId, IntegrationId)>,
+    Body(Nothing): Body<Nothing>,
+) -> Result<Written<Chosen>, ApiError> {
+    let facts = offered(&app, &caller, &fan, id).await?;
+    let row = app.views.fan_access().fan_row(id, &fan).await?;
+    // Who was refused, or has left, asks to be let in anew; for everybody else once is enough.
+    let again = facts.active.get(&id) == Some(&true)
+        && row.is_some_and(|row| matches!(row.status, Status::ActionRequired | Status::Blocked));
+    choose(&app, &caller, &fan, id, fan::Command::Activate { fan: fan.clone(), integration: id, again }).await
+}
+
+/// Leave an integration
+///
+/// Its access is taken away, and not given again until the fan activates it again.
+#[utoipa::path(delete, path = "/v1/fans/{fan}/integrations/{id}/activate", tag = "Fan", operation_id = "deactivate_integration",
+    params(("fan" = String, Path), ("id" = String, Path)),
+    responses((status = 202, description = "Deactivated; the access is taken away in the background", body = Chosen)))]
+pub(crate) async fn deactivate(
+    State(app): AppState,
+    caller: Caller,
+    Path((fan, id)): Path<(FanId, IntegrationId)>,
+) -> Result<Written<Chosen>, ApiError> {
+    offered(&app, &caller, &fan, id).await?;
+    choose(&app, &caller, &fan, id, fan::Command::Deactivate { fan: fan.clone(), integration: id }).await
+}
+
+/// What is known of the fan, where the integration has to do with them.
+async fn offered(app: &Arc<App>, caller: &Caller, fan: &FanId, id: IntegrationId) -> Result<Facts, ApiError> {
+    caller.fan(fan)?;
+    app.caught_up().await?;
+    let facts = app.views.fan_access().facts(fan).await?.ok_or_else(ApiError::not_found)?;
+    let integration = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
+    let known = domain::desired::offered(&facts, &integration.state).next().is_some();
+    if known || facts.active.contains_key(&id) { Ok(facts) } else { Err(ApiError::not_found()) }
+}
+
+async fn choose(
+    app: &Arc<App>,
+    caller: &Caller,
+    fan: &FanId,
+    id: IntegrationId,
+    command: fan::Command,
+) -> Result<Written<Chosen>, ApiError> {
+    let decided = match app.store.handle::<Fan>(&fan::stream(fan), command, caller.metadata(app), None).await {
+        Ok(decided) => decided,
+        Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string())),
+        Err(HandleError::Store(error)) => return Err(error.into()),
+    };
+    app.seen(decided.position).await?;
+    let row = app.views.fan_access().fan_row(id, fan).await?;
+    let chosen = Chosen {
+        integration: id,
+        status: row.as_ref().map(|row| row.status),
+        reason: row.and_then(|row| Reason::of_fan(row.status, row.trouble, true)),
+    };
+    Ok(Written::ok(decided.position, chosen).status(StatusCode::ACCEPTED))
+}

@@ -1,0 +1,106 @@
+//! The fans of an integration, for its creator.
+
+use axum::{Json, extract::State};
+use domain::{
+    DiscordUserId, FanId, IntegrationId, RoleId,
+    desired::Status,
+    personal::{Account, Personal},
+};
+use projections::FanRow;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    app::AppState,
+    auth::Caller,
+    error::ApiError,
+    extract::{Fields, FromFields, Path, Query},
+    paging::{Page, Paging},
+    reason::Reason,
+    routes::integrations::owned,
+};
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FansQuery {
+    /// Only the fans with this status.
+    #[param(value_type = Option<String>)]
+    status: Option<Status>,
+    #[param(ignore)]
+    paging: Paging,
+}
+
+impl FromFields for FansQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (status, paging) = (fields.optional("status"), Paging::from_fields(fields));
+        Some(Self { status: status?, paging: paging? })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountAnswer {
+    #[schema(value_type = String)]
+    id: DiscordUserId,
+    username: String,
+}
+
+/// What a fan should have in the server, or was last seen to have.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccessAnswer {
+    /// In the server; null where Discord has not told.
+    present: Option<bool>,
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<RoleId>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FanAnswer {
+    #[schema(value_type = String)]
+    pub(crate) integration: IntegrationId,
+    #[schema(value_type = String)]
+    pub(crate) fan: FanId,
+    discord: Option<AccountAnswer>,
+    #[schema(value_type = String)]
+    status: Status,
+    /// What the matter is, whom it concerns and what to do.
+    reason: Option<Reason>,
+    /// Through this and every other integration on the server.
+    desired: AccessAnswer,
+    /// What Discord last showed of what the Hub gave.
+    observed: AccessAnswer,
+}
+
+impl From<FanRow> for FanAnswer {
+    fn from(row: FanRow) -> Self {
+        let known = row.account.as_ref().and_then(Personal::known);
+        Self {
+            integration: row.integration,
+            fan: row.fan,
+            discord: known.map(|Account { id, username }| AccountAnswer { id: *id, username: username.clone() }),
+            status: row.status,
+            reason: Reason::of_fan(row.status, row.trouble, row.account.is_some()),
+            desired: AccessAnswer {
+                present: Some(row.desired.present),
+                roles: row.desired.roles.into_iter().collect(),
+            },
+            observed: AccessAnswer { present: row.present, roles: row.given.into_iter().collect() },
+        }
+    }
+}
+
+/// The fans of an integration
+#[utoipa::path(get, path = "/v1/integrations/{id}/fans", tag = "Creator", operation_id = "list_integration_fans",
+    params(("id" = String, Path), FansQuery, Paging),
+    responses((status = 200, description = "By fan", body = Page<FanAnswer>)))]
+pub(crate) async fn list(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    Query(FansQuery { status, paging }): Query<FansQuery>,
+) -> Result<Json<Page<FanAnswer>>, ApiError> {
+    owned(&app, &caller, id).await?;
+    let after: Option<FanId> = paging.after()?;
+    let rows = app.views.fan_access().fans(id, status, after.as_ref(), paging.fetch()).await?;
+    let (rows, next_cursor) = paging.page(rows, |row| row.fan.clone());
+    Ok(Json(Page { data: rows.into_iter().map(Into::into).collect(), next_cursor }))
+}

@@ -1,0 +1,487 @@
+//! Integrations: the Active Integrations table, and one of its rows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use domain::{
+    CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId, Who,
+    desired::Status,
+    guild::{self, Guild},
+    integration::{self, Drift, Integration, OnEnd, Phase, Provider},
+};
+use eventstore::{Decided, HandleError};
+use projections::IntegrationRow;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    answer::{Written, etag},
+    app::{App, AppState},
+    auth::Caller,
+    error::{ApiError, FieldError, Kind},
+    extract::{Body, Fields, FromFields, IfMatch, Nothing, Path, Query},
+    idempotency::{Idempotency, stored},
+    paging::{Page, Paging},
+    reason::Reason,
+};
+
+/// A Discord server.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GuildAnswer {
+    #[schema(value_type = String)]
+    pub(crate) id: GuildId,
+    pub(crate) name: String,
+    /// Discord's hash of the icon.
+    pub(crate) icon: Option<String>,
+}
+
+impl GuildAnswer {
+    pub(crate) fn of(server: &integration::Server) -> Self {
+        Self { id: server.id, name: server.name.clone(), icon: server.icon.clone() }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AttachmentAnswer {
+    #[schema(value_type = String)]
+    pub(crate) tier: TierId,
+    #[schema(value_type = Vec<String>)]
+    pub(crate) roles: Vec<RoleId>,
+}
+
+/// How many fans stand how.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FanCounts {
+    connected: u64,
+    pending: u64,
+    action_required: u64,
+    blocked: u64,
+    available: u64,
+    revoking: u64,
+    revoke_blocked: u64,
+    revoked: u64,
+}
+
+impl FanCounts {
+    fn of(counts: &BTreeMap<Status, u64>) -> Self {
+        let of = |status| counts.get(&status).copied().unwrap_or_default();
+        Self {
+            connected: of(Status::Connected),
+            pending: of(Status::Pending),
+            action_required: of(Status::ActionRequired),
+            blocked: of(Status::Blocked),
+            available: of(Status::Available),
+            revoking: of(Status::Revoking),
+            revoke_blocked: of(Status::RevokeBlocked),
+            revoked: of(Status::Revoked),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IntegrationAnswer {
+    #[schema(value_type = String)]
+    id: IntegrationId,
+    #[schema(value_type = String)]
+    creator: CreatorId,
+    #[schema(value_type = String)]
+    provider: Provider,
+    #[schema(value_type = String)]
+    name: DisplayName,
+    /// `not_connected`, `connected`, `active`, `needs_attention`, `removing` or `disconnected`.
+    status: &'static str,
+    /// Why it needs attention.
+    reasons: Vec<Reason>,
+    guild: Option<GuildAnswer>,
+    #[schema(value_type = String)]
+    on_end: OnEnd,
+    #[schema(value_type = String)]
+    drift: Drift,
+    memberships: Vec<AttachmentAnswer>,
+    fans: FanCounts,
+    created_at: DateTime<Utc>,
+}
+
+impl IntegrationAnswer {
+    pub(crate) fn of(row: &IntegrationRow, counts: &BTreeMap<Status, u64>) -> Self {
+        let state = &row.state;
+        let mut reasons: Vec<_> = state.troubles().into_iter().map(Reason::of).collect();
+        let of = |status| counts.get(&status).copied().unwrap_or_default();
+        let waiting = of(Status::Blocked) + of(Status::RevokeBlocked);
+        if waiting > 0 {
+            reasons.push(Reason::new(
+                "fans_blocked",
+                Who::Creator,
+                &format!("{waiting} of the fans wait for something that only you can mend."),
+                "Look at the fans who are blocked: each shows what to do.",
+            ));
+        }
+        let status = match state.phase {
+            Phase::NotConnected => "not_connected",
+            Phase::Connected if !reasons.is_empty() => "needs_attention",
+            Phase::Connected if state.attachments.is_empty() => "connected",
+            Phase::Connected => "active",
+            Phase::Removing { .. } => "removing",
+            Phase::Disconnected | Phase::Removed => "disconnected",
+        };
+        let held = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
+        Self {
+            id: row.id,
+            creator: row.creator.clone(),
+            provider: row.provider,
+            name: row.name.clone(),
+            status,
+            reasons,
+            guild: state.server.as_ref().filter(|_| held).map(GuildAnswer::of),
+            on_end: state.on_end,
+            drift: state.drift,
+            memberships: attachments(state),
+            fans: FanCounts::of(counts),
+            created_at: row.created_at,
+        }
+    }
+}
+
+pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
+    let attached = state.attachments.iter();
+    attached.map(|(tier, roles)| AttachmentAnswer { tier: tier.clone(), roles: roles.iter().copied().collect() }).collect()
+}
+
+/// An integration as its stream tells it, if it is the caller's.
+pub(crate) async fn owned(
+    app: &App,
+    caller: &Caller,
+    id: IntegrationId,
+) -> Result<(CreatorId, integration::State, u64), ApiError> {
+    caller.any_creator()?;
+    let loaded = app.store.load::<Integration>(&integration::stream(id)).await?;
+    let creator = loaded.state.creator.clone().filter(|_| loaded.state.phase != Phase::Removed);
+    let creator = creator.ok_or_else(ApiError::not_found)?;
+    caller.creator(&creator)?;
+    Ok((creator, loaded.state, loaded.version))
+}
+
+/// An integration as the view shows it, if it is the caller's.
+pub(crate) async fn row(app: &App, caller: &Caller, id: IntegrationId) -> Result<IntegrationRow, ApiError> {
+    caller.any_creator()?;
+    let row = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
+    caller.creator(&row.creator)?;
+    Ok(row)
+}
+
+pub(crate) fn refused(refusal: integration::Refusal) -> ApiError {
+    use integration::Refusal;
+
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::Unknown | Refusal::NotAttached => ApiError::not_found(),
+        Refusal::ConnectedElsewhere => ApiError::new(Kind::CONNECTED_ELSEWHERE, text),
+        Refusal::NotConnected => ApiError::new(Kind::NOT_CONNECTED, text),
+        Refusal::Removing => ApiError::new(Kind::REMOVING, text),
+        Refusal::RolesNotAssignable(roles) => {
+            let errors = roles.into_iter().map(|role| FieldError {
+                field: "roles".to_owned(),
+                code: Some(role.why.code().to_owned()),
+                detail: format!("{} for {}: {} {}", role.role, role.tier, role.why.detail(), role.why.fix()),
+            });
+            ApiError::new(Kind::ROLES_NOT_ASSIGNABLE, text).with(errors.collect())
+        }
+    }
+}
+
+pub(crate) fn command_failed(error: HandleError<integration::Refusal>) -> ApiError {
+    match error {
+        HandleError::Refused(refusal) => refused(refusal),
+        HandleError::Store(error) => error.into(),
+    }
+}
+
+/// Sends commands to one integration, all of them or none, and answers it as it stands then.
+pub(crate) async fn command(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    commands: Vec<integration::Command>,
+) -> Result<(Decided, u64), ApiError> {
+    owned(app, caller, id).await?;
+    let stream = integration::stream(id);
+    let mut attempts = app.store.attempts();
+    loop {
+        let mut decision = app.store.begin(caller.metadata(app), None);
+        decision.load::<Integration>(&stream).await?;
+        if_match.check(decision.version(&stream))?;
+        for command in &commands {
+            decision.handle::<Integration>(&stream, command.clone().to(id)).await.map_err(command_failed)?;
+        }
+        let version = decision.version(&stream);
+        if let Some(decided) = decision.commit(&mut attempts).await? {
+            return Ok((decided, version));
+        }
+    }
+}
+
+/// The answer of a write: the integration as it stands after it.
+pub(crate) async fn written(
+    app: &Arc<App>,
+    id: IntegrationId,
+    (decided, version): (Decided, u64),
+) -> Result<Written<IntegrationAnswer>, ApiError> {
+    app.seen(decided.position).await?;
+    let row = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
+    let counts = app.views.fan_access().counts(id).await?;
+    Ok(Written::ok(decided.position, IntegrationAnswer::of(&row, &counts)).version(version))
+}
+
+#[derive(ToSchema)]
+pub(crate) struct CreateBody {
+    /// `discord`.
+    #[schema(value_type = String)]
+    provider: Provider,
+    /// 1 to 128 characters, for people.
+    #[schema(value_type = String)]
+    name: DisplayName,
+}
+
+impl FromFields for CreateBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (provider, name) = (fields.required("provider"), fields.required("name"));
+        Some(Self { provider: provider?, name: name? })
+    }
+}
+
+/// Create an integration
+#[utoipa::path(post, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "create_integration",
+    params(("creator" = String, Path)), request_body = CreateBody,
+    responses((status = 201, description = "Created, not connected yet", body = IntegrationAnswer)))]
+pub(crate) async fn create(
+    State(app): AppState,
+    caller: Caller,
+    Path(creator): Path<CreatorId>,
+    Idempotency(key): Idempotency,
+    Body(CreateBody { provider, name }): Body<CreateBody>,
+) -> Result<Response, ApiError> {
+    caller.creator(&creator)?;
+    let (id, metadata) = (IntegrationId(Uuid::now_v7()), caller.metadata(&app));
+    let created = integration::Event::IntegrationCreated {
+        integration: id,
+        creator: creator.clone(),
+        provider,
+        name: name.clone(),
+    };
+    let mut state = integration::State::default();
+    Integration::evolve(&mut state, &created);
+    let row = IntegrationRow {
+        id,
+        creator: creator.clone(),
+        provider,
+        name: name.clone(),
+        created_at: metadata.at,
+        version: 1,
+        position: app.store.log().head(),
+        state,
+    };
+    let answer = IntegrationAnswer::of(&row, &BTreeMap::new());
+    let command = integration::Command::Create { integration: id, creator, provider, name };
+    let mut attempts = app.store.attempts();
+    let decided = loop {
+        let mut decision = app.store.begin(metadata.clone(), key.clone());
+        decision
+            .handle::<Integration>(&integration::stream(id), command.clone().to(id))
+            .await
+            .map_err(command_failed)?;
+        // Committed with the event: a repetition is answered with this id even after a crash.
+        decision.answer(stored(StatusCode::CREATED, &answer));
+        if let Some(decided) = decision.commit(&mut attempts).await? {
+            break decided;
+        }
+    };
+    let mut response =
+        Written::ok(decided.position, answer).status(StatusCode::CREATED).version(1).into_response();
+    if let Ok(location) = format!("/v1/integrations/{id}").parse() {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// List a creator's integrations
+#[utoipa::path(get, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "list_integrations",
+    params(("creator" = String, Path), Paging),
+    responses((status = 200, description = "The Active Integrations table, oldest first", body = Page<IntegrationAnswer>)))]
+pub(crate) async fn list(
+    State(app): AppState,
+    caller: Caller,
+    Path(creator): Path<CreatorId>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<IntegrationAnswer>>, ApiError> {
+    caller.creator(&creator)?;
+    let rows = app.views.integrations().of_creator(&creator, paging.after()?, paging.fetch()).await?;
+    let (rows, next_cursor) = paging.page(rows, |row| row.id);
+    let mut data = vec![];
+    for row in rows {
+        let counts = app.views.fan_access().counts(row.id).await?;
+        data.push(IntegrationAnswer::of(&row, &counts));
+    }
+    Ok(Json(Page { data, next_cursor }))
+}
+
+/// One integration
+#[utoipa::path(get, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "get_integration",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "As it stands; the `ETag` is its version", body = IntegrationAnswer)))]
+pub(crate) async fn get(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+) -> Result<Response, ApiError> {
+    let row = row(&app, &caller, id).await?;
+    let counts = app.views.fan_access().counts(id).await?;
+    Ok(([(header::ETAG, etag(row.version))], Json(IntegrationAnswer::of(&row, &counts))).into_response())
+}
+
+#[derive(ToSchema)]
+pub(crate) struct ChangeBody {
+    #[schema(value_type = Option<String>)]
+    name: Option<DisplayName>,
+    /// `remove_from_server` or `roles_only`.
+    #[schema(value_type = Option<String>)]
+    on_end: Option<OnEnd>,
+    /// `repair`, `report` or `respect`.
+    #[schema(value_type = Option<String>)]
+    drift: Option<Drift>,
+}
+
+impl FromFields for ChangeBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (name, on_end, drift) = (fields.optional("name"), fields.optional("on_end"), fields.optional("drift"));
+        Some(Self { name: name?, on_end: on_end?, drift: drift? })
+    }
+}
+
+/// Rename an integration, or change its policies
+#[utoipa::path(patch, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "change_integration",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ChangeBody,
+    responses((status = 200, description = "Changed", body = IntegrationAnswer)))]
+pub(crate) async fn change(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    if_match: IfMatch,
+    Body(ChangeBody { name, on_end, drift }): Body<ChangeBody>,
+) -> Result<Written<IntegrationAnswer>, ApiError> {
+    let commands = [
+        name.map(|name| integration::Command::Rename { name }),
+        on_end.map(|on_end| integration::Command::ChangeRemovalPolicy { on_end }),
+        drift.map(|drift| integration::Command::ChangeDriftPolicy { drift }),
+    ];
+    let changed = command(&app, &caller, id, &if_match, commands.into_iter().flatten().collect()).await?;
+    written(&app, id, changed).await
+}
+
+/// Whether to release a server although access that was given there is left.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Force {
+    /// Release at once; what is left behind is counted in the log.
+    #[param(required = false)]
+    force: bool,
+}
+
+impl FromFields for Force {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { force: fields.optional("force")?.unwrap_or(false) })
+    }
+}
+
+/// Starts to take the access away, and with `force` lets go of the server at once.
+async fn leave(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    remove: bool,
+    force: bool,
+) -> Result<(Decided, u64), ApiError> {
+    owned(app, caller, id).await?;
+    app.caught_up().await?;
+    let stream = integration::stream(id);
+    let mut attempts = app.store.attempts();
+    loop {
+        let mut decision = app.store.begin(caller.metadata(app), None);
+        decision.load::<Integration>(&stream).await?;
+        if_match.check(decision.version(&stream))?;
+        let start = integration::Command::Disconnect { remove };
+        decision.handle::<Integration>(&stream, start.to(id)).await.map_err(command_failed)?;
+        if force {
+            let left_behind = left_behind(app, id).await?;
+            let confirm = integration::Command::ConfirmDisconnected { left_behind };
+            for event in decision.handle::<Integration>(&stream, confirm.to(id)).await.map_err(command_failed)? {
+                if let integration::Event::ServerDisconnected { guild, .. } = event {
+                    let release = guild::Command::Release { guild, integration: id };
+                    match decision.handle::<Guild>(&guild::stream(guild), release).await {
+                        Ok(_) | Err(HandleError::Refused(_)) => {}
+                        Err(HandleError::Store(error)) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+        let version = decision.version(&stream);
+        if let Some(decided) = decision.commit(&mut attempts).await? {
+            return Ok((decided, version));
+        }
+    }
+}
+
+/// How many fans have, or are being given or refused, something through an integration now.
+async fn left_behind(app: &App, id: IntegrationId) -> Result<u64, ApiError> {
+    let counts = app.views.fan_access().counts(id).await?;
+    let held = [Status::Connected, Status::Blocked, Status::Revoking, Status::RevokeBlocked];
+    Ok(held.iter().filter_map(|status| counts.get(status)).sum())
+}
+
+/// Disconnect the server
+///
+/// The access that was given there is taken away first; the server stays reserved until that is confirmed.
+#[utoipa::path(post, path = "/v1/integrations/{id}/disconnect", tag = "Creator", operation_id = "disconnect_integration",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
+    responses((status = 202, description = "Removing", body = IntegrationAnswer)))]
+pub(crate) async fn disconnect(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    Query(Force { force }): Query<Force>,
+    if_match: IfMatch,
+    Body(Nothing): Body<Nothing>,
+) -> Result<Written<IntegrationAnswer>, ApiError> {
+    let left = leave(&app, &caller, id, &if_match, false, force).await?;
+    Ok(written(&app, id, left).await?.status(StatusCode::ACCEPTED))
+}
+
+/// Delete an integration
+///
+/// The access that it gave is taken away first.
+#[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "delete_integration",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
+    responses((status = 202, description = "Removing", body = IntegrationAnswer),
+              (status = 204, description = "Gone: there was nothing to take away")))]
+pub(crate) async fn delete(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    Query(Force { force }): Query<Force>,
+    if_match: IfMatch,
+) -> Result<Response, ApiError> {
+    let left = leave(&app, &caller, id, &if_match, true, force).await?;
+    let removed = app.store.load::<Integration>(&integration::stream(id)).await?.state.phase == Phase::Removed;
+    if removed {
+        return Ok(Written::ok(left.0.position, ()).status(StatusCode::NO_CONTENT).into_response());
+    }
+    Ok(written(&app, id, left).await?.status(StatusCode::ACCEPTED).into_response())
+}

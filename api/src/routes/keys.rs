@@ -1,0 +1,105 @@
+//! API keys, for platforms that hand them on. The command line makes the first one.
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use eventstore::keys::{ApiKey, InvalidRole, Role};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    app::AppState,
+    auth::Caller,
+    error::ApiError,
+    extract::{Body, Fields, FromFields, NO_CONTENT, Path},
+    paging::Page,
+};
+
+#[derive(ToSchema)]
+pub(crate) struct KeyBody {
+    /// `platform`, `creator:<id>`, `fan:<id>`, `auditor` or `bot`.
+    #[schema(value_type = String)]
+    role: Role,
+    /// What it is for, to tell keys apart.
+    name: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl FromFields for KeyBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let role: Option<String> = fields.required("role");
+        let (name, expires_at) = (fields.optional::<String>("name"), fields.optional("expires_at"));
+        let role: Option<Role> = match role?.parse() {
+            Ok(role) => Some(role),
+            Err::<_, InvalidRole>(error) => {
+                fields.fault("role", error.to_string());
+                None
+            }
+        };
+        let name = name?;
+        if name.as_ref().is_some_and(|name| name.chars().count() > 128) {
+            fields.fault("name", "may be at most 128 characters");
+            return None;
+        }
+        Some(Self { role: role?, name, expires_at: expires_at? })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyAnswer {
+    id: Uuid,
+    role: String,
+    name: String,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    /// Shown once, when the key is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl KeyAnswer {
+    fn of(key: ApiKey, secret: Option<String>) -> Self {
+        let ApiKey { id, role, name, created_at, expires_at, revoked_at } = key;
+        Self { id, role: role.to_string(), name, created_at, expires_at, revoked_at, key: secret }
+    }
+}
+
+/// Make a key
+#[utoipa::path(post, path = "/v1/keys", tag = "Platform", operation_id = "create_key", request_body = KeyBody,
+    responses((status = 201, description = "The one time that the key is shown", body = KeyAnswer)))]
+pub(crate) async fn create(
+    State(app): AppState,
+    caller: Caller,
+    Body(KeyBody { role, name, expires_at }): Body<KeyBody>,
+) -> Result<(StatusCode, Json<KeyAnswer>), ApiError> {
+    caller.platform()?;
+    let now = app.now();
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(ApiError::field("expires_at", "must be in the future"));
+    }
+    let (key, secret) = app.store.keys().create(&role, &name.unwrap_or_default(), expires_at, now).await?;
+    Ok((StatusCode::CREATED, Json(KeyAnswer::of(key, Some(secret.expose_secret().to_owned())))))
+}
+
+/// List the keys
+#[utoipa::path(get, path = "/v1/keys", tag = "Platform", operation_id = "list_keys",
+    responses((status = 200, description = "Oldest first, without the secrets", body = Page<KeyAnswer>)))]
+pub(crate) async fn list(State(app): AppState, caller: Caller) -> Result<Json<Page<KeyAnswer>>, ApiError> {
+    caller.platform()?;
+    let data = app.store.keys().list().await?.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
+    Ok(Json(Page { data, next_cursor: None }))
+}
+
+/// Revoke a key
+#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Platform", operation_id = "revoke_key",
+    params(("id" = String, Path)), responses((status = 204, description = "Revoked at once")))]
+pub(crate) async fn revoke(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    caller.platform()?;
+    if app.store.keys().revoke(id, app.now()).await? { Ok(NO_CONTENT) } else { Err(ApiError::not_found()) }
+}

@@ -1,0 +1,126 @@
+//! A fan's Discord account.
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use domain::{
+    DiscordUserId, Event, FanId, Trouble,
+    fan::{self, BrokenBy, Event as FanEvent, Fan},
+};
+use eventstore::HandleError;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::Written,
+    app::AppState,
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Body, Path},
+    reason::Reason,
+    routes::{
+        connect::{AuthorizeAnswer, ReturnBody},
+        oauth::Purpose,
+    },
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DiscordAnswer {
+    #[schema(value_type = String)]
+    id: DiscordUserId,
+    username: String,
+    linked_at: DateTime<Utc>,
+    /// What is the matter with the connection, if anything is.
+    reason: Option<Reason>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LinkAnswer {
+    discord: Option<DiscordAnswer>,
+}
+
+/// A fan's Discord account
+#[utoipa::path(get, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "get_link",
+    params(("fan" = String, Path)),
+    responses((status = 200, description = "The account that is connected, if any", body = LinkAnswer)))]
+pub(crate) async fn get(
+    State(app): AppState,
+    caller: Caller,
+    Path(fan): Path<FanId>,
+) -> Result<Json<LinkAnswer>, ApiError> {
+    caller.fan(&fan)?;
+    let events = app.store.log().read_stream(&fan::stream(&fan), 0).await?;
+    let (mut discord, mut broken) = (None, None);
+    for envelope in app.store.decode(events).await? {
+        match envelope.event {
+            Event::Fan(FanEvent::FanLinked(link)) => {
+                broken = None;
+                discord = link.account.known().map(|account| DiscordAnswer {
+                    id: account.id,
+                    username: account.username.clone(),
+                    linked_at: envelope.metadata.at,
+                    reason: None,
+                });
+            }
+            Event::Fan(FanEvent::FanUnlinked(_)) => discord = None,
+            Event::Fan(FanEvent::LinkBroken { reason, .. }) => broken = Some(reason),
+            _ => {}
+        }
+    }
+    if let (Some(discord), Some(broken)) = (&mut discord, broken) {
+        let trouble = match broken {
+            BrokenBy::MissingScope => Trouble::MissingScope,
+            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => Trouble::LinkBroken,
+        };
+        discord.reason = Some(Reason::of((trouble, None)));
+    }
+    Ok(Json(LinkAnswer { discord }))
+}
+
+/// Connect a Discord account
+///
+/// Answers where to send the fan's browser; an account that is connected already is exchanged for the new one.
+#[utoipa::path(post, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "create_link",
+    params(("fan" = String, Path)), request_body = ReturnBody,
+    responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
+pub(crate) async fn create(
+    State(app): AppState,
+    caller: Caller,
+    Path(fan): Path<FanId>,
+    Body(ReturnBody { return_url }): Body<ReturnBody>,
+) -> Result<Json<AuthorizeAnswer>, ApiError> {
+    caller.fan(&fan)?;
+    let (challenge, verifier) = app.oauth.proof();
+    let purpose = Purpose::Account {
+        fan,
+        verifier: verifier.expose_secret().to_owned(),
+        actor: caller.key.actor(),
+        return_url,
+    };
+    let state = app.store.oauth_states().create(&purpose, app.now()).await?;
+    Ok(Json(AuthorizeAnswer { authorize_url: app.oauth.authorize_fan(state.expose_secret(), challenge) }))
+}
+
+/// Disconnect the Discord account
+///
+/// The access that it has is taken away in the background; then another fan can connect it.
+#[utoipa::path(delete, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "delete_link",
+    params(("fan" = String, Path)),
+    responses((status = 202, description = "Disconnected; the access is taken away", body = LinkAnswer)))]
+pub(crate) async fn delete(
+    State(app): AppState,
+    caller: Caller,
+    Path(fan): Path<FanId>,
+) -> Result<Written<LinkAnswer>, ApiError> {
+    caller.fan(&fan)?;
+    let command = fan::Command::Unlink { fan: fan.clone() };
+    match app.store.handle::<Fan>(&fan::stream(&fan), command, caller.metadata(&app), None).await {
+        Ok(decided) => {
+            // Taking access away never needs it.
+            app.store.tokens().delete(&fan).await?;
+            Ok(Written::ok(decided.position, LinkAnswer { discord: None }).status(StatusCode::ACCEPTED))
+        }
+        Err(HandleError::Refused(refusal)) => Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string())),
+        Err(HandleError::Store(error)) => Err(error.into()),
+    }
+}

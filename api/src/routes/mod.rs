@@ -1,0 +1,20 @@
+//! The routes, a file for each resource.
+
+pub(crate) mod attachments;
+pub(crate) mod audit;
+pub(crate) mod bot;
+pub(crate) mod connect;
+pub(crate) mod fans;
+pub(crate) mod import;
+pub(crate) mod integration_fans;
+pub(crate) mod integrations;
+pub(crate) mod keys;
+pub(crate) mod links;
+pub(crate) mod memberships;
+pub(crate) mod notifications;
+pub(crate) mod oauth;
+pub(crate) mod ops;
+pub(crate) mod providers;
+pub(crate) mod roles;
+pub(crate) mod streams;
+pub(crate) mod tiers;

@@ -1,0 +1,201 @@
+//! The way back from Discord: a server is connected, or an account is linked.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use bot::oauth::{OAuthError, Tokens};
+use chrono::TimeDelta;
+use domain::{
+    FanId, IntegrationId, Personal,
+    account::{self, DiscordAccount},
+    fan::{self, BrokenBy, Fan, Link},
+    guild::{self, Guild},
+    integration::{self, Integration},
+};
+use eventstore::{Actor, HandleError, Metadata, tokens::DiscordToken};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    app::{App, AppState},
+    error::{ApiError, Kind},
+    extract::{Fields, FromFields, Query},
+    routes::{integrations::command_failed, roles},
+};
+
+/// What a browser was sent to Discord for. Stands in the one-time state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    Server { integration: IntegrationId, actor: Actor, return_url: Option<Url> },
+    Account { fan: FanId, verifier: String, actor: Actor, return_url: Option<Url> },
+}
+
+impl Purpose {
+    fn return_url(&self) -> Option<&Url> {
+        match self {
+            Self::Server { return_url, .. } | Self::Account { return_url, .. } => return_url.as_ref(),
+        }
+    }
+}
+
+/// What Discord sends back. A `guild_id` among it is ignored: only the token's word on the server counts.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CallbackQuery {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+impl FromFields for CallbackQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        // Discord may add to the query what it likes.
+        let (state, code, error) = (fields.text("state"), fields.text("code"), fields.text("error"));
+        fields.ignore_the_rest();
+        Some(Self { state, code, error })
+    }
+}
+
+/// The way back from Discord
+///
+/// For browsers: answers a redirect to the `return_url`, or a page where there is none.
+#[utoipa::path(get, path = "/oauth/discord/callback", tag = "Browser", operation_id = "oauth_callback",
+    params(CallbackQuery), security(()),
+    responses((status = 200, description = "A page that says that it is done", body = String, content_type = "text/html"),
+              (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`")))]
+pub(crate) async fn callback(State(app): AppState, Query(query): Query<CallbackQuery>) -> Result<Response, ApiError> {
+    let state = query.state.as_deref().unwrap_or_default();
+    let purpose: Purpose = app.store.oauth_states().take(state, app.now()).await?.ok_or_else(|| {
+        ApiError::new(
+            Kind::OAUTH_STATE,
+            "this link was used before, is older than ten minutes, or is not from here; go back and start again",
+        )
+    })?;
+    let done = match (&query.code, &query.error) {
+        (Some(code), None) => carry_out(&app, &purpose, code).await,
+        _ => Err(ApiError::new(Kind::OAUTH_DENIED, "Discord was not allowed to connect; go back and start again")),
+    };
+    match (done, purpose.return_url()) {
+        (Ok(()), Some(url)) => Ok(back(url, &[("status", "connected")])),
+        (Ok(()), None) => Ok(Html(DONE).into_response()),
+        (Err(error), Some(url)) => Ok(back(url, &[("status", "failed"), ("error", error.code())])),
+        (Err(error), None) => Err(error),
+    }
+}
+
+const DONE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Discord is connected</title>\
+<h1>Discord is connected</h1><p>You can close this page and go on where you came from.</p></html>";
+
+fn back(url: &Url, said: &[(&str, &str)]) -> Response {
+    let mut url = url.clone();
+    url.query_pairs_mut().extend_pairs(said);
+    let mut response = Redirect::to(url.as_str()).into_response();
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response
+}
+
+async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<(), ApiError> {
+    match purpose {
+        Purpose::Server { integration, actor, .. } => {
+            let tokens = app.oauth.exchange(code, None).await.map_err(oauth_failed)?;
+            connect(app, *integration, actor, tokens).await
+        }
+        Purpose::Account { fan, verifier, actor, .. } => {
+            let verifier = SecretString::from(verifier.clone());
+            let tokens = app.oauth.exchange(code, Some(&verifier)).await.map_err(oauth_failed)?;
+            link(app, fan, actor, tokens).await
+        }
+    }
+}
+
+fn metadata(app: &App, actor: &Actor) -> Metadata {
+    Metadata { at: app.now(), actor: actor.clone(), correlation: Uuid::now_v7() }
+}
+
+/// Connects the server that the token names, and reserves it in the same append.
+async fn connect(app: &Arc<App>, id: IntegrationId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
+    let named = tokens.guild.ok_or_else(|| {
+        ApiError::new(Kind::OAUTH_CODE, "Discord named no server; go back, start again and choose one")
+    })?;
+    let guild = named.id;
+    let (server, roles) = roles::read(app, guild).await?;
+    let metadata = metadata(app, actor);
+    let mut attempts = app.store.attempts();
+    loop {
+        let mut decision = app.store.begin(metadata.clone(), None);
+        let connect = integration::Command::Connect { server: server.clone(), roles: roles.clone() };
+        let stream = integration::stream(id);
+        decision.handle::<Integration>(&stream, connect.to(id)).await.map_err(command_failed)?;
+        let state = decision.load::<Integration>(&stream).await?;
+        let creator = state.creator.ok_or_else(ApiError::not_found)?;
+        let reserve = guild::Command::Reserve { guild, creator, integration: id };
+        match decision.handle::<Guild>(&guild::stream(guild), reserve).await {
+            Ok(_) => {}
+            Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::GUILD_TAKEN, refusal.to_string())),
+            Err(HandleError::Store(error)) => return Err(error.into()),
+        }
+        if decision.commit(&mut attempts).await?.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// Links the account that the token names, and reserves it in the same append.
+async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
+    let account = app.oauth.account(&tokens.access).await.map_err(oauth_failed)?;
+    let account_key = app.store.vault().account_key(account.id);
+    let link = Link { fan: fan.clone(), account: Personal::Known(account), account_key: account_key.clone() };
+    let may_join = tokens.scopes.iter().any(|scope| scope == "guilds.join");
+    let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
+    let token = DiscordToken { access: tokens.access, refresh: tokens.refresh, expires_at: app.now() + lifetime };
+    let metadata = metadata(app, actor);
+    let mut attempts = app.store.attempts();
+    loop {
+        let mut decision = app.store.begin(metadata.clone(), None);
+        let reserve = account::Command::Reserve { account_key: account_key.clone(), fan: fan.clone() };
+        match decision.handle::<DiscordAccount>(&account::stream(&account_key), reserve).await {
+            Ok(_) => {}
+            Err(HandleError::Refused(refusal)) => {
+                return Err(ApiError::new(Kind::ACCOUNT_TAKEN, refusal.to_string()));
+            }
+            Err(HandleError::Store(error)) => return Err(error.into()),
+        }
+        let mut commands = vec![fan::Command::Link(link.clone())];
+        if !may_join {
+            let reason = BrokenBy::MissingScope;
+            commands.push(fan::Command::BreakLink { fan: fan.clone(), account_key: account_key.clone(), reason });
+        }
+        for command in commands {
+            match decision.handle::<Fan>(&fan::stream(fan), command).await {
+                Ok(_) => {}
+                Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::CONFLICT, refusal.to_string())),
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            }
+        }
+        // Before the append: whoever hears of the link finds the token.
+        app.store.tokens().put(fan, &token).await?;
+        if decision.commit(&mut attempts).await?.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn oauth_failed(error: OAuthError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        OAuthError::InvalidGrant => ApiError::new(Kind::OAUTH_CODE, text),
+        OAuthError::Refused(_) => {
+            tracing::error!(%error, "Discord refused the application");
+            ApiError::new(Kind::DISCORD_REFUSED, text)
+        }
+        OAuthError::Unreachable(_) | OAuthError::Malformed(_) => ApiError::new(Kind::DISCORD_UNAVAILABLE, text),
+    }
+}

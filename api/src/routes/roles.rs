@@ -1,0 +1,142 @@
+//! The roles of a connected server: which the bot can give, and why not the others.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use bot::discord::Answer;
+use domain::{
+    IntegrationId, RoleId, Trouble,
+    integration::{self, Phase},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::Written,
+    app::{App, AppState},
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Body, IfMatch, Nothing, Path},
+    reason::Reason,
+    routes::integrations::{GuildAnswer, command, owned},
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RoleAnswer {
+    #[schema(value_type = String)]
+    id: RoleId,
+    name: String,
+    position: i64,
+    /// RGB; 0 for none.
+    color: u32,
+    /// Whether the bot can give it.
+    assignable: bool,
+    why_not: Option<Reason>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BotAnswer {
+    /// The position of the bot's highest role.
+    top_role_position: Option<i64>,
+    /// Among `MANAGE_ROLES`, `KICK_MEMBERS` and `CREATE_INSTANT_INVITE`.
+    missing_permissions: Vec<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RolesAnswer {
+    guild: GuildAnswer,
+    bot: BotAnswer,
+    /// In Discord's order, highest first.
+    data: Vec<RoleAnswer>,
+}
+
+fn permission(trouble: Trouble) -> Option<&'static str> {
+    match trouble {
+        Trouble::MissingManageRoles => Some("MANAGE_ROLES"),
+        Trouble::MissingKickMembers => Some("KICK_MEMBERS"),
+        Trouble::MissingCreateInvite => Some("CREATE_INSTANT_INVITE"),
+        _ => None,
+    }
+}
+
+fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
+    let connected = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
+    let (Some(server), Some(list)) = (state.server.as_ref().filter(|_| connected), &state.roles) else {
+        return Err(ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()));
+    };
+    let data = list.roles().iter().map(|role| {
+        let why_not = list.why_not(server.id, role.id);
+        RoleAnswer {
+            id: role.id,
+            name: role.name.clone(),
+            position: role.position,
+            color: role.color,
+            assignable: why_not.is_none(),
+            why_not: why_not.map(|trouble| Reason::of((trouble, None))),
+        }
+    });
+    let missing = list.missing_permissions(server.id);
+    Ok(RolesAnswer {
+        guild: GuildAnswer::of(server),
+        bot: BotAnswer {
+            top_role_position: list.bot_top().map(|top| top.position),
+            missing_permissions: missing.into_iter().filter_map(permission).collect(),
+        },
+        data: data.collect(),
+    })
+}
+
+/// The server's roles as they were last read
+#[utoipa::path(get, path = "/v1/integrations/{id}/roles", tag = "Creator", operation_id = "get_roles",
+    params(("id" = String, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
+pub(crate) async fn get(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+) -> Result<Json<RolesAnswer>, ApiError> {
+    let (_, state, _) = owned(&app, &caller, id).await?;
+    answer(&state).map(Json)
+}
+
+/// Read the server's roles anew
+#[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
+    params(("id" = String, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
+pub(crate) async fn refresh(
+    State(app): AppState,
+    caller: Caller,
+    Path(id): Path<IntegrationId>,
+    Body(Nothing): Body<Nothing>,
+) -> Result<Written<RolesAnswer>, ApiError> {
+    let (_, state, _) = owned(&app, &caller, id).await?;
+    let guild = state.open_guild().ok_or_else(|| match state.phase {
+        Phase::Removing { .. } => ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()),
+        _ => ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()),
+    })?;
+    let (_, roles) = read(&app, guild).await?;
+    let refresh = integration::Command::RefreshRoles { roles };
+    let (decided, version) = command(&app, &caller, id, &IfMatch(None), vec![refresh]).await?;
+    let (_, state, _) = owned(&app, &caller, id).await?;
+    Ok(Written::ok(decided.position, answer(&state)?).version(version))
+}
+
+/// A server and its roles as Discord shows them now.
+pub(crate) async fn read(
+    app: &Arc<App>,
+    guild: domain::GuildId,
+) -> Result<(integration::Server, domain::discord::RoleList), ApiError> {
+    match app.discord.role_list(guild).await {
+        Answer::Done(read) => Ok(read),
+        Answer::Refused(refusal) => Err(ApiError::new(
+            Kind::DISCORD_REFUSED,
+            format!("{} {}", refusal.trouble.detail(), refusal.trouble.fix()),
+        )),
+        Answer::Later { why, .. } => {
+            Err(ApiError::new(Kind::DISCORD_UNAVAILABLE, format!("{why}; try again in a moment")))
+        }
+        Answer::Unwanted => Err(ApiError::new(Kind::DISCORD_UNAVAILABLE, "the call was given up; try again")),
+        Answer::TokenDead => Err(ApiError::new(
+            Kind::DISCORD_REFUSED,
+            format!("{} {}", Trouble::BotTokenDead.detail(), Trouble::BotTokenDead.fix()),
+        )),
+    }
+}

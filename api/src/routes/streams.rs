@@ -1,0 +1,186 @@
+//! Streams of what changes: the current rows of every key that was touched, in order, and then what comes.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use domain::{FanId, IntegrationId, integration::Phase};
+use eventstore::Position;
+use futures_util::stream as streams;
+use projections::{Change, CommandCursor, FanRow, ViewError};
+use serde_json::json;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use utoipa::IntoParams;
+
+use crate::{
+    app::{App, AppState},
+    auth::Caller,
+    error::{ApiError, Kind},
+    extract::{Fields, FromFields, Path, Query},
+    routes::{integration_fans::FanAnswer, integrations::IntegrationAnswer},
+};
+
+/// The most rows that are read at once.
+const PAGE: u32 = 200;
+
+/// How often a silent stream says that it is alive.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// What a stream is read from, and how far it has come.
+pub(crate) enum Source {
+    Integrations(Position),
+    FanAccess((Position, Option<(IntegrationId, FanId)>)),
+    Commands { shards: Vec<u32>, of: u32, after: CommandCursor },
+}
+
+impl Source {
+    async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {
+        let mut events = VecDeque::new();
+        match self {
+            Self::Integrations(after) => {
+                for row in app.views.integrations().changed(*after, PAGE).await? {
+                    *after = row.position;
+                    let (name, data) = if row.state.phase == Phase::Removed {
+                        ("removed", json!({ "id": row.id }))
+                    } else {
+                        let counts = app.views.fan_access().counts(row.id).await?;
+                        ("integration", serde_json::to_value(IntegrationAnswer::of(&row, &counts))?)
+                    };
+                    events.push_back(event(row.position.to_string(), name, data.to_string()));
+                }
+            }
+            Self::FanAccess(after) => {
+                for row in app.views.fan_access().changed(after.clone(), PAGE).await? {
+                    *after = (row.position, Some((row.integration, row.fan.clone())));
+                    let FanRow { position, integration, fan, .. } = &row;
+                    let id = format!("{position}/{integration}/{fan}");
+                    let data = serde_json::to_string(&FanAnswer::from(row))?;
+                    events.push_back(event(id, "fan_access", data));
+                }
+            }
+            Self::Commands { shards, of, after } => {
+                for row in app.views.fan_access().commands(shards, *of, after, PAGE).await? {
+                    if let Ok(place) = row.id.parse() {
+                        *after = place;
+                    }
+                    if let Some(command) = bot::wire::Command::of(&row, *of) {
+                        events.push_back(event(row.id, "command", serde_json::to_string(&command)?));
+                    }
+                }
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn event(id: String, name: &str, data: String) -> Event {
+    Event::default().id(id).event(name).data(data)
+}
+
+struct Following {
+    app: Arc<App>,
+    source: Source,
+    changes: Receiver<Arc<Vec<Change>>>,
+    waiting: VecDeque<Event>,
+}
+
+impl Following {
+    /// The next event; `None` where the stream ends.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some((Ok(event), self));
+            }
+            self.waiting = match self.source.page(&self.app).await {
+                Ok(waiting) => waiting,
+                Err(error) => {
+                    tracing::error!(%error, "a stream ended");
+                    return None;
+                }
+            };
+            if !self.waiting.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.app.shutdown.cancelled() => return None,
+                // What was missed because there was too much is found by reading.
+                change = self.changes.recv() => if let Err(RecvError::Closed) = change { return None },
+            }
+        }
+    }
+}
+
+/// Answers a stream that goes on until the client or the Hub ends it.
+pub(crate) fn stream(app: Arc<App>, source: Source) -> Response {
+    let changes = app.views.changes();
+    let following = Following { app, source, changes, waiting: VecDeque::new() };
+    Sse::new(streams::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+}
+
+/// Where a client goes on after a stream broke.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<String> {
+    headers.get("last-event-id")?.to_str().ok().map(str::to_owned)
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    /// A log position: what changed after it comes first. Without it, everything.
+    after: Option<u64>,
+}
+
+impl FromFields for StreamQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { after: fields.optional("after")? })
+    }
+}
+
+/// Follow a view
+///
+/// Server-sent events: the current row of every key that changed after a position, then every change. `Last-Event-ID`
+/// goes on after an event.
+#[utoipa::path(get, path = "/v1/streams/{projection}", tag = "Bots", operation_id = "follow_view",
+    params(("projection" = String, Path, description = "`integrations`, `fan_access` or `commands`"), StreamQuery,
+           ("Last-Event-ID" = Option<String>, Header)),
+    responses((status = 200, description = "A stream of rows", body = String, content_type = "text/event-stream")))]
+pub(crate) async fn follow(
+    State(app): AppState,
+    caller: Caller,
+    Path(projection): Path<String>,
+    Query(StreamQuery { after }): Query<StreamQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = last_event_id(&headers);
+    let bad = || ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of an event of this stream");
+    let position = match &id {
+        Some(id) => id.split(['/', '-']).next().and_then(|first| first.parse().ok()).ok_or_else(bad)?,
+        None => after.unwrap_or_default(),
+    };
+    let source = match projection.as_str() {
+        "integrations" => {
+            caller.auditor()?;
+            Source::Integrations(Position(position))
+        }
+        "fan_access" => {
+            caller.auditor()?;
+            let row = id.as_deref().and_then(|id| {
+                let mut parts = id.splitn(3, '/').skip(1);
+                Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+            });
+            Source::FanAccess((Position(position), row))
+        }
+        "commands" => {
+            caller.bot()?;
+            let after = id.map_or_else(|| Ok(CommandCursor::after(Position(position))), |id| id.parse().map_err(|_| bad()))?;
+            Source::Commands { shards: vec![0], of: 1, after }
+        }
+        _ => return Err(ApiError::not_found()),
+    };
+    Ok(stream(app, source))
+}

@@ -1,0 +1,375 @@
+//! What a bot process asks of the Hub: leases, commands, leave to call Discord, and to take its reports.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    DiscordUserId, FanId, RoleId, Trouble,
+    access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    fan::{self, BrokenBy, Fan},
+    trouble::of_discord_code,
+};
+use eventstore::{Actor, AppendKey, HandleError, Metadata, Position, Store, StoreError, tokens::DiscordToken};
+use projections::{Behind, CommandCursor, CommandKind, CommandRow, ViewError, Views};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::{
+    oauth::{OAuth, OAuthError},
+    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Started},
+};
+
+/// How long a lease lasts without being renewed.
+pub const LEASE: TimeDelta = TimeDelta::seconds(30);
+
+/// A fan's token is renewed when it has less left than this.
+const FRESH: TimeDelta = TimeDelta::minutes(5);
+
+/// How long the views may take to see what the log holds.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// The most shards that servers can be divided into.
+pub const MAX_SHARDS: u32 = 4_096;
+
+/// Why the Hub does not do what a bot process asks.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    #[error("there is no such command any more: it is done, or a newer one has taken its place; drop it")]
+    Superseded,
+    #[error("the lease of this command's shard is not held under this epoch; acquire it again")]
+    Fenced,
+    #[error("other bot processes divide the servers into {0} shards; use the same number")]
+    OtherShards(u32),
+    #[error("servers are divided into 1 to {MAX_SHARDS} shards, and a process wants at least one of them")]
+    InvalidShards,
+    #[error("the fan's token cannot be renewed now ({0}); try again later")]
+    TokenLater(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error(transparent)]
+    Behind(#[from] Behind),
+}
+
+/// The Hub's side of the bot. Cloning is cheap.
+#[derive(Clone)]
+pub struct Desk {
+    store: Store,
+    views: Views,
+    oauth: OAuth,
+}
+
+fn lease_name(shard: u32, of: u32) -> String {
+    format!("shard:{shard}/{of}")
+}
+
+fn shard_of(name: &str) -> Option<(u32, u32)> {
+    let (shard, of) = name.strip_prefix("shard:")?.split_once('/')?;
+    Some((shard.parse().ok()?, of.parse().ok()?))
+}
+
+fn lease(held: eventstore::leases::Lease) -> Option<Lease> {
+    let (shard, of) = shard_of(&held.name)?;
+    Some(Lease { shard, of, epoch: held.epoch, until: held.until })
+}
+
+impl Desk {
+    pub fn new(store: Store, views: Views, oauth: OAuth) -> Self {
+        Self { store, views, oauth }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.store.clock().now()
+    }
+
+    fn metadata(&self, bot: &str) -> Metadata {
+        Metadata { at: self.now(), actor: Actor::Bot(bot.to_owned()), correlation: Uuid::now_v7() }
+    }
+
+    /// Takes shards that are free, up to `want` with those that the process holds already.
+    pub async fn acquire(&self, bot: &str, of: u32, want: u32) -> Result<Vec<Lease>, DeskError> {
+        if !(1..=MAX_SHARDS).contains(&of) || want == 0 {
+            return Err(DeskError::InvalidShards);
+        }
+        let now = self.now();
+        let held = self.store.leases().held("shard:", now).await?;
+        let other = held.iter().find_map(|(lease, _)| shard_of(&lease.name).map(|(_, other)| other).filter(|n| *n != of));
+        if let Some(other) = other {
+            return Err(DeskError::OtherShards(other));
+        }
+        // The ones that it holds come first, so that asking again never exchanges one for another.
+        let mine: BTreeSet<String> =
+            held.into_iter().filter(|(_, holder)| holder == bot).map(|(lease, _)| lease.name).collect();
+        let all = (0..of).map(|shard| lease_name(shard, of)).filter(|name| !mine.contains(name));
+        let mut got = vec![];
+        for name in mine.iter().cloned().chain(all) {
+            if got.len() >= usize::try_from(want).unwrap_or(usize::MAX) {
+                break;
+            }
+            got.extend(self.store.leases().acquire(&name, bot, now, LEASE).await?.and_then(lease));
+        }
+        Ok(got)
+    }
+
+    /// Keeps a lease; `None` where it was lost.
+    pub async fn renew(&self, bot: &str, epoch: u64) -> Result<Option<Lease>, DeskError> {
+        let Some(name) = self.lease_of(bot, epoch).await? else { return Ok(None) };
+        Ok(self.store.leases().renew(&name, bot, epoch, self.now(), LEASE).await?.and_then(lease))
+    }
+
+    /// Gives a lease back; answers whether it was held.
+    pub async fn release(&self, bot: &str, epoch: u64) -> Result<bool, DeskError> {
+        let Some(name) = self.lease_of(bot, epoch).await? else { return Ok(false) };
+        Ok(self.store.leases().release(&name, bot, epoch).await?)
+    }
+
+    /// The name of a lease that is held under this epoch by `bot`, or by a process of it.
+    async fn lease_of(&self, bot: &str, epoch: u64) -> Result<Option<String>, DeskError> {
+        let held = self.store.leases().held("shard:", self.now()).await?;
+        let mine = |holder: &str| holder.strip_prefix(bot).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let lease = held.into_iter().find(|(lease, holder)| lease.epoch == epoch && mine(holder));
+        Ok(lease.map(|(lease, _)| lease.name))
+    }
+
+    /// The open commands of some shards after a version, oldest first.
+    pub async fn open_commands(
+        &self,
+        shards: &[u32],
+        of: u32,
+        after: &CommandCursor,
+        limit: u32,
+    ) -> Result<Vec<wire::Command>, DeskError> {
+        let rows = self.views.fan_access().commands(shards, of, after, limit).await?;
+        Ok(rows.iter().filter_map(|row| wire::Command::of(row, of)).collect())
+    }
+
+    /// The command, if it stands and its shard's lease is held under `epoch`.
+    async fn command(&self, bot: &str, id: &str, epoch: u64) -> Result<(CommandRow, DiscordUserId), DeskError> {
+        // A decision or report that the view has not seen yet may have closed it.
+        self.views.seen(self.store.log().head(), CATCH_UP).await?;
+        let row = self.views.fan_access().command(id).await?.ok_or(DeskError::Superseded)?;
+        let name = self.lease_of(bot, epoch).await?.ok_or(DeskError::Fenced)?;
+        let (shard, of) = shard_of(&name).ok_or(DeskError::Fenced)?;
+        if row.guild.shard(of) != shard {
+            return Err(DeskError::Fenced);
+        }
+        let user = row.account.known().ok_or(DeskError::Superseded)?.id;
+        Ok((row, user))
+    }
+
+    /// Records that Discord is about to be called, and answers what that needs.
+    pub async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, DeskError> {
+        let (row, _) = self.command(bot, id, epoch).await?;
+        let token = if row.plan.join { self.token(bot, &row.fan).await? } else { None };
+        let calls = match row.kind {
+            // Without a token nobody can be brought in.
+            CommandKind::Grant if token.is_some() => Calls::Join,
+            CommandKind::Grant | CommandKind::Change => Calls::Roles,
+            CommandKind::Revoke => Calls::Removal,
+        };
+        let now = self.now();
+        let attempt = Attempt {
+            holder: holder(&row),
+            command: row.version,
+            at: now,
+            roles: row.plan.grant.clone(),
+            removes: row.plan.remove.clone(),
+        };
+        let stream = access::stream(row.guild, &row.fan);
+        let before = self.store.load::<Access>(&stream).await?.state;
+        let known = before.standings.get(&row.account_key).map_or_else(|| Known::of(&row.standing), Known::of);
+        let command = access::Command::Start { attempt, calls };
+        match self.store.handle::<Access>(&stream, command, self.metadata(bot), None).await {
+            Ok(_) => Ok(Started {
+                attempted_at: now,
+                access_token: token.map(|token| token.expose_secret().to_owned()),
+                known,
+            }),
+            Err(HandleError::Refused(access::Refusal::Superseded)) => Err(DeskError::Superseded),
+            Err(HandleError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// A token that lives long enough to bring the fan in; `None` where Discord gives none any more.
+    async fn token(&self, bot: &str, fan: &FanId) -> Result<Option<SecretString>, DeskError> {
+        let now = self.now();
+        let refresh = match self.store.tokens().get(fan).await? {
+            Some(token) if token.expires_at - now > FRESH => return Ok(Some(token.access)),
+            Some(token) => token.refresh,
+            None => None,
+        };
+        let Some(refresh) = refresh else {
+            self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+            return Ok(None);
+        };
+        match self.oauth.refresh(&refresh).await {
+            Ok(tokens) => {
+                let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
+                let fresh = DiscordToken {
+                    access: tokens.access,
+                    refresh: Some(tokens.refresh.unwrap_or(refresh)),
+                    expires_at: now + lifetime,
+                };
+                self.store.tokens().put(fan, &fresh).await?;
+                Ok(Some(fresh.access))
+            }
+            Err(OAuthError::InvalidGrant) => {
+                self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+                Ok(None)
+            }
+            Err(error) => Err(DeskError::TokenLater(error.to_string())),
+        }
+    }
+
+    async fn break_link(&self, bot: &str, fan: &FanId, reason: BrokenBy) -> Result<(), DeskError> {
+        let stream = fan::stream(fan);
+        let state = self.store.load::<Fan>(&stream).await?.state;
+        let Some(link) = state.link else { return Ok(()) };
+        let command = fan::Command::BreakLink { fan: fan.clone(), account_key: link.account_key, reason };
+        match self.store.handle::<Fan>(&stream, command, self.metadata(bot), None).await {
+            Ok(_) | Err(HandleError::Refused(_)) => Ok(()),
+            Err(HandleError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Records what came of a command. Saying it twice records it once.
+    pub async fn outcome(&self, bot: &str, id: &str, outcome: Outcome) -> Result<Position, DeskError> {
+        // A command is done once, and may be refused many times.
+        let key = format!("outcome:{id}:{}", outcome.epoch);
+        let (row, _) = match self.command(bot, id, outcome.epoch).await {
+            Ok(known) => known,
+            // A repeated report finds its command closed by the first.
+            Err(DeskError::Superseded) => {
+                let said = self.store.answers().get(&key).await?;
+                return said.map(|said| said.position).ok_or(DeskError::Superseded);
+            }
+            Err(error) => return Err(error),
+        };
+        let (trouble, role) = match outcome.result {
+            OutcomeResult::TryLater | OutcomeResult::Superseded => return Ok(self.store.log().head()),
+            OutcomeResult::Done => (None, None),
+            OutcomeResult::Refused => (Some(trouble(outcome.code.as_deref())), outcome.role),
+        };
+        let report = report(&row, &outcome, trouble, role);
+        if trouble.is_none() && !all_done(&row, &report) {
+            // It is said to be done and is not: it stays open, and is executed again.
+            return Ok(self.store.log().head());
+        }
+        let broken = match trouble {
+            Some(Trouble::LinkBroken) => Some(BrokenBy::InvalidToken),
+            Some(Trouble::MissingScope) => Some(BrokenBy::MissingScope),
+            _ => None,
+        };
+        if let Some(reason) = broken {
+            self.break_link(bot, &row.fan, reason).await?;
+        }
+        let left = outcome.observed.as_ref().is_some_and(|observed| observed.left);
+        let sighting = match trouble {
+            Some(Trouble::Banned) => Some(Sighting::Banned),
+            _ if left && row.desired.present => Some(Sighting::Left),
+            _ => None,
+        };
+        let key = Some(key).filter(|_| trouble.is_none());
+        self.record(bot, &row, report, sighting, key).await
+    }
+
+    async fn record(
+        &self,
+        bot: &str,
+        row: &CommandRow,
+        report: Report,
+        sighting: Option<Sighting>,
+        key: Option<String>,
+    ) -> Result<Position, DeskError> {
+        let stream = access::stream(row.guild, &row.fan);
+        let mut attempts = self.store.attempts();
+        loop {
+            let key = key.clone().map(|key| AppendKey { key, request_hash: [0; 32], answer: None });
+            let mut decision = self.store.begin(self.metadata(bot), key);
+            let mut commands = vec![access::Command::Report(report.clone())];
+            commands.extend(
+                sighting.clone().map(|sighting| access::Command::Observe { holder: holder(row), sighting }),
+            );
+            for command in commands {
+                match decision.handle::<Access>(&stream, command).await {
+                    Ok(_) => {}
+                    Err(HandleError::Refused(access::Refusal::Superseded)) => return Err(DeskError::Superseded),
+                    Err(HandleError::Store(error)) => return Err(error.into()),
+                }
+            }
+            if let Some(decided) = decision.commit(&mut attempts).await? {
+                return Ok(decided.position);
+            }
+        }
+    }
+}
+
+fn holder(row: &CommandRow) -> Holder {
+    Holder {
+        guild: row.guild,
+        fan: row.fan.clone(),
+        account: row.account.clone(),
+        account_key: row.account_key.clone(),
+    }
+}
+
+/// A refusal's code: one of the Hub's, or Discord's own number.
+fn trouble(code: Option<&str>) -> Trouble {
+    let Some(code) = code else { return Trouble::Refused };
+    let ours = Trouble::ALL.iter().copied().find(|trouble| trouble.code() == code);
+    ours.or_else(|| of_discord_code(code.parse().ok()?)).unwrap_or(Trouble::Refused)
+}
+
+/// What the command came to, in the domain's words. Without `observed`, a `done` had all its effects; that
+/// the Hub brought somebody in is believed only where it is said.
+fn report(row: &CommandRow, outcome: &Outcome, trouble: Option<Trouble>, role: Option<RoleId>) -> Report {
+    let standing = &row.standing;
+    let done = outcome.result == OutcomeResult::Done;
+    let observed = outcome.observed.clone().unwrap_or_else(|| Observed {
+        present: match (done, row.desired.present) {
+            (true, true) => Some(true),
+            (true, false) if row.plan.kick => Some(false),
+            _ => standing.present,
+        },
+        given: done.then(|| row.desired.roles.difference(&standing.kept).copied().collect()),
+        kept: standing.kept.clone(),
+        ..Observed::default()
+    });
+    let present = observed.present.or(standing.present);
+    let given = observed.given.unwrap_or_else(|| standing.roles());
+    Report {
+        holder: holder(row),
+        command: row.version,
+        desired: row.desired.clone(),
+        given: if present == Some(false) { BTreeSet::new() } else { given },
+        kept: observed.kept,
+        present,
+        brought_in: present != Some(false) && observed.brought_in.unwrap_or(standing.brought_in),
+        trouble,
+        role,
+        http_status: outcome.http_status,
+        detail: outcome.detail.clone().map(|detail| detail.chars().take(500).collect()),
+    }
+}
+
+/// Whether nothing would be left to do after this report, beyond what the bot found it must not do.
+fn all_done(row: &CommandRow, report: &Report) -> bool {
+    let has = |role: &RoleId| report.given.contains(role) || report.kept.contains(role);
+    if row.desired.present {
+        // Somebody who left meanwhile is reported as having left.
+        let there = report.present == Some(true) && row.desired.roles.iter().all(has);
+        let gone = report.present == Some(false);
+        (there && report.given.iter().all(|role| row.desired.roles.contains(role))) || gone
+    } else {
+        report.given.is_empty()
+    }
+}

@@ -1,0 +1,322 @@
+//! Discord's REST API with the bot's token: the one file that calls it.
+//!
+//! twilight builds and types every request and answer; the room's own client carries them, because rate
+//! limits and refusals speak in headers that twilight's client keeps to itself.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    DiscordUserId, GuildId, RoleId, Trouble,
+    discord::{Permissions, Role, RoleList},
+    integration::Server,
+    trouble,
+};
+use reqwest::{StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use tokio::{sync::OnceCell, time::timeout};
+use tokio_util::sync::CancellationToken;
+use twilight_http::{
+    Client,
+    request::{AuditLogReason, Method, Request, TryIntoRequest},
+};
+use twilight_model::{
+    guild::{Guild, Member},
+    id::Id,
+    user::CurrentUser,
+};
+
+use crate::{
+    http::{self, ClientError, DEADLINE},
+    pacing::{Pacer, Route, retry_after},
+    settings::DiscordSettings,
+};
+
+/// What Discord said to a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer<T> {
+    Done(T),
+    Refused(Refusal),
+    /// It is not known what became of the call, or Discord asked to wait.
+    Later { why: String, after: Option<Duration> },
+    /// Discord does not take the bot's token any more: nothing can be done until it is changed.
+    TokenDead,
+    /// The call was not made: while it waited for its turn, what it was for was no longer wanted.
+    Unwanted,
+}
+
+/// Discord's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub trouble: Trouble,
+    pub http_status: u16,
+    /// Discord's own error code; 0 where it gave none.
+    pub code: u64,
+    pub detail: String,
+}
+
+impl Refusal {
+    /// Whether the user is not in the server: 10007, or 10013 for an account that is gone.
+    pub fn not_a_member(&self) -> bool {
+        matches!(self.code, 10007 | 10013)
+    }
+}
+
+/// How a join ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// 201: the call brought them in.
+    Added,
+    /// 204: they were there; nothing changed.
+    Already,
+}
+
+/// A member as Discord shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub joined_at: Option<DateTime<Utc>>,
+    pub roles: Vec<RoleId>,
+}
+
+/// Speaks to Discord as the bot. Cloning is cheap.
+#[derive(Clone)]
+pub struct Discord {
+    inner: Arc<Inner>,
+    /// No call begins once this is cancelled: what it was for is no longer wanted.
+    until: CancellationToken,
+}
+
+struct Inner {
+    /// Builds requests; it never sends them.
+    requests: Client,
+    http: reqwest::Client,
+    settings: DiscordSettings,
+    pacer: Pacer,
+    bot_user: OnceCell<DiscordUserId>,
+}
+
+/// An answer that has arrived.
+struct Arrived {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Discord {
+    pub fn new(settings: &DiscordSettings) -> Result<Self, ClientError> {
+        let token = settings.bot_token.expose_secret().to_owned();
+        let inner = Inner {
+            requests: Client::builder().token(token).ratelimiter(None).build(),
+            http: http::client(&settings.user_agent())?,
+            settings: settings.clone(),
+            pacer: Pacer::new(),
+            bot_user: OnceCell::new(),
+        };
+        Ok(Self { inner: Arc::new(inner), until: CancellationToken::new() })
+    }
+
+    /// The same Discord, for calls that are wanted only until `until` is cancelled.
+    pub(crate) fn until(&self, until: CancellationToken) -> Self {
+        Self { inner: Arc::clone(&self.inner), until }
+    }
+
+    /// Brings a user in with their own token.
+    pub async fn join(&self, guild: GuildId, user: DiscordUserId, token: &SecretString) -> Answer<Joined> {
+        let request =
+            self.inner.requests.add_guild_member(Id::new(guild.0), Id::new(user.0), token.expose_secret());
+        let answer = self.call("members", guild, false, request.try_into_request()).await;
+        match answer {
+            Answer::Done(arrived) if arrived.status == StatusCode::CREATED => Answer::Done(Joined::Added),
+            Answer::Done(_) => Answer::Done(Joined::Already),
+            other => other.without(),
+        }
+    }
+
+    pub async fn add_role(&self, guild: GuildId, user: DiscordUserId, role: RoleId, reason: &str) -> Answer<()> {
+        let request = self.inner.requests.add_guild_member_role(Id::new(guild.0), Id::new(user.0), Id::new(role.0));
+        self.call("roles", guild, false, request.reason(reason).try_into_request()).await.map(drop)
+    }
+
+    pub async fn remove_role(&self, guild: GuildId, user: DiscordUserId, role: RoleId, reason: &str) -> Answer<()> {
+        let request = self.inner.requests.remove_guild_member_role(Id::new(guild.0), Id::new(user.0), Id::new(role.0));
+        self.call("roles", guild, true, request.reason(reason).try_into_request()).await.map(drop)
+    }
+
+    /// Removes a member from the server.
+    pub async fn kick(&self, guild: GuildId, user: DiscordUserId, reason: &str) -> Answer<()> {
+        let request = self.inner.requests.remove_guild_member(Id::new(guild.0), Id::new(user.0));
+        self.call("kick", guild, true, request.reason(reason).try_into_request()).await.map(drop)
+    }
+
+    pub async fn member(&self, guild: GuildId, user: DiscordUserId) -> Answer<Seen> {
+        let request = self.inner.requests.guild_member(Id::new(guild.0), Id::new(user.0));
+        let answer = self.call("member", guild, false, request.try_into_request()).await;
+        read::<Member>(answer).map(|member| Seen {
+            joined_at: member.joined_at.and_then(|at| DateTime::from_timestamp_micros(at.as_micros())),
+            roles: member.roles.into_iter().map(|role| RoleId(role.get())).collect(),
+        })
+    }
+
+    /// A server, its roles in Discord's order, and where the bot stands among them.
+    pub async fn role_list(&self, guild: GuildId) -> Answer<(Server, RoleList)> {
+        let bot = match self.bot_user().await {
+            Answer::Done(bot) => bot,
+            other => return other.without(),
+        };
+        let request = self.inner.requests.guild(Id::new(guild.0)).try_into_request();
+        let known = match read::<Guild>(self.call("guild", guild, false, request).await) {
+            Answer::Done(known) => known,
+            other => return other.without(),
+        };
+        let bot_roles = match self.member(guild, bot).await {
+            Answer::Done(seen) => seen.roles,
+            other => return other.without(),
+        };
+        let roles = known.roles.into_iter().map(|role| Role {
+            id: RoleId(role.id.get()),
+            name: role.name,
+            position: role.position,
+            color: role.colors.primary_color,
+            managed: role.managed,
+            permissions: Permissions(role.permissions.bits()),
+        });
+        let server = Server { id: guild, name: known.name, icon: known.icon.map(|icon| icon.to_string()) };
+        Answer::Done((server, RoleList::new(roles.collect(), bot_roles)))
+    }
+
+    /// The bot's own account, asked for once.
+    async fn bot_user(&self) -> Answer<DiscordUserId> {
+        if let Some(known) = self.inner.bot_user.get() {
+            return Answer::Done(*known);
+        }
+        let request = self.inner.requests.current_user().try_into_request();
+        let answer = read::<CurrentUser>(self.call("me", GuildId(0), false, request).await);
+        let answer = answer.map(|user| DiscordUserId(user.id.get()));
+        if let Answer::Done(user) = &answer {
+            // Two first calls may race; they were told the same.
+            let _ = self.inner.bot_user.set(*user);
+        }
+        answer
+    }
+
+    /// Makes one call: waits for its permit, keeps to the deadline, learns from the answer.
+    async fn call(
+        &self,
+        name: &'static str,
+        guild: GuildId,
+        urgent: bool,
+        request: Result<Request, twilight_http::Error>,
+    ) -> Answer<Arrived> {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return Answer::Later { why: format!("the request cannot be built: {error}"), after: None },
+        };
+        let route = Route { name, guild: guild.0 };
+        if self.until.run_until_cancelled(self.inner.pacer.permit(&route, urgent)).await.is_none() {
+            return Answer::Unwanted;
+        }
+        let sent = timeout(DEADLINE, self.send(&request)).await;
+        let (status, headers, body) = match sent {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                self.inner.pacer.answered(&route, None);
+                return Answer::Later { why: format!("the connection failed: {}", error.without_url()), after: None };
+            }
+            Err(_) => {
+                self.inner.pacer.answered(&route, None);
+                return Answer::Later { why: "Discord did not answer in time".to_owned(), after: None };
+            }
+        };
+        self.inner.pacer.answered(&route, Some(&headers));
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let (wait, global) = retry_after(&headers, &body);
+            self.inner.pacer.refused(&route, wait, global);
+            return Answer::Later { why: "Discord asked to wait".to_owned(), after: Some(wait) };
+        }
+        self.sorted(&route, status, body)
+    }
+
+    fn sorted(&self, route: &Route, status: StatusCode, body: Vec<u8>) -> Answer<Arrived> {
+        if status.is_success() {
+            return Answer::Done(Arrived { status, body });
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            return Answer::TokenDead;
+        }
+        if status.is_server_error() {
+            return Answer::Later { why: format!("Discord answered {status}"), after: None };
+        }
+        let Ok(error) = serde_json::from_slice::<serde_json::Value>(&body) else {
+            // A page of whoever stands in front of Discord: it speaks for every call.
+            let (wait, _) = retry_after(&header::HeaderMap::new(), &body);
+            self.inner.pacer.refused(route, wait, true);
+            return Answer::Later { why: format!("the answer {status} is not Discord's"), after: Some(wait) };
+        };
+        let code = error["code"].as_u64().unwrap_or_default();
+        let trouble = trouble::of_discord_code(code).unwrap_or(Trouble::Refused);
+        if matches!(code, 130_000 | 40062) {
+            return Answer::Later { why: "Discord is overloaded".to_owned(), after: None };
+        }
+        if trouble == Trouble::BotTokenDead {
+            return Answer::TokenDead;
+        }
+        let detail = error["message"].as_str().unwrap_or_default().to_owned();
+        Answer::Refused(Refusal { trouble, http_status: status.as_u16(), code, detail })
+    }
+
+    async fn send(&self, request: &Request) -> Result<(StatusCode, header::HeaderMap, Vec<u8>), reqwest::Error> {
+        let method = match request.method() {
+            Method::Delete => reqwest::Method::DELETE,
+            Method::Get => reqwest::Method::GET,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            // twilight may learn new methods; none of the requests above uses one.
+            _ => reqwest::Method::GET,
+        };
+        let url = self.inner.settings.api(&format!("/api/v10/{}", request.path()));
+        let token = format!("Bot {}", self.inner.settings.bot_token.expose_secret());
+        let mut built = self.inner.http.request(method, url).header(header::AUTHORIZATION, token);
+        for (name, value) in request.headers().into_iter().flatten() {
+            built = built.header(name, value);
+        }
+        built = match request.body() {
+            Some(body) => built.header(header::CONTENT_TYPE, "application/json").body(body.to_vec()),
+            None => built.header(header::CONTENT_LENGTH, 0),
+        };
+        let answer = built.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Ok((status, headers, answer.bytes().await?.to_vec()))
+    }
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Done(value) => Answer::Done(with(value)),
+            other => other.without(),
+        }
+    }
+
+    /// The same answer where it is not `Done`; a `Done` whose value is not wanted is asked for again.
+    pub(crate) fn without<U>(self) -> Answer<U> {
+        match self {
+            Self::Done(_) => Answer::Later { why: "the answer was not used".to_owned(), after: None },
+            Self::Refused(refusal) => Answer::Refused(refusal),
+            Self::Later { why, after } => Answer::Later { why, after },
+            Self::TokenDead => Answer::TokenDead,
+            Self::Unwanted => Answer::Unwanted,
+        }
+    }
+}
+
+/// Reads an answer's body.
+fn read<T: DeserializeOwned>(answer: Answer<Arrived>) -> Answer<T> {
+    match answer {
+        Answer::Done(arrived) => match serde_json::from_slice(&arrived.body) {
+            Ok(value) => Answer::Done(value),
+            Err(error) => Answer::Later { why: format!("the answer cannot be read: {error}"), after: None },
+        },
+        other => other.without(),
+    }
+}

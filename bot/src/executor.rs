@@ -1,0 +1,399 @@
+//! Brings one account in one server to the desired access: the attempt is recorded, then Discord is called.
+//!
+//! Every call is safe to repeat except the removal from a server, which is checked against what Discord shows
+//! whenever an earlier one may have happened.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{GuildId, RoleId, Trouble, discord::RoleList};
+use secrecy::SecretString;
+
+use crate::{
+    discord::{Answer, Discord, Joined, Refusal, Seen},
+    wire::{Command, Known, Observed, OutcomeResult, Started},
+};
+
+/// How far Discord's clock and the Hub's may be apart.
+const SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// How the execution of a command ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ended {
+    /// To be reported to the Hub.
+    Report { result: OutcomeResult, refused: Option<Refused>, observed: Observed },
+    /// What became of it is not known; to be tried again.
+    Later { why: String, after: Option<std::time::Duration> },
+    /// A newer decision came meanwhile.
+    Superseded,
+    /// Discord does not take the bot's token any more.
+    TokenDead,
+}
+
+/// What Discord refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) trouble: Trouble,
+    pub(crate) role: Option<RoleId>,
+    pub(crate) http_status: u16,
+    pub(crate) detail: String,
+}
+
+/// Why the rest of a command is not executed.
+enum Stop {
+    Now(Ended),
+    /// The account is not in the server.
+    Gone,
+    /// Discord refused everything that is left.
+    Refused,
+}
+
+impl<T> Answer<T> {
+    /// The value or the refusal; anything else ends the execution.
+    fn settled(self) -> Result<Result<T, Refusal>, Stop> {
+        match self {
+            Self::Done(value) => Ok(Ok(value)),
+            Self::Refused(refusal) => Ok(Err(refusal)),
+            Self::Later { why, after } => Err(Stop::Now(Ended::Later { why, after })),
+            Self::TokenDead => Err(Stop::Now(Ended::TokenDead)),
+            Self::Unwanted => Err(Stop::Now(Ended::Superseded)),
+        }
+    }
+}
+
+/// One command on its way.
+struct Execution<'a> {
+    discord: &'a Discord,
+    command: &'a Command,
+    started: &'a Started,
+    /// The reason that stands in the server's own audit log.
+    reason: String,
+    present: Option<bool>,
+    brought_in: bool,
+    given: BTreeSet<RoleId>,
+    kept: BTreeSet<RoleId>,
+    /// Given by attempts whose outcome is not known.
+    unsure: BTreeSet<RoleId>,
+    refused: Option<Refused>,
+    /// The server's roles, read once something is refused.
+    roles: Option<RoleList>,
+}
+
+/// Executes a command whose attempt is recorded.
+pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Started) -> Ended {
+    let Known { present, brought_in, given, kept, maybe_given, .. } = started.known.clone();
+    let mut execution = Execution {
+        discord,
+        command,
+        started,
+        reason: format!("Integrations Hub, command {}", command.id),
+        present,
+        brought_in,
+        given,
+        kept,
+        unsure: maybe_given,
+        refused: None,
+        roles: None,
+    };
+    let ended = if command.desired.present { execution.grant().await } else { execution.revoke().await };
+    let left = match ended {
+        Ok(()) | Err(Stop::Refused) => false,
+        Err(Stop::Gone) => {
+            execution.is_gone();
+            true
+        }
+        Err(Stop::Now(ended)) => return ended,
+    };
+    execution.report(left && command.desired.present)
+}
+
+impl Execution<'_> {
+    fn guild(&self) -> GuildId {
+        self.command.guild
+    }
+
+    fn is_gone(&mut self) {
+        (self.present, self.brought_in) = (Some(false), false);
+        self.given.clear();
+        self.kept.clear();
+        self.unsure.clear();
+    }
+
+    fn report(self, left: bool) -> Ended {
+        let observed = Observed {
+            present: self.present,
+            brought_in: Some(self.brought_in),
+            given: Some(self.given.union(&self.unsure).copied().collect()),
+            kept: self.kept,
+            left,
+        };
+        let result = if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
+        Ended::Report { result, refused: self.refused, observed }
+    }
+
+    /// Keeps the first refusal: it is the one to mend first.
+    fn refuse(&mut self, trouble: Trouble, role: Option<RoleId>, refusal: Refusal) {
+        let Refusal { http_status, detail, .. } = refusal;
+        self.refused.get_or_insert(Refused { trouble, role, http_status, detail });
+    }
+
+    async fn grant(&mut self) -> Result<(), Stop> {
+        if self.command.calls.join {
+            match &self.started.access_token {
+                Some(token) => self.join(&token.clone().into()).await?,
+                None => {
+                    let refusal = Refusal {
+                        trouble: Trouble::LinkBroken,
+                        http_status: 0,
+                        code: 0,
+                        detail: "Discord gives no token for this account".to_owned(),
+                    };
+                    self.only_if_member(refusal).await?;
+                }
+            }
+        }
+        // First what is given, then what is taken: nobody stands without access in between.
+        let wanted = &self.command.desired.roles;
+        let missing: Vec<_> =
+            wanted.iter().filter(|role| !self.given.contains(role) && !self.kept.contains(role)).copied().collect();
+        for role in missing {
+            self.give(role).await?;
+        }
+        for role in self.started_roles().difference(&self.command.desired.roles).copied().collect::<Vec<_>>() {
+            self.take(role).await?;
+        }
+        Ok(())
+    }
+
+    /// Every role that the account has, or may have, from the Hub.
+    fn started_roles(&self) -> BTreeSet<RoleId> {
+        self.given.union(&self.unsure).copied().collect()
+    }
+
+    async fn join(&mut self, token: &SecretString) -> Result<(), Stop> {
+        match self.discord.join(self.guild(), self.command.user, token).await.settled()? {
+            Ok(Joined::Added) => {
+                self.is_gone();
+                (self.present, self.brought_in) = (Some(true), true);
+                Ok(())
+            }
+            Ok(Joined::Already) => match self.member().await? {
+                Some(seen) => {
+                    self.take_stock(&seen);
+                    Ok(())
+                }
+                None => Err(Stop::Gone),
+            },
+            Err(refusal) if matches!(refusal.trouble, Trouble::LinkBroken | Trouble::MissingScope) => {
+                self.only_if_member(refusal).await
+            }
+            Err(refusal) if refusal.trouble == Trouble::BotMissing => self.bot_missing(refusal).await,
+            Err(refusal) if refusal.trouble == Trouble::MissingPermissions => {
+                let trouble = self.diagnose(None).await?;
+                self.refuse(trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+            Err(refusal) => {
+                self.refuse(refusal.trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+        }
+    }
+
+    /// Nobody can be brought in; whoever is in the server already can be given roles all the same.
+    async fn only_if_member(&mut self, refusal: Refusal) -> Result<(), Stop> {
+        match self.member().await? {
+            Some(seen) => {
+                self.take_stock(&seen);
+                Ok(())
+            }
+            None => {
+                self.is_gone();
+                self.refuse(refusal.trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+        }
+    }
+
+    /// A member whom no call of now brought in: whether an earlier one did, and what they have from elsewhere.
+    fn take_stock(&mut self, seen: &Seen) {
+        let known = &self.started.known;
+        let ours = |attempted: Option<DateTime<Utc>>| {
+            attempted.zip(seen.joined_at).is_some_and(|(attempted, joined)| joined >= attempted - SKEW)
+        };
+        let came_back = self.came_back(seen);
+        self.brought_in = ours(known.join_attempted) || (known.brought_in && !came_back);
+        self.present = Some(true);
+        let has: BTreeSet<RoleId> = seen.roles.iter().copied().collect();
+        let before = self.started_roles();
+        self.given = if came_back { BTreeSet::new() } else { before.intersection(&has).copied().collect() };
+        self.kept = self.command.desired.roles.intersection(&has).filter(|role| !self.given.contains(role)).copied().collect();
+        self.unsure.clear();
+    }
+
+    /// Whether an earlier removal of ours had its effect, and the account came again by itself.
+    fn came_back(&self, seen: &Seen) -> bool {
+        let removed = self.started.known.removal_attempted;
+        removed.zip(seen.joined_at).is_some_and(|(removed, joined)| joined > removed)
+    }
+
+    async fn revoke(&mut self) -> Result<(), Stop> {
+        if self.command.calls.kick && self.may_kick().await? && self.kick().await? {
+            return Ok(());
+        }
+        for role in self.started_roles() {
+            self.take(role).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the Hub is known to have brought the account in and not to have removed it since.
+    async fn may_kick(&mut self) -> Result<bool, Stop> {
+        let known = &self.started.known;
+        if known.brought_in && known.removal_attempted.is_none() && known.join_attempted.is_none() {
+            return Ok(true);
+        }
+        match self.member().await? {
+            Some(seen) => {
+                self.take_stock(&seen);
+                Ok(self.brought_in)
+            }
+            None => Err(Stop::Gone),
+        }
+    }
+
+    /// Removes the account from the server, and its roles with it; false where only the roles can be taken.
+    async fn kick(&mut self) -> Result<bool, Stop> {
+        let refusal = match self.discord.kick(self.guild(), self.command.user, &self.reason).await.settled()? {
+            Ok(()) => {
+                self.is_gone();
+                return Ok(true);
+            }
+            Err(refusal) => refusal,
+        };
+        match refusal.trouble {
+            _ if refusal.not_a_member() => Err(Stop::Gone),
+            Trouble::BotMissing => self.bot_missing(refusal).await.map(|()| false),
+            Trouble::MissingPermissions => {
+                let guild = self.guild();
+                let missing = self.role_list().await?.map(|list| list.missing_permissions(guild)).unwrap_or_default();
+                let known = missing.contains(&Trouble::MissingKickMembers);
+                self.refuse(if known { Trouble::MissingKickMembers } else { Trouble::MissingPermissions }, None, refusal);
+                Ok(false)
+            }
+            trouble => {
+                self.refuse(trouble, None, refusal);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn give(&mut self, role: RoleId) -> Result<(), Stop> {
+        if self.is_known_refusal(role) {
+            return Ok(());
+        }
+        match self.discord.add_role(self.guild(), self.command.user, role, &self.reason).await.settled()? {
+            Ok(()) => {
+                self.unsure.remove(&role);
+                self.given.insert(role);
+                self.present = Some(true);
+                Ok(())
+            }
+            Err(refusal) => self.role_refused(role, refusal).await,
+        }
+    }
+
+    async fn take(&mut self, role: RoleId) -> Result<(), Stop> {
+        let deleted = self.roles.as_ref().is_some_and(|list| list.role(role).is_none());
+        if !deleted && self.is_known_refusal(role) {
+            return Ok(());
+        }
+        match self.discord.remove_role(self.guild(), self.command.user, role, &self.reason).await.settled()? {
+            Ok(()) => {
+                self.given.remove(&role);
+                self.unsure.remove(&role);
+                Ok(())
+            }
+            // A role that is gone is nobody's any more.
+            Err(refusal) if refusal.trouble == Trouble::RoleDeleted => {
+                self.given.remove(&role);
+                self.unsure.remove(&role);
+                Ok(())
+            }
+            Err(refusal) => self.role_refused(role, refusal).await,
+        }
+    }
+
+    /// Whether the server's roles, read after a refusal, tell that this one will be refused too.
+    fn is_known_refusal(&self, role: RoleId) -> bool {
+        self.roles.as_ref().is_some_and(|list| list.why_not(self.guild(), role).is_some())
+    }
+
+    async fn role_refused(&mut self, role: RoleId, refusal: Refusal) -> Result<(), Stop> {
+        match refusal.trouble {
+            _ if refusal.code == 10007 => Err(Stop::Gone),
+            Trouble::BotMissing => self.bot_missing(refusal).await,
+            Trouble::MissingPermissions => {
+                let trouble = self.diagnose(Some(role)).await?;
+                self.refuse(trouble, Some(role), refusal);
+                Ok(())
+            }
+            Trouble::RoleDeleted | Trouble::RoleInvalid => {
+                self.refuse(refusal.trouble, Some(role), refusal);
+                Ok(())
+            }
+            trouble => {
+                self.refuse(trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+        }
+    }
+
+    /// What exactly stands behind a 50013.
+    async fn diagnose(&mut self, role: Option<RoleId>) -> Result<Trouble, Stop> {
+        let guild = self.guild();
+        let Some(list) = self.role_list().await? else { return Ok(Trouble::MissingPermissions) };
+        let missing = list.missing_permissions(guild);
+        Ok(match role {
+            Some(role) => list.why_not(guild, role).unwrap_or(Trouble::MissingPermissions),
+            None if missing.contains(&Trouble::MissingCreateInvite) => Trouble::MissingCreateInvite,
+            None => Trouble::MissingPermissions,
+        })
+    }
+
+    /// The server's roles as they are now; `None` where Discord does not show them.
+    async fn role_list(&mut self) -> Result<Option<&RoleList>, Stop> {
+        if self.roles.is_none() {
+            self.roles = self.discord.role_list(self.guild()).await.settled()?.ok().map(|(_, list)| list);
+        }
+        Ok(self.roles.as_ref())
+    }
+
+    /// One such answer is no proof that the bot is gone: Discord gives it in outages too.
+    async fn bot_missing(&mut self, refusal: Refusal) -> Result<(), Stop> {
+        match self.discord.role_list(self.guild()).await.settled()? {
+            Ok(_) => Err(Stop::Now(Ended::Later {
+                why: "Discord said that the bot is not in the server, and then that it is".to_owned(),
+                after: None,
+            })),
+            Err(second) => {
+                let trouble = if second.trouble == Trouble::BotMissing { Trouble::BotMissing } else { refusal.trouble };
+                self.refuse(trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+        }
+    }
+
+    /// The member as Discord shows them; `None` where they are not in the server.
+    async fn member(&mut self) -> Result<Option<Seen>, Stop> {
+        match self.discord.member(self.guild(), self.command.user).await.settled()? {
+            Ok(seen) => Ok(Some(seen)),
+            Err(refusal) if refusal.not_a_member() => Ok(None),
+            Err(refusal) if refusal.trouble == Trouble::BotMissing => self.bot_missing(refusal).await.map(|()| None),
+            Err(refusal) => {
+                self.refuse(refusal.trouble, None, refusal);
+                Err(Stop::Refused)
+            }
+        }
+    }
+}

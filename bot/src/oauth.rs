@@ -1,0 +1,224 @@
+//! Discord's OAuth2: where people are sent, and what is fetched with what they come back with.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{DiscordUserId, GuildId, discord::Permissions, integration::Server, personal::Account};
+use oauth2::{
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
+    EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse,
+    TokenResponse, TokenUrl,
+    basic::{BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    http::{self, ClientError, DEADLINE},
+    settings::DiscordSettings,
+};
+
+/// What the token answer of a bot's installation holds beside tokens.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Extra {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guild: Option<GuildOfToken>,
+}
+
+impl ExtraTokenFields for Extra {}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct GuildOfToken {
+    id: GuildId,
+    name: String,
+    #[serde(default)]
+    icon: Option<String>,
+}
+
+type Answer = StandardTokenResponse<Extra, BasicTokenType>;
+type DiscordClient = Client<
+    BasicErrorResponse,
+    Answer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// What somebody allowed.
+pub struct Tokens {
+    pub access: SecretString,
+    pub refresh: Option<SecretString>,
+    pub expires_in: Duration,
+    pub scopes: Vec<String>,
+    /// The server that the bot was added to: the only word on it that counts.
+    pub guild: Option<Server>,
+}
+
+/// Why Discord gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    #[error("Discord no longer accepts this code or token; start again")]
+    InvalidGrant,
+    #[error("Discord refused the application ({0}); check its client id and secret")]
+    Refused(String),
+    #[error("Discord cannot be reached ({0}); try again in a moment")]
+    Unreachable(String),
+    #[error("Discord's answer cannot be read ({0}); try again in a moment")]
+    Malformed(String),
+}
+
+/// Speaks OAuth2 with Discord. Cloning is cheap.
+#[derive(Clone)]
+pub struct OAuth(Arc<Inner>);
+
+struct Inner {
+    client: DiscordClient,
+    http: reqwest::Client,
+    settings: DiscordSettings,
+}
+
+/// Why the OAuth2 client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("a URL of the Discord settings is not usable: {0}")]
+    Url(#[from] oauth2::url::ParseError),
+}
+
+impl OAuth {
+    pub fn new(settings: &DiscordSettings) -> Result<Self, SettingsError> {
+        // Discord names the token URL without a version; it is the one that every stand-in has.
+        let client = Client::new(ClientId::new(settings.client_id.clone()))
+            .set_client_secret(ClientSecret::new(settings.client_secret.expose_secret().to_owned()))
+            .set_auth_type(AuthType::BasicAuth)
+            .set_auth_uri(AuthUrl::from_url(settings.authorize_url.clone()))
+            .set_token_uri(TokenUrl::new(settings.api("/api/oauth2/token"))?)
+            .set_redirect_uri(RedirectUrl::new(settings.redirect_url())?);
+        let http = http::client(&settings.user_agent())?;
+        Ok(Self(Arc::new(Inner { client, http, settings: settings.clone() })))
+    }
+
+    /// Where a creator adds the bot to their server.
+    pub fn authorize_bot(&self, state: &str) -> Url {
+        let (url, _) = self
+            .0
+            .client
+            .authorize_url(|| CsrfToken::new(state.to_owned()))
+            .add_scope(Scope::new("bot".to_owned()))
+            .add_extra_param("permissions", Permissions::INSTALL.0.to_string())
+            .url();
+        url
+    }
+
+    /// A proof that whoever comes back is who was sent: what goes along, and what is kept.
+    pub fn proof(&self) -> (PkceCodeChallenge, SecretString) {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        (challenge, verifier.into_secret().into())
+    }
+
+    /// Where a fan proves their account.
+    pub fn authorize_fan(&self, state: &str, challenge: PkceCodeChallenge) -> Url {
+        let (url, _) = self
+            .0
+            .client
+            .authorize_url(|| CsrfToken::new(state.to_owned()))
+            .add_scope(Scope::new("identify".to_owned()))
+            .add_scope(Scope::new("guilds.join".to_owned()))
+            .set_pkce_challenge(challenge)
+            .url();
+        url
+    }
+
+    /// What the code on the way back stands for.
+    pub async fn exchange(&self, code: &str, verifier: Option<&SecretString>) -> Result<Tokens, OAuthError> {
+        let mut request = self.0.client.exchange_code(AuthorizationCode::new(code.to_owned()));
+        if let Some(verifier) = verifier {
+            request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
+        }
+        Ok(tokens(&request.request_async(self).await.map_err(failed)?))
+    }
+
+    /// Fresh tokens for old ones. The refresh token is used up: the answer has the next.
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, OAuthError> {
+        let token = RefreshToken::new(refresh.expose_secret().to_owned());
+        let answer = self.0.client.exchange_refresh_token(&token).request_async(self).await.map_err(failed)?;
+        Ok(tokens(&answer))
+    }
+
+    /// Whose token this is.
+    pub async fn account(&self, access: &SecretString) -> Result<Account, OAuthError> {
+        #[derive(Deserialize)]
+        struct Me {
+            id: DiscordUserId,
+            username: String,
+        }
+        let unreachable = |error: reqwest::Error| OAuthError::Unreachable(error.without_url().to_string());
+        let answer = self
+            .0
+            .http
+            .get(self.0.settings.api("/api/v10/users/@me"))
+            .bearer_auth(access.expose_secret())
+            .timeout(DEADLINE)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        match answer.status().as_u16() {
+            401 => Err(OAuthError::InvalidGrant),
+            200 => {
+                let body = answer.bytes().await.map_err(unreachable)?;
+                let me: Me = serde_json::from_slice(&body).map_err(|error| OAuthError::Malformed(error.to_string()))?;
+                Ok(Account { id: me.id, username: me.username })
+            }
+            status => Err(OAuthError::Unreachable(format!("it answered {status}"))),
+        }
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for OAuth {
+    type Error = reqwest::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, reqwest::Error>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request)?;
+            let mut request = request;
+            *request.timeout_mut() = Some(DEADLINE);
+            let answer = self.0.http.execute(request).await?;
+            let mut response = HttpResponse::new(vec![]);
+            *response.status_mut() = answer.status();
+            response.headers_mut().clone_from(answer.headers());
+            *response.body_mut() = answer.bytes().await?.to_vec();
+            Ok(response)
+        })
+    }
+}
+
+fn tokens(answer: &Answer) -> Tokens {
+    let guild = answer.extra_fields().guild.clone();
+    Tokens {
+        access: answer.access_token().secret().clone().into(),
+        refresh: answer.refresh_token().map(|refresh| refresh.secret().clone().into()),
+        expires_in: answer.expires_in().unwrap_or(Duration::from_secs(604_800)),
+        scopes: answer.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
+        guild: guild.map(|guild| Server { id: guild.id, name: guild.name, icon: guild.icon }),
+    }
+}
+
+fn failed(error: RequestTokenError<reqwest::Error, BasicErrorResponse>) -> OAuthError {
+    match error {
+        RequestTokenError::ServerResponse(answer) => match answer.error() {
+            BasicErrorResponseType::InvalidGrant => OAuthError::InvalidGrant,
+            other => OAuthError::Refused(other.to_string()),
+        },
+        RequestTokenError::Request(error) => OAuthError::Unreachable(error.without_url().to_string()),
+        RequestTokenError::Parse(error, _) => OAuthError::Malformed(error.to_string()),
+        RequestTokenError::Other(error) => OAuthError::Malformed(error),
+    }
+}

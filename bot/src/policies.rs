@@ -1,0 +1,188 @@
+//! What the Hub does by itself: ends what time ends, confirms what is done, lets go what nobody needs.
+//!
+//! Each policy looks at a view and sends a command, whose rules decide again; so looking twice does no harm.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    FanId,
+    account::{self, AccountKey, DiscordAccount},
+    fan::{self, Fan},
+    guild::{self, Guild},
+    integration::{self, Integration},
+    membership::{self, Membership},
+};
+use eventstore::{Actor, AppendKey, HandleError, Metadata, Store, StoreError};
+use projections::{Due, IntegrationRow, ViewError, Views};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The lease of whoever runs the policies.
+const LEASE: &str = "timers";
+
+/// How long the lease lasts without being renewed.
+const LEASE_TIME: TimeDelta = TimeDelta::seconds(30);
+
+/// How often the policies look without being told of a change.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The most that is done in one look of each policy.
+const AT_ONCE: u32 = 200;
+
+/// Why a policy could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// The policies of a node.
+#[derive(Clone)]
+pub struct Policies {
+    store: Store,
+    views: Views,
+    grace: TimeDelta,
+    holder: String,
+    /// When the lease that was taken last ends.
+    held_until: Arc<Mutex<DateTime<Utc>>>,
+}
+
+impl Policies {
+    /// `grace`: how long an active membership outlives its paid end.
+    pub fn new(store: Store, views: Views, grace: TimeDelta) -> Self {
+        Self { store, views, grace, holder: Uuid::now_v7().to_string(), held_until: Arc::default() }
+    }
+
+    /// Applies the policies until `shutdown`, on the node that holds their lease.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut changes = self.views.changes();
+        loop {
+            match self.once().await {
+                Ok(done) if done > 0 => continue,
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "a policy failed; it is tried again"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = timeout(LOOK, changes.recv()) => {}
+            }
+        }
+    }
+
+    /// Looks once; answers how many things were done.
+    pub async fn once(&self) -> Result<usize, PolicyError> {
+        let now = self.store.clock().now();
+        if !self.holds_lease(now).await? {
+            return Ok(0);
+        }
+        let mut done = 0;
+        for due in self.views.timers().due(now, self.grace, AT_ONCE).await? {
+            done += usize::from(self.expire(due).await?);
+        }
+        for row in self.views.integrations().removing().await? {
+            if self.views.fan_access().still_holding(row.id).await? == 0 {
+                done += usize::from(self.confirm_disconnected(&row).await?);
+            }
+        }
+        for (account, fan) in self.views.fan_access().releasable_accounts(AT_ONCE).await? {
+            done += usize::from(self.release(&account, &fan).await?);
+        }
+        Ok(done)
+    }
+
+    /// Whether this node may act. The lease is renewed when half of it has passed, not at every look.
+    async fn holds_lease(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let known = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if known - now > LEASE_TIME / 2 {
+            return Ok(true);
+        }
+        let lease = self.store.leases().acquire(LEASE, &self.holder, now, LEASE_TIME).await?;
+        if let Some(lease) = &lease {
+            *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = lease.until;
+        }
+        Ok(lease.is_some())
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata { at: self.store.clock().now(), actor: Actor::Hub, correlation: Uuid::now_v7() }
+    }
+
+    /// Ends a membership whose time has come.
+    async fn expire(&self, Due { membership, version }: Due) -> Result<bool, PolicyError> {
+        let key = AppendKey {
+            key: format!("expire:{membership}:{version}"),
+            request_hash: [0; 32],
+            answer: None,
+        };
+        let command = membership::Command::Expire { version, now: self.store.clock().now(), grace: self.grace };
+        let stream = membership::stream(&membership);
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(), Some(key.clone()));
+            match decision.handle::<Membership>(&stream, command.clone()).await {
+                // The view is behind: the membership has changed or ended since. Its key must not be used up.
+                Ok(events) if events.is_empty() => return Ok(false),
+                Ok(_) | Err(HandleError::Refused(_)) => {}
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            }
+            if let Some(decided) = decision.commit(&mut attempts).await? {
+                return Ok(decided.appended);
+            }
+        }
+    }
+
+    /// Releases a server once nothing that was given there is left.
+    async fn confirm_disconnected(&self, row: &IntegrationRow) -> Result<bool, PolicyError> {
+        let confirm = integration::Command::ConfirmDisconnected { left_behind: 0 };
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(), None);
+            let stream = integration::stream(row.id);
+            let events = match decision.handle::<Integration>(&stream, confirm.clone().to(row.id)).await {
+                Ok(events) => events,
+                Err(HandleError::Refused(_)) => return Ok(false),
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            };
+            for event in &events {
+                if let integration::Event::ServerDisconnected { guild, .. } = event {
+                    let release = guild::Command::Release { guild: *guild, integration: row.id };
+                    match decision.handle::<Guild>(&guild::stream(*guild), release).await {
+                        Ok(_) | Err(HandleError::Refused(_)) => {}
+                        Err(HandleError::Store(error)) => return Err(error.into()),
+                    }
+                }
+            }
+            if let Some(decided) = decision.commit(&mut attempts).await? {
+                return Ok(decided.appended);
+            }
+        }
+    }
+
+    /// Lets go of an account that its fan no longer uses and that holds nothing any more.
+    async fn release(&self, account: &AccountKey, fan: &FanId) -> Result<bool, PolicyError> {
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(), None);
+            // Read for the commit too: linking the account again meanwhile keeps it reserved.
+            let state = decision.load::<Fan>(&fan::stream(fan)).await?;
+            if state.link.is_some_and(|link| link.account_key == *account) {
+                return Ok(false);
+            }
+            let release = account::Command::Release { account_key: account.clone(), fan: fan.clone() };
+            match decision.handle::<DiscordAccount>(&account::stream(account), release).await {
+                Ok(_) | Err(HandleError::Refused(_)) => {}
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            }
+            if let Some(decided) = decision.commit(&mut attempts).await? {
+                return Ok(decided.appended);
+            }
+        }
+    }
+}

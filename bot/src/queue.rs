@@ -1,0 +1,314 @@
+//! What waits to be executed, and in which order.
+//!
+//! One command per (guild, user), always the newest, and never two in flight. Guilds take turns, so that a
+//! large one does not delay a small one; within a guild, what takes access away goes first.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use domain::{DiscordUserId, GuildId};
+use projections::CommandKind;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::Command;
+
+/// Calls to one guild that may be in flight together: its rate limits allow no more anyway.
+const PER_GUILD: usize = 8;
+
+pub(crate) type Key = (GuildId, DiscordUserId);
+
+/// What is known of one (guild, user).
+#[derive(Default)]
+struct Entry {
+    waiting: Option<Command>,
+    /// Cancelled once a newer command has come.
+    running: Option<(u64, CancellationToken)>,
+    delayed: Option<(Instant, u64)>,
+}
+
+/// A guild's users whose commands are ready.
+#[derive(Default)]
+struct Guild {
+    revokes: VecDeque<DiscordUserId>,
+    others: VecDeque<DiscordUserId>,
+    running: usize,
+    has_turn: bool,
+}
+
+/// A command to execute now, and what tells that it is no longer wanted.
+pub(crate) struct Job {
+    pub(crate) command: Command,
+    pub(crate) unwanted: CancellationToken,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    entries: HashMap<Key, Entry>,
+    guilds: HashMap<GuildId, Guild>,
+    turns: VecDeque<GuildId>,
+    delayed: BTreeMap<(Instant, u64), Key>,
+    /// Tells delayed commands of the same instant apart.
+    count: u64,
+    running: usize,
+}
+
+fn key(command: &Command) -> Key {
+    (command.guild, command.user)
+}
+
+impl Queue {
+    /// Takes a command in, to be executed once `delay` has passed. An older one of the same key is superseded.
+    pub(crate) fn put(&mut self, command: Command, now: Instant, delay: Duration) {
+        let key = key(&command);
+        let entry = self.entries.entry(key).or_default();
+        let known = entry.waiting.as_ref().map(|known| known.version);
+        let running = entry.running.as_ref().map(|(version, _)| *version);
+        if known.max(running).is_some_and(|newest| newest >= command.version) {
+            return;
+        }
+        if let Some((_, unwanted)) = &entry.running {
+            unwanted.cancel();
+        }
+        entry.waiting = Some(command);
+        if let Some(place) = entry.delayed.take() {
+            self.delayed.remove(&place);
+        }
+        if !delay.is_zero() {
+            self.delay(key, now + delay);
+        } else if running.is_none() {
+            // It may stand in a line already; being there twice does no harm.
+            self.ready(key);
+        }
+    }
+
+    fn delay(&mut self, key: Key, until: Instant) {
+        self.count += 1;
+        let place = (until, self.count);
+        self.delayed.insert(place, key);
+        self.entries.entry(key).or_default().delayed = Some(place);
+    }
+
+    fn ready(&mut self, key: Key) {
+        let revoke = self
+            .entries
+            .get(&key)
+            .and_then(|entry| entry.waiting.as_ref())
+            .is_some_and(|command| command.kind == CommandKind::Revoke);
+        let guild = self.guilds.entry(key.0).or_default();
+        if revoke { guild.revokes.push_back(key.1) } else { guild.others.push_back(key.1) }
+        if !guild.has_turn {
+            guild.has_turn = true;
+            self.turns.push_back(key.0);
+        }
+    }
+
+    /// The next command to execute; `None` where nothing is ready.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Job> {
+        while let Some((&place, _)) = self.delayed.first_key_value().filter(|((until, _), _)| *until <= now) {
+            if let Some(key) = self.delayed.remove(&place) {
+                self.entries.entry(key).or_default().delayed = None;
+                self.ready(key);
+            }
+        }
+        for _ in 0..self.turns.len() {
+            let id = self.turns.pop_front()?;
+            let job = self.next_of(id);
+            let Some(guild) = self.guilds.get_mut(&id) else { continue };
+            guild.has_turn = !guild.revokes.is_empty() || !guild.others.is_empty();
+            if guild.has_turn {
+                self.turns.push_back(id);
+            } else if guild.running == 0 {
+                self.guilds.remove(&id);
+            }
+            if job.is_some() {
+                self.running += 1;
+                return job;
+            }
+        }
+        None
+    }
+
+    fn next_of(&mut self, id: GuildId) -> Option<Job> {
+        let guild = self.guilds.get_mut(&id)?;
+        if guild.running >= PER_GUILD {
+            return None;
+        }
+        while let Some(user) = guild.revokes.pop_front().or_else(|| guild.others.pop_front()) {
+            // What is gone, runs already or has been put off stands in the line in vain.
+            let Some(entry) = self.entries.get_mut(&(id, user)) else { continue };
+            if entry.running.is_some() || entry.delayed.is_some() {
+                continue;
+            }
+            let Some(command) = entry.waiting.take() else { continue };
+            let unwanted = CancellationToken::new();
+            entry.running = Some((command.version, unwanted.clone()));
+            guild.running += 1;
+            return Some(Job { command, unwanted });
+        }
+        None
+    }
+
+    /// A command has ended. With `again`, it is tried again after that time, unless a newer one has come.
+    pub(crate) fn ended(&mut self, command: Command, again: Option<Duration>, now: Instant) {
+        let key = key(&command);
+        self.running = self.running.saturating_sub(1);
+        if let Some(guild) = self.guilds.get_mut(&key.0) {
+            guild.running = guild.running.saturating_sub(1);
+        }
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.running = None;
+        match (&entry.waiting, again) {
+            (Some(_), _) if entry.delayed.is_none() => self.ready(key),
+            (Some(_), _) => {}
+            (None, Some(again)) => {
+                entry.waiting = Some(command);
+                self.delay(key, now + again);
+            }
+            (None, None) => {
+                self.entries.remove(&key);
+            }
+        }
+    }
+
+    /// Forgets what waits, except for guilds that `keep` names; what runs there is told to end.
+    pub(crate) fn keep(&mut self, keep: impl Fn(GuildId) -> bool) {
+        self.entries.retain(|(guild, _), entry| {
+            if keep(*guild) {
+                return true;
+            }
+            entry.waiting = None;
+            if let Some(place) = entry.delayed.take() {
+                self.delayed.remove(&place);
+            }
+            if let Some((_, unwanted)) = &entry.running {
+                unwanted.cancel();
+            }
+            entry.running.is_some()
+        });
+    }
+
+    /// When the next command that was put off is ready.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
+        self.delayed.keys().next().map(|(until, _)| *until)
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Calls, DesiredAccess, Known};
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn command(guild: u64, user: u64, version: u64, kind: CommandKind) -> Command {
+        Command {
+            id: format!("{version}-{guild}-{user}"),
+            position: version,
+            guild: GuildId(guild),
+            user: DiscordUserId(user),
+            shard: 0,
+            kind,
+            desired: DesiredAccess { present: kind != CommandKind::Revoke, roles: [].into() },
+            version,
+            calls: Calls { join: false, grant: [].into(), remove: [].into(), kick: false },
+            known: Known {
+                present: None,
+                brought_in: false,
+                given: [].into(),
+                kept: [].into(),
+                maybe_given: [].into(),
+                join_attempted: None,
+                removal_attempted: None,
+            },
+            parked: None,
+        }
+    }
+
+    fn grant(guild: u64, user: u64, version: u64) -> Command {
+        command(guild, user, version, CommandKind::Grant)
+    }
+
+    fn queue(commands: &[Command]) -> (Queue, Instant) {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        commands.iter().for_each(|command| queue.put(command.clone(), now, NOW));
+        (queue, now)
+    }
+
+    fn drain(queue: &mut Queue, now: Instant) -> Vec<String> {
+        let mut order = vec![];
+        while let Some(job) = queue.next(now) {
+            order.push(job.command.id.clone());
+            queue.ended(job.command, None, now);
+        }
+        order
+    }
+
+    #[test]
+    fn one_command_of_a_user_in_a_guild_is_in_flight_at_a_time() {
+        let (mut queue, now) = queue(&[grant(1, 1, 5)]);
+        let first = queue.next(now).unwrap();
+        queue.put(command(1, 1, 9, CommandKind::Revoke), now, NOW);
+        assert!(first.unwanted.is_cancelled());
+        assert!(queue.next(now).is_none());
+        queue.ended(first.command, Some(Duration::from_secs(1)), now);
+        assert_eq!(queue.next(now).unwrap().command.version, 9);
+    }
+
+    #[test]
+    fn only_the_newest_command_of_a_user_in_a_guild_is_executed() {
+        let (mut queue, now) = queue(&[grant(1, 1, 5), grant(1, 1, 9), grant(1, 1, 7)]);
+        assert_eq!(drain(&mut queue, now), ["9-1-1"]);
+    }
+
+    #[test]
+    fn guilds_take_turns() {
+        let (mut queue, now) = queue(&[grant(1, 1, 1), grant(1, 2, 2), grant(1, 3, 3), grant(2, 1, 4)]);
+        assert_eq!(drain(&mut queue, now), ["1-1-1", "4-2-1", "2-1-2", "3-1-3"]);
+    }
+
+    #[test]
+    fn what_takes_access_away_goes_first() {
+        let (mut queue, now) = queue(&[grant(1, 1, 1), command(1, 2, 2, CommandKind::Revoke)]);
+        assert_eq!(drain(&mut queue, now), ["2-1-2", "1-1-1"]);
+    }
+
+    #[test]
+    fn a_guild_s_calls_in_flight_are_bounded() {
+        let many: Vec<_> = (1..20).map(|user| grant(1, user, user)).collect();
+        let (mut queue, now) = queue(&many);
+        let running: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
+        assert_eq!(running.len(), PER_GUILD);
+        queue.put(grant(2, 1, 99), now, NOW);
+        assert_eq!(queue.next(now).unwrap().command.guild, GuildId(2));
+    }
+
+    #[test]
+    fn what_is_put_off_waits_for_its_time_and_not_for_more() {
+        let (mut queue, now) = queue(&[grant(1, 1, 5)]);
+        let job = queue.next(now).unwrap();
+        queue.ended(job.command, Some(Duration::from_secs(60)), now);
+        assert!(queue.next(now).is_none());
+        assert_eq!(queue.wakes_at(), Some(now + Duration::from_secs(60)));
+        // The same command read again changes nothing; a newer decision does not wait.
+        queue.put(grant(1, 1, 5), now, NOW);
+        assert!(queue.next(now).is_none());
+        queue.put(grant(1, 1, 6), now, NOW);
+        assert_eq!(queue.next(now).unwrap().command.version, 6);
+    }
+
+    #[test]
+    fn a_lost_shard_s_commands_are_dropped() {
+        let (mut queue, now) = queue(&[grant(1, 1, 1), grant(1, 2, 2), grant(2, 1, 3)]);
+        let running = queue.next(now).unwrap();
+        queue.keep(|guild| guild == GuildId(2));
+        assert!(running.unwanted.is_cancelled());
+        assert_eq!(drain(&mut queue, now), ["3-2-1"]);
+    }
+}

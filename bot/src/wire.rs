@@ -1,0 +1,226 @@
+//! What a bot process and the Hub say to each other over REST. Any program in any language can say the same.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    DiscordUserId, GuildId, RoleId,
+    access::{Desired, Standing},
+    desired::Plan,
+};
+use projections::{CommandKind, CommandRow};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Asks for shards: `want` of the `of` into which all servers fall by Discord's formula.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseRequest {
+    /// The process's name: the same process asks under the same name again.
+    pub bot: String,
+    pub of: u32,
+    pub want: u32,
+}
+
+/// A shard that a process holds until `until`, unless it renews it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lease {
+    pub shard: u32,
+    pub of: u32,
+    /// Goes with every report; a report under an older epoch is refused.
+    pub epoch: u64,
+    pub until: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Leases {
+    pub data: Vec<Lease>,
+}
+
+/// Names a lease to renew or release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseRef {
+    pub bot: String,
+    pub epoch: u64,
+}
+
+/// What somebody should have in a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DesiredAccess {
+    pub present: bool,
+    #[schema(value_type = Vec<String>)]
+    pub roles: BTreeSet<RoleId>,
+}
+
+/// The calls that are left to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Calls {
+    /// Bring the user in with the token that `start` answers.
+    pub join: bool,
+    #[schema(value_type = Vec<String>)]
+    pub grant: BTreeSet<RoleId>,
+    #[schema(value_type = Vec<String>)]
+    pub remove: BTreeSet<RoleId>,
+    /// Remove the user from the server, if the Hub is found to have brought them in.
+    pub kick: bool,
+}
+
+/// What is known of where the user stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Known {
+    pub present: Option<bool>,
+    pub brought_in: bool,
+    #[schema(value_type = Vec<String>)]
+    pub given: BTreeSet<RoleId>,
+    /// Desired roles that the user has from elsewhere; they are never taken away.
+    #[schema(value_type = Vec<String>)]
+    pub kept: BTreeSet<RoleId>,
+    /// Roles of attempts whose outcome is not known.
+    #[schema(value_type = Vec<String>)]
+    pub maybe_given: BTreeSet<RoleId>,
+    /// The first join whose outcome is not known.
+    pub join_attempted: Option<DateTime<Utc>>,
+    /// The first removal from the server whose outcome is not known.
+    pub removal_attempted: Option<DateTime<Utc>>,
+}
+
+/// An instruction to bring one user in one server to the desired access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Command {
+    pub id: String,
+    /// The log position of the decision, the same as `version`.
+    pub position: u64,
+    #[schema(value_type = String)]
+    pub guild: GuildId,
+    #[schema(value_type = String)]
+    pub user: DiscordUserId,
+    pub shard: u32,
+    /// `grant`, `change` or `revoke`.
+    #[schema(value_type = String)]
+    pub kind: CommandKind,
+    pub desired: DesiredAccess,
+    /// The position of the decision; a command with a higher one supersedes this.
+    pub version: u64,
+    pub calls: Calls,
+    pub known: Known,
+    /// A stable code where the command waits for somebody; it is tried again on a slow schedule only.
+    pub parked: Option<String>,
+}
+
+impl Known {
+    pub(crate) fn of(standing: &Standing) -> Self {
+        Self {
+            present: standing.present,
+            brought_in: standing.brought_in,
+            given: standing.given.clone(),
+            kept: standing.kept.clone(),
+            maybe_given: standing.maybe_given.clone(),
+            join_attempted: standing.join_attempted,
+            removal_attempted: standing.removal_attempted,
+        }
+    }
+}
+
+impl Command {
+    /// A command as one of `of` shards is told it; `None` where the account's data is erased.
+    pub fn of(row: &CommandRow, of: u32) -> Option<Self> {
+        let Desired { present, roles } = row.desired.clone();
+        let Plan { join, grant, remove, kick } = row.plan.clone();
+        Some(Self {
+            id: row.id.clone(),
+            position: row.version,
+            guild: row.guild,
+            user: row.account.known()?.id,
+            shard: row.guild.shard(of),
+            kind: row.kind,
+            desired: DesiredAccess { present, roles },
+            version: row.version,
+            calls: Calls { join, grant, remove, kick },
+            known: Known::of(&row.standing),
+            parked: row.parked.map(|(trouble, _)| trouble.code().to_owned()),
+        })
+    }
+}
+
+/// Announces the calls of a command before they are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    pub epoch: u64,
+}
+
+/// The attempt is recorded: Discord may be called.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Started {
+    /// When this attempt was recorded.
+    pub attempted_at: DateTime<Utc>,
+    /// The user's token for the join. Missing where the command has none, or where Discord takes none any more:
+    /// then only a user who is in the server already can be given roles.
+    pub access_token: Option<String>,
+    /// What is known of where the user stands, as it was before this attempt.
+    pub known: Known,
+}
+
+/// How executing a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeResult {
+    /// Discord accepted all of it.
+    Done,
+    /// It is not known what became of it, or Discord asked to wait: it will be tried again.
+    TryLater,
+    /// Discord refused; `observed` says what was done of it.
+    Refused,
+    /// A newer command had come; nothing was called.
+    Superseded,
+}
+
+/// What Discord showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Observed {
+    /// Whether the user is in the server.
+    pub present: Option<bool>,
+    /// Whether the Hub brought them in: the join was answered 201, or an earlier attempt is found to have been.
+    /// Only who says so is ever removed from the server.
+    pub brought_in: Option<bool>,
+    /// The roles that the user has from the Hub now.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub given: Option<BTreeSet<RoleId>>,
+    /// Desired roles that the user had before the Hub came; they are never taken away.
+    #[schema(value_type = Vec<String>)]
+    pub kept: BTreeSet<RoleId>,
+    /// The user was a member and is no more.
+    pub left: bool,
+}
+
+/// Reports what came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    pub epoch: u64,
+    pub result: OutcomeResult,
+    /// For `refused`: Discord's own error code as a number in a text, or one of the Hub's trouble codes.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// The role that a refusal is about.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub role: Option<RoleId>,
+    #[serde(default)]
+    pub http_status: Option<u16>,
+    /// Discord's own words.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// Where it is missing, `done` means that every call of the command had its effect.
+    #[serde(default)]
+    pub observed: Option<Observed>,
+}
+
+/// The report is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recorded {
+    /// The log position that the report reached.
+    pub position: u64,
+}

@@ -1,0 +1,432 @@
+//! A bot process: holds shards, follows their commands, executes them, reports.
+//!
+//! Whatever it forgets by dying stands in the command stream, which it reads from the start when it comes back.
+
+use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+
+use domain::GuildId;
+use eventstore::Position;
+use projections::CommandCursor;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    desk::{Desk, DeskError},
+    discord::Discord,
+    executor::{self, Ended},
+    http::DEADLINE,
+    queue::{Job, Queue},
+    remote::{Remote, RemoteError},
+    wire::{Command, Lease, LeaseRequest, Outcome, Started},
+};
+
+/// How often leases are renewed: a third of their lifetime.
+const RENEW: Duration = Duration::from_secs(10);
+
+/// How long calls in flight may take to end at shutdown.
+const WIND_DOWN: Duration = DEADLINE;
+
+/// The most commands that are read at once.
+const PAGE: u32 = 500;
+
+/// The longest pause between two tries of a command that nobody has to mend.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// The Hub as a bot process reaches it.
+#[derive(Clone)]
+pub enum Hub {
+    /// In the same process.
+    Direct(Desk),
+    /// Over REST.
+    Remote(Remote),
+}
+
+/// Why the Hub did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The command is done, or a newer one has taken its place.
+    #[error("the command no longer stands")]
+    Superseded,
+    /// The lease is lost.
+    #[error("the lease is held by another process")]
+    Fenced,
+    #[error("{0}")]
+    Later(String),
+    /// It will be refused again until somebody changes the settings.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<DeskError> for HubError {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Superseded => Self::Superseded,
+            DeskError::Fenced => Self::Fenced,
+            DeskError::OtherShards(_) | DeskError::InvalidShards => Self::Refused(error.to_string()),
+            DeskError::TokenLater(_) | DeskError::Store(_) | DeskError::View(_) | DeskError::Behind(_) => {
+                Self::Later(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RemoteError> for HubError {
+    fn from(error: RemoteError) -> Self {
+        match error.code() {
+            Some("superseded") => Self::Superseded,
+            Some("lease_lost") => Self::Fenced,
+            Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => Self::Refused(error.to_string()),
+            Some(_) | None => Self::Later(error.to_string()),
+        }
+    }
+}
+
+impl Hub {
+    async fn acquire(&self, request: &LeaseRequest) -> Result<Vec<Lease>, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => desk.acquire(&request.bot, request.of, request.want).await?,
+            Self::Remote(remote) => remote.acquire(request).await?,
+        })
+    }
+
+    async fn release(&self, bot: &str, epoch: u64) -> Result<(), HubError> {
+        match self {
+            Self::Direct(desk) => drop(desk.release(bot, epoch).await?),
+            Self::Remote(remote) => remote.release(bot, epoch).await?,
+        }
+        Ok(())
+    }
+
+    async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => desk.start(bot, id, epoch).await?,
+            Self::Remote(remote) => remote.start(id, epoch).await?,
+        })
+    }
+
+    async fn outcome(&self, bot: &str, id: &str, outcome: Outcome) -> Result<(), HubError> {
+        match self {
+            Self::Direct(desk) => drop(desk.outcome(bot, id, outcome).await?),
+            Self::Remote(remote) => remote.outcome(id, &outcome).await?,
+        }
+        Ok(())
+    }
+
+    /// Hands every open command of some shards to `commands`, and every new one, until the process ends.
+    async fn follow(&self, shards: Vec<u32>, of: u32, commands: mpsc::Sender<Command>) {
+        match self {
+            Self::Direct(desk) => follow(desk, &shards, of, &commands).await,
+            Self::Remote(remote) => remote.follow(&shards, of, &commands).await,
+        }
+    }
+}
+
+async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Command>) {
+    let mut cursor = CommandCursor::after(Position(0));
+    let mut changes = desk.views().changes();
+    loop {
+        match desk.open_commands(shards, of, &cursor, PAGE).await {
+            Ok(page) => {
+                let more = !page.is_empty();
+                for command in page {
+                    cursor = command.id.parse().unwrap_or(cursor);
+                    if commands.send(command).await.is_err() {
+                        return;
+                    }
+                }
+                if more {
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the commands cannot be read; they are read again"),
+        }
+        // A change that was missed because there were too many is found by reading.
+        match timeout(RENEW, changes.recv()).await {
+            Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) => return,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// How a bot process works.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The process's name. The same name takes its own leases again.
+    pub name: String,
+    /// Into how many shards servers are divided.
+    pub of: NonZeroU32,
+    /// How many shards this process wants.
+    pub want: NonZeroU32,
+    /// How many commands are executed together.
+    pub parallel: usize,
+    /// The first pause before a command is tried again; it doubles from there.
+    pub retry: Duration,
+    /// The pause before a command is tried again that waits for somebody to mend something.
+    pub parked: Duration,
+}
+
+impl WorkerSettings {
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            of: NonZeroU32::MIN,
+            want: NonZeroU32::MIN,
+            parallel: 256,
+            retry: Duration::from_secs(1),
+            parked: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// How one command ended, for the queue.
+struct Finished {
+    command: Command,
+    /// When it is to be tried again.
+    again: Again,
+}
+
+enum Again {
+    No,
+    /// After the pause that grows with every try.
+    Later(Option<Duration>),
+    Parked,
+    /// As soon as it is this process's to do.
+    Now,
+    /// Nothing can be done until the bot has another token.
+    TokenDead,
+}
+
+/// A bot process.
+pub struct Worker {
+    hub: Hub,
+    discord: Discord,
+    settings: WorkerSettings,
+    leases: Vec<Lease>,
+    renewed: Instant,
+    queue: Queue,
+    tries: std::collections::HashMap<String, u32>,
+    jobs: JoinSet<Finished>,
+    token_dead: bool,
+}
+
+impl Worker {
+    pub fn new(hub: Hub, discord: Discord, settings: WorkerSettings) -> Self {
+        Self {
+            hub,
+            discord,
+            settings,
+            leases: vec![],
+            renewed: Instant::now(),
+            queue: Queue::default(),
+            tries: std::collections::HashMap::new(),
+            jobs: JoinSet::new(),
+            token_dead: false,
+        }
+    }
+
+    /// Works until `shutdown`, then lets calls in flight end and gives its shards back.
+    ///
+    /// # Errors
+    /// Where the Hub refuses this process for good: a key that is not a bot's, another number of shards.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), HubError> {
+        let (send, mut commands) = mpsc::channel(usize::try_from(PAGE).unwrap_or(usize::MAX));
+        let mut follower: Option<JoinHandle<()>> = None;
+        let mut renew = interval(RENEW);
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ended = loop {
+            self.spawn_ready();
+            let wakes = self.queue.wakes_at();
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                _ = renew.tick() => match self.hold_shards().await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        follower.take().inspect(JoinHandle::abort);
+                        let shards: Vec<u32> = self.leases.iter().map(|lease| lease.shard).collect();
+                        if !shards.is_empty() {
+                            let (hub, of, send) = (self.hub.clone(), self.settings.of.get(), send.clone());
+                            follower = Some(tokio::spawn(async move { hub.follow(shards, of, send).await }));
+                        }
+                    }
+                    Err(error) => break Err(error),
+                },
+                Some(command) = commands.recv() => self.take(command),
+                Some(finished) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finish(finished),
+                () = wake(wakes) => {}
+            }
+        };
+        follower.take().inspect(JoinHandle::abort);
+        self.wind_down().await;
+        ended
+    }
+
+    fn take(&mut self, command: Command) {
+        if !self.holds(command.guild) {
+            return;
+        }
+        let delay = if command.parked.is_some() { self.settings.parked } else { Duration::ZERO };
+        self.queue.put(command, Instant::now(), delay);
+    }
+
+    fn lease(&self, guild: GuildId) -> Option<&Lease> {
+        let shard = guild.shard(self.settings.of.get());
+        self.leases.iter().find(|lease| lease.shard == shard)
+    }
+
+    fn holds(&self, guild: GuildId) -> bool {
+        self.lease(guild).is_some()
+    }
+
+    fn spawn_ready(&mut self) {
+        while !self.token_dead && self.queue.running() < self.settings.parallel {
+            let Some(job) = self.queue.next(Instant::now()) else { return };
+            let Some(lease) = self.lease(job.command.guild) else {
+                self.queue.ended(job.command, None, Instant::now());
+                continue;
+            };
+            let (hub, discord, name, epoch) =
+                (self.hub.clone(), self.discord.until(job.unwanted.clone()), self.settings.name.clone(), lease.epoch);
+            self.jobs.spawn(async move { execute(&hub, &discord, &name, epoch, job).await });
+        }
+    }
+
+    fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
+        let Finished { command, again } = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                // The command stays open and is read again when the process starts anew.
+                tracing::error!(%error, "executing a command panicked; this is a defect of the Hub, so report it");
+                return;
+            }
+        };
+        let tries = self.tries.remove(&command.id).unwrap_or(0);
+        let again = match again {
+            Again::No => None,
+            Again::Now => Some(Duration::ZERO),
+            Again::Parked => Some(self.settings.parked),
+            Again::TokenDead => {
+                tracing::error!("Discord does not accept the bot's token; set a new one and start the Hub again");
+                self.token_dead = true;
+                Some(self.settings.parked)
+            }
+            Again::Later(asked) => {
+                self.tries.insert(command.id.clone(), tries + 1);
+                let grown = self.settings.retry.saturating_mul(1 << tries.min(16)).min(LONGEST_RETRY);
+                Some(asked.unwrap_or(grown).max(self.settings.retry))
+            }
+        };
+        let again = again.filter(|_| self.holds(command.guild));
+        self.queue.ended(command, again, Instant::now());
+    }
+
+    /// Renews what is held and takes what is free; answers whether the shards changed.
+    async fn hold_shards(&mut self) -> Result<bool, HubError> {
+        let WorkerSettings { name, of, want, .. } = &self.settings;
+        let request = LeaseRequest { bot: name.clone(), of: of.get(), want: want.get() };
+        let before: BTreeSet<u64> = self.leases.iter().map(|lease| lease.epoch).collect();
+        // Well before a lease ends, calls under it end too: another process may take it over then.
+        let lifetime = crate::desk::LEASE.to_std().unwrap_or_default();
+        match timeout(RENEW, self.hub.acquire(&request)).await {
+            Ok(Ok(leases)) => {
+                self.leases = leases;
+                self.renewed = Instant::now();
+            }
+            Ok(Err(HubError::Refused(why))) => return Err(HubError::Refused(why)),
+            Ok(Err(_)) | Err(_) if self.renewed.elapsed() + DEADLINE < lifetime => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the Hub does not renew the leases; nothing is executed until it does");
+                self.leases.clear();
+            }
+            Err(_) => {
+                tracing::warn!("the Hub does not answer; nothing is executed until it does");
+                self.leases.clear();
+            }
+        }
+        let now: BTreeSet<u64> = self.leases.iter().map(|lease| lease.epoch).collect();
+        let (leases, of) = (&self.leases, self.settings.of.get());
+        self.queue.keep(|guild| leases.iter().any(|lease| lease.shard == guild.shard(of)));
+        Ok(now != before)
+    }
+
+    async fn wind_down(mut self) {
+        let ended = async { while self.jobs.join_next().await.is_some() {} };
+        if timeout(WIND_DOWN, ended).await.is_err() {
+            tracing::warn!("some calls to Discord had not ended at shutdown; they are looked into at the next start");
+        }
+        for lease in &self.leases {
+            if let Err(error) = self.hub.release(&self.settings.name, lease.epoch).await {
+                tracing::info!(%error, shard = lease.shard, "the shard was not given back; its lease runs out by itself");
+            }
+        }
+    }
+}
+
+async fn wake(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Records the attempt, calls Discord, reports what came of it.
+async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job) -> Finished {
+    let Job { command, unwanted } = job;
+    let ended = match hub.start(name, &command.id, epoch).await {
+        Ok(started) if !unwanted.is_cancelled() => executor::execute(discord, &command, &started).await,
+        Ok(_) => Ended::Superseded,
+        Err(error) => return Finished { again: after(&command, &error), command },
+    };
+    let again = match ended {
+        Ended::Report { result, refused, observed } => {
+            let parked = refused.is_some();
+            let (code, role, status, detail) = refused.map_or((None, None, None, None), |refused| {
+                let status = Some(refused.http_status).filter(|status| *status > 0);
+                (Some(refused.trouble.code().to_owned()), refused.role, status, Some(refused.detail))
+            });
+            let outcome =
+                Outcome { epoch, result, code, role, http_status: status, detail, observed: Some(observed) };
+            match report(hub, name, &command.id, outcome).await {
+                Ok(()) if parked => Again::Parked,
+                Ok(()) => Again::No,
+                Err(error) => after(&command, &error),
+            }
+        }
+        Ended::Later { why, after } => {
+            tracing::info!(command = %command.id, %why, "a command is tried again later");
+            Again::Later(after)
+        }
+        Ended::Superseded => Again::Now,
+        Ended::TokenDead => Again::TokenDead,
+    };
+    Finished { command, again }
+}
+
+/// What Discord answered is worth some patience: without the report it would have to be asked again.
+async fn report(hub: &Hub, name: &str, id: &str, outcome: Outcome) -> Result<(), HubError> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match hub.outcome(name, id, outcome.clone()).await {
+            Err(HubError::Later(why)) if pause < Duration::from_secs(4) => {
+                tracing::info!(command = id, %why, "a report is repeated");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn after(command: &Command, error: &HubError) -> Again {
+    match error {
+        HubError::Superseded => Again::No,
+        HubError::Fenced => Again::Now,
+        HubError::Later(why) | HubError::Refused(why) => {
+            tracing::warn!(command = %command.id, %why, "the Hub did not take a step of a command; it is tried again");
+            Again::Later(None)
+        }
+    }
+}
