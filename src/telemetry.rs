@@ -1,8 +1,9 @@
-//! What the process says of itself: log lines on standard error.
+//! What the process says of itself: log lines on standard error, metrics for whoever asks.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::OnceLock};
 
 use clap::ValueEnum;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// How log lines are written.
@@ -22,4 +23,21 @@ pub fn start(filter: &str, format: LogFormat) {
     };
     // A second start in one process (tests do that) keeps the first.
     drop(started);
+}
+
+/// What renders the process's metrics as Prometheus reads them. Recording starts with the first call.
+pub fn metrics() -> Box<dyn Fn() -> String + Send + Sync> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let handle = HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("metrics are recorded elsewhere in this process; /metrics stays empty");
+        }
+        handle
+    });
+    Box::new(|| {
+        handle.run_upkeep();
+        handle.render()
+    })
 }

@@ -185,7 +185,7 @@ impl Discord {
     }
 
     /// The bot's own account, asked for once.
-    async fn bot_user(&self) -> Answer<DiscordUserId> {
+    pub async fn bot_user(&self) -> Answer<DiscordUserId> {
         if let Some(known) = self.inner.bot_user.get() {
             return Answer::Done(*known);
         }

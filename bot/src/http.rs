@@ -13,7 +13,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 pub struct ClientError(String);
 
 /// A client without a deadline of its own: streams stay open.
-pub(crate) fn client(user_agent: &str) -> Result<reqwest::Client, ClientError> {
+pub fn client(user_agent: &str) -> Result<reqwest::Client, ClientError> {
     let failed = |error: String| ClientError(error);
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

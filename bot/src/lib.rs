@@ -7,7 +7,7 @@
 pub mod desk;
 pub mod discord;
 mod executor;
-mod http;
+pub mod http;
 pub mod oauth;
 mod pacing;
 pub mod policies;

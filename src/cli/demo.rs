@@ -1,0 +1,294 @@
+//! `hub demo`: the main job from nothing, in one process, told step by step; then it stays up to be tried by hand.
+//!
+//! Everything goes over HTTP, as a platform and browsers would do it: the Hub does not know that it is a demo.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
+use bot::WorkerSettings;
+use chrono::TimeDelta;
+use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
+use eventstore::{Clock, keys::Role};
+use projections::Views;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use super::{asked_to_end, say};
+use crate::node::{DiscordPlace, Node, NodeSettings};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The address to listen on.
+    #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// The address of the Discord that the demo brings along.
+    #[arg(long, env = "HUB_SANDBOX_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    sandbox: SocketAddr,
+
+    /// Where the demo keeps its log; without it, a temporary folder that goes when the demo ends.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+
+    /// End after the main job instead of staying up.
+    #[arg(long)]
+    once: bool,
+}
+
+/// The people and things of the demo's world on Discord.
+struct Cast {
+    kim: u64,
+    ada: u64,
+    ben: u64,
+    club: u64,
+    gold: u64,
+    silver: u64,
+}
+
+fn role(name: &str, position: i64, color: u32) -> NewRole {
+    NewRole { name: name.to_owned(), position, color, ..NewRole::default() }
+}
+
+fn cast(sandbox: &Sandbox) -> Cast {
+    sandbox.with(|world| {
+        let kim = world.add_user(None, "kim");
+        let ada = world.add_user(None, "ada");
+        let ben = world.add_user(None, "ben");
+        let club = world.add_guild(NewGuild {
+            name: "Kim's Club".to_owned(),
+            owner: kim,
+            roles: vec![role("Silver", 1, 0x00a0_a0b0), role("Gold", 2, 0x00d4_a017)],
+            ..NewGuild::default()
+        });
+        let named = |name: &str| {
+            let roles = world.guild(club).map(|club| &club.roles);
+            roles.and_then(|roles| roles.values().find(|role| role.name == name)).map_or(0, |role| role.id)
+        };
+        Cast { kim, ada, ben, club, gold: named("Gold"), silver: named("Silver") }
+    })
+}
+
+/// A platform's backend, and its people's browsers.
+struct Platform {
+    http: reqwest::Client,
+    hub: String,
+    key: String,
+}
+
+impl Platform {
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.hub)).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{method} {path} answered {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    async fn put(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.call(reqwest::Method::PUT, path, Some(body)).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.call(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(reqwest::Method::GET, path, None).await
+    }
+
+    /// Follows an authorize URL as somebody's browser, through the consent page and back.
+    async fn authorize(&self, sandbox: &Sandbox, asked: &Value, choice: &Choice) -> anyhow::Result<()> {
+        let url = asked["authorize_url"].as_str().context("the hub gave no authorize_url")?;
+        let back = sandbox.consent(url, choice).map_err(anyhow::Error::msg)?;
+        let answer = self.http.get(back).send().await?;
+        if !answer.status().is_success() {
+            bail!("the way back from Discord answered {}: {}", answer.status(), answer.text().await?);
+        }
+        Ok(())
+    }
+}
+
+/// What the sandbox shows of somebody in the club.
+fn seen(sandbox: &Sandbox, cast: &Cast, user: u64) -> String {
+    sandbox.with(|world| {
+        let name = world.users.get(&user).map_or_else(|| user.to_string(), |user| user.username.clone());
+        let Some(club) = world.guild(cast.club) else { return "the server is gone".to_owned() };
+        let Some(member) = club.members.get(&user) else { return format!("{name} is not in {}", club.name) };
+        let roles: Vec<_> =
+            member.roles.iter().filter_map(|role| club.roles.get(role)).map(|role| role.name.as_str()).collect();
+        match roles.as_slice() {
+            [] => format!("{name} is in {} without roles", club.name),
+            roles => format!("{name} is in {} with {}", club.name, roles.join(", ")),
+        }
+    })
+}
+
+/// Says one step: what is done, and what came of it.
+struct Steps(u32);
+
+impl Steps {
+    fn next(&mut self, what: &str) {
+        self.0 += 1;
+        say(format_args!("\n{:>2}. {what}", self.0));
+    }
+
+    fn result(&self, what: impl std::fmt::Display) {
+        say(format_args!("    → {what}"));
+    }
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { listen, sandbox, folder, once } = args;
+    let temporary = folder.is_none();
+    let folder = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("hub-demo-{}", Uuid::now_v7())));
+    let sandbox = Sandbox::start(Config { listen: sandbox, ..Config::default() })
+        .await
+        .with_context(|| format!("the address {sandbox} cannot be listened on; choose another with --sandbox"))?;
+    let application = sandbox.application();
+    let node = Node::start(NodeSettings {
+        data: folder.clone(),
+        listen,
+        clock: Clock::system(),
+        master_key: None,
+        public_url: None,
+        discord: DiscordPlace {
+            api_url: Url::parse(&sandbox.base_url())?,
+            authorize_url: Url::parse(&sandbox.authorize_url())?,
+            client_id: application.client_id.clone(),
+            client_secret: application.client_secret.clone().into(),
+            bot_token: application.bot_token.clone().into(),
+        },
+        grace: TimeDelta::days(3),
+        bot: Some(WorkerSettings::new("demo")),
+    })
+    .await?;
+    let played = play(&node, &sandbox, &folder).await;
+    let ended = match played {
+        Ok(()) if !once => node.run(asked_to_end()).await,
+        Ok(()) => node.stop().await,
+        Err(error) => {
+            drop(node.stop().await);
+            Err(error)
+        }
+    };
+    if temporary {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("the temporary folder {} could not be removed", folder.display()))?;
+    }
+    ended
+}
+
+async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyhow::Result<()> {
+    let cast = cast(sandbox);
+    let store = node.store();
+    let (_, key) = store.keys().create(&Role::Platform, "demo", None, store.clock().now()).await?;
+    let platform = Platform {
+        http: bot::http::client("hub-demo")?,
+        hub: node.url(),
+        key: key.expose_secret().to_owned(),
+    };
+    let mut steps = Steps(0);
+    say("Integrations Hub, demo: one process with the Hub, its bot and a small Discord.");
+    say(format_args!("Hub {}   Discord sandbox {}", node.url(), sandbox.base_url()));
+
+    steps.next("The platform registers the tier that Kim sells.");
+    platform.put("/v1/creators/kim/tiers/gold", json!({ "name": "Gold" })).await?;
+    steps.result("tier gold");
+
+    steps.next("Kim adds an integration and connects her Discord server.");
+    let made = platform.post("/v1/creators/kim/integrations", json!({ "provider": "discord", "name": "Kim's Club" }));
+    let made = made.await?;
+    let id = made["id"].as_str().context("the integration has no id")?.to_owned();
+    let integration = format!("/v1/integrations/{id}");
+    let asked = platform.post(&format!("{integration}/connect"), json!({})).await?;
+    let choice = Choice { user: cast.kim, guild: Some(cast.club), ..Choice::default() };
+    platform.authorize(sandbox, &asked, &choice).await?;
+    let connected = platform.get(&integration).await?;
+    steps.result(format_args!("status {}, server {}", connected["status"], connected["guild"]["name"]));
+
+    steps.next("The bot's role stands below the others, so it can give none of them yet.");
+    show_roles(&steps, &platform.get(&format!("{integration}/roles")).await?);
+
+    steps.next("Kim drags the bot's role to the top in Discord and chooses Refresh Roles.");
+    sandbox.with(|world| {
+        if let Some(bot) = world.bot_role(cast.club) {
+            world.edit_role(cast.club, bot, |role| role.position = 10);
+        }
+    });
+    show_roles(&steps, &platform.post(&format!("{integration}/roles/refresh"), json!({})).await?);
+
+    steps.next("Kim attaches the tier: Gold gives the role Gold.");
+    let attach = json!({ "roles": [cast.gold.to_string()] });
+    platform.put(&format!("{integration}/memberships/gold"), attach).await?;
+    steps.result(format_args!("status {}", platform.get(&integration).await?["status"]));
+
+    steps.next("Ada buys Gold; the platform reports it. She has not connected Discord yet.");
+    let bought = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 1 });
+    platform.put("/v1/memberships/ada-gold", bought).await?;
+    steps.result(seen(sandbox, &cast, cast.ada));
+
+    steps.next("Ada clicks Connect. The bot brings her in with the role of her tier.");
+    let asked = platform.post("/v1/fans/ada/link", json!({})).await?;
+    platform.authorize(sandbox, &asked, &Choice { user: cast.ada, ..Choice::default() }).await?;
+    node.settle().await?;
+    steps.result(seen(sandbox, &cast, cast.ada));
+
+    steps.next("Her membership ends. The bot takes the access away, because it had brought her in.");
+    let ended = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "expired", "version": 2 });
+    platform.put("/v1/memberships/ada-gold", ended).await?;
+    node.settle().await?;
+    steps.result(seen(sandbox, &cast, cast.ada));
+
+    steps.next("Every step is an event, and every view can be proven from them.");
+    for name in projections::VIEWS {
+        let verdict = Views::verify(&folder.join("views"), store, name, |_| {}).await?;
+        if !verdict.differences.is_empty() {
+            bail!("the view {name} does not equal the log: {:?}", verdict.differences);
+        }
+        steps.result(format_args!("{name}: equal at position {}", verdict.position));
+    }
+    go_on(&platform, sandbox, &cast, &id);
+    Ok(())
+}
+
+fn show_roles(steps: &Steps, roles: &Value) {
+    for role in roles["data"].as_array().into_iter().flatten() {
+        let name = role["name"].as_str().unwrap_or_default();
+        match role["why_not"]["detail"].as_str() {
+            Some(why) => steps.result(format_args!("{name}: cannot be given. {why}")),
+            None => steps.result(format_args!("{name}: can be given")),
+        }
+    }
+}
+
+/// Commands with which the reader goes on.
+fn go_on(platform: &Platform, sandbox: &Sandbox, cast: &Cast, id: &str) {
+    let Platform { hub, key, .. } = platform;
+    let world = sandbox.base_url();
+    say("\nGo on by hand. Everything stays up until you press Ctrl-C; the API is described at");
+    say(format_args!("{hub}/docs\n"));
+    say(format_args!("  export HUB={hub} KEY={key}"));
+    say("\nBen buys Gold and connects Discord (open the link that the second line prints, and be ben):");
+    say("  curl -sX PUT $HUB/v1/memberships/ben-gold -H \"Authorization: Bearer $KEY\" --json \\");
+    say("    '{\"fan\":\"ben\",\"creator\":\"kim\",\"tier\":\"gold\",\"status\":\"active\",\"version\":1}'");
+    say("  curl -sX POST $HUB/v1/fans/ben/link -H \"Authorization: Bearer $KEY\"");
+    say("\nHow he stands, and what the server looks like on Discord's side:");
+    say("  curl -s $HUB/v1/fans/ben/integrations -H \"Authorization: Bearer $KEY\"");
+    say(format_args!("  curl -s {world}/sandbox/world"));
+    say("\nGold gives Silver too, and what that would change first:");
+    say(format_args!(
+        "  curl -sX PUT \"$HUB/v1/integrations/{id}/memberships/gold?dry_run=true\" -H \"Authorization: Bearer $KEY\" --json \\"
+    ));
+    say(format_args!("    '{{\"roles\":[\"{}\",\"{}\"]}}'", cast.gold, cast.silver));
+    say("\nEverything that happened:");
+    say("  curl -s \"$HUB/v1/audit/events?limit=200\" -H \"Authorization: Bearer $KEY\"");
+    say(format_args!("\nPeople on this Discord: kim {}, ada {}, ben {}", cast.kim, cast.ada, cast.ben));
+}

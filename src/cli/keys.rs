@@ -1,0 +1,93 @@
+//! `hub keys`: API keys, beside a running hub or before its first start.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chrono::TimeDelta;
+use eventstore::{Access, Clock, Store, StoreOptions, keys::Role};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use super::say;
+use crate::config::{DataArgs, duration};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make a key; it is printed once, on standard output.
+    Create(Create),
+    /// List the keys.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Revoke a key at once.
+    Revoke {
+        /// The key's id, as `hub keys list` shows it.
+        id: Uuid,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// `platform`, `creator:ID`, `fan:ID`, `auditor` or `bot`.
+    #[arg(long)]
+    role: Role,
+
+    /// What it is for, to tell keys apart.
+    #[arg(long, default_value = "")]
+    name: String,
+
+    /// When it ends, for example `90d`.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    expires: Option<Duration>,
+
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+async fn open(data: DataArgs) -> anyhow::Result<Store> {
+    let options = StoreOptions {
+        clock: Clock::system(),
+        master_key: data.master_key.map(Into::into),
+        access: Access::Beside,
+    };
+    Ok(Store::open(&data.data, options).await?)
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(Create { role, name, expires, data }) => {
+            let store = open(data).await?;
+            let now = store.clock().now();
+            let lifetime = expires.map(TimeDelta::from_std).transpose()?;
+            let expires_at = lifetime.map(|lifetime| now + lifetime);
+            let (_, secret) = store.keys().create(&role, &name, expires_at, now).await?;
+            say(secret.expose_secret());
+        }
+        Command::List { data } => {
+            let store = open(data).await?;
+            let now = store.clock().now();
+            say(format_args!("{:<36}  {:<24}  {:<8}  {:<20}  NAME", "ID", "ROLE", "STATE", "CREATED"));
+            for key in store.keys().list().await? {
+                let expired = key.expires_at.is_some_and(|at| at <= now);
+                let state = match (key.revoked_at, expired) {
+                    (Some(_), _) => "revoked",
+                    (None, true) => "expired",
+                    (None, false) => "valid",
+                };
+                let created = key.created_at.format("%Y-%m-%d %H:%M:%SZ");
+                say(format_args!("{}  {:<24}  {state:<8}  {created:<20}  {}", key.id, key.role.to_string(), key.name));
+            }
+        }
+        Command::Revoke { id, data } => {
+            let store = open(data).await?;
+            if !store.keys().revoke(id, store.clock().now()).await.context("the key could not be revoked")? {
+                bail!("no valid key has the id {id}; `hub keys list` shows them");
+            }
+            say(format_args!("revoked {id}"));
+        }
+    }
+    Ok(())
+}

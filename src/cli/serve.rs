@@ -1,0 +1,71 @@
+//! `hub serve`: the service.
+
+use std::net::SocketAddr;
+
+use anyhow::bail;
+use bot::WorkerSettings;
+use chrono::TimeDelta;
+use eventstore::Clock;
+use uuid::Uuid;
+
+use super::{asked_to_end, say};
+use crate::{
+    config::{DataArgs, DiscordArgs, PlatformArgs},
+    node::{DiscordPlace, Node, NodeSettings},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The address to listen on.
+    #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// What this process does: `api,bot`, or one of them where the log is on PostgreSQL.
+    #[arg(long, env = "HUB_ROLES", value_name = "ROLES", default_value = "api,bot", value_delimiter = ',')]
+    roles: Vec<String>,
+
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    discord: DiscordArgs,
+    #[command(flatten)]
+    platform: PlatformArgs,
+}
+
+impl DiscordArgs {
+    /// Where Discord is, once everything is set.
+    pub(super) fn place(self) -> anyhow::Result<DiscordPlace> {
+        let (client_id, client_secret, bot_token) = self.credentials()?;
+        Ok(DiscordPlace {
+            api_url: self.discord_api_url,
+            authorize_url: self.discord_authorize_url,
+            client_id,
+            client_secret: client_secret.into(),
+            bot_token: bot_token.into(),
+        })
+    }
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { listen, mut roles, data, discord, platform } = args;
+    roles.sort_unstable();
+    if roles != ["api", "bot"] {
+        bail!(
+            "--roles other than api,bot needs the log on PostgreSQL, which several processes can share; leave it out, \
+             and run `hub bot` for more bots"
+        );
+    }
+    let node = Node::start(NodeSettings {
+        data: data.data,
+        listen,
+        clock: Clock::system(),
+        master_key: data.master_key.map(Into::into),
+        public_url: platform.public_url,
+        discord: discord.place()?,
+        grace: TimeDelta::from_std(platform.grace)?,
+        bot: Some(WorkerSettings::new(Uuid::now_v7().to_string())),
+    })
+    .await?;
+    say(format_args!("hub is listening on {}", node.url()));
+    node.run(asked_to_end()).await
+}

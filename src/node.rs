@@ -1,0 +1,215 @@
+//! A node: the log, its views, the API, the policies and the bot in one process.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use api::{App, InFlight};
+use bot::{Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Worker, WorkerSettings};
+use chrono::TimeDelta;
+use eventstore::{Access, Clock, Position, Store, StoreOptions};
+use projections::{CommandCursor, Views};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::telemetry;
+
+/// How long answers to idempotency keys are kept: a day at least, as the contract says.
+const KEEP_ANSWERS: TimeDelta = TimeDelta::hours(48);
+
+/// How often old answers are forgotten.
+const TIDY: Duration = Duration::from_secs(3_600);
+
+/// How long a node may take to come to rest before something is wrong.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// Which Discord, before it is known where browsers reach the Hub.
+#[derive(Debug, Clone)]
+pub struct DiscordPlace {
+    pub api_url: Url,
+    pub authorize_url: Url,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    pub bot_token: SecretString,
+}
+
+/// How a node is started.
+pub struct NodeSettings {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub clock: Clock,
+    pub master_key: Option<SecretString>,
+    /// Where browsers reach the Hub; without it, the address that is listened on.
+    pub public_url: Option<Url>,
+    pub discord: DiscordPlace,
+    pub grace: TimeDelta,
+    /// How the bot inside works; `None`: other processes do its work.
+    pub bot: Option<WorkerSettings>,
+}
+
+/// A running node.
+pub struct Node {
+    addr: SocketAddr,
+    store: Store,
+    views: Views,
+    policies: Policies,
+    shutdown: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Node {
+    pub async fn start(settings: NodeSettings) -> anyhow::Result<Self> {
+        let NodeSettings { data, listen, clock, master_key, public_url, discord, grace, bot } = settings;
+        let options = StoreOptions { clock, master_key, access: Access::Serve };
+        let store = Store::open(&data, options).await?;
+        let views = Views::open(&data.join("views"), &store).await?;
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("the address {listen} cannot be listened on; choose another with --listen")
+        })?;
+        let addr = listener.local_addr()?;
+        let public_url = match public_url {
+            Some(url) => url,
+            None => Url::parse(&format!("http://{addr}"))?,
+        };
+        let DiscordPlace { api_url, authorize_url, client_id, client_secret, bot_token } = discord;
+        let discord = DiscordSettings {
+            api_url,
+            authorize_url,
+            client_id,
+            client_secret,
+            bot_token,
+            public_url: public_url.clone(),
+        };
+        let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
+        let desk = Desk::new(store.clone(), views.clone(), oauth.clone());
+        let policies = Policies::new(store.clone(), views.clone(), grace);
+        let shutdown = CancellationToken::new();
+        let app = Arc::new(App {
+            store: store.clone(),
+            views: views.clone(),
+            desk: desk.clone(),
+            discord: discord.clone(),
+            oauth,
+            public_url,
+            grace,
+            metrics: telemetry::metrics(),
+            shutdown: shutdown.clone(),
+            in_flight: InFlight::default(),
+        });
+
+        let mut tasks = JoinSet::new();
+        let (following, stop) = (views.clone(), shutdown.clone());
+        tasks.spawn(async move { following.run(stop).await.context("a view stopped following the log") });
+        let (router, stop) = (api::router(app), shutdown.clone());
+        tasks.spawn(async move {
+            let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            server.await.context("the HTTP server stopped")
+        });
+        let (applied, stop) = (policies.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            applied.run(stop).await;
+            Ok(())
+        });
+        if let Some(bot) = bot {
+            let (worker, stop) = (Worker::new(Hub::Direct(desk), discord, bot), shutdown.clone());
+            tasks.spawn(async move { worker.run(stop).await.context("the bot stopped") });
+        }
+        tasks.spawn(tidy(store.clone(), shutdown.clone()));
+        let (log, stop) = (store.log().stopped(), shutdown.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = log.cancelled() => bail!("the log stopped; check the disk, then start the hub again"),
+            }
+        });
+        Ok(Self { addr, store, views, policies, shutdown, tasks })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Waits until nothing is left to do: the views have seen the log, no policy has anything to say, and
+    /// every command is done or waits for somebody.
+    ///
+    /// # Errors
+    /// What is left after a minute.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        match timeout(SETTLE, self.settled()).await {
+            Ok(settled) => settled,
+            Err(_) => {
+                let open = self.views.fan_access().commands(&[0], 1, &CommandCursor::after(Position(0)), 10).await?;
+                bail!("the node did not come to rest; open commands: {open:#?}")
+            }
+        }
+    }
+
+    async fn settled(&self) -> anyhow::Result<()> {
+        let mut log = self.store.log().watch();
+        loop {
+            let head = *log.borrow_and_update();
+            self.views.seen(head, SETTLE).await?;
+            if self.policies.once().await? > 0 {
+                continue;
+            }
+            let (mut cursor, mut busy) = (CommandCursor::after(Position(0)), false);
+            loop {
+                let page = self.views.fan_access().commands(&[0], 1, &cursor, 500).await?;
+                busy |= page.iter().any(|command| command.parked.is_none());
+                match page.last() {
+                    Some(last) if !busy => cursor = last.id.parse()?,
+                    Some(_) | None => break,
+                }
+            }
+            if busy {
+                log.changed().await?;
+            } else if self.store.log().head() == head {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs until `signal`, or until a part of the node fails.
+    pub async fn run(mut self, signal: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            () = signal => None,
+            Some(ended) = self.tasks.join_next() => Some(ended),
+        };
+        let stopped = self.stop().await;
+        match failed {
+            Some(ended) => ended.context("a part of the hub panicked")?.and(stopped),
+            None => stopped,
+        }
+    }
+
+    /// Ends open streams, lets requests and calls in flight end, gives leases back.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            result = result.and(ended.context("a part of the hub panicked").flatten());
+        }
+        result
+    }
+}
+
+async fn tidy(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let before = store.clock().now() - KEEP_ANSWERS;
+        if let Err(error) = store.answers().forget_before(before).await {
+            tracing::warn!(%error, "old answers to idempotency keys could not be forgotten; it is tried again");
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_none() {
+            return Ok(());
+        }
+    }
+}
