@@ -58,16 +58,16 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             let terms = event.terms();
             tables.remember(terms);
             tables.load_creators([terms.creator.clone()].into()).await?;
-            tables.change(&terms.fan, position, |fan, known| fan.on_membership(event, known));
+            tables.change(&terms.fan, position, Some(&terms.creator), |fan, known| fan.on_membership(event, known));
         }
         Event::Fan(event) => {
-            tables.change(event.fan(), position, |fan, known| fan.on_fan(event, known))
+            tables.change(event.fan(), position, None, |fan, known| fan.on_fan(event, known))
         }
         Event::Access(event) => {
-            tables.change(&event.holder().fan, position, |fan, _| fan.on_access(event));
+            tables.change(&event.holder().fan, position, None, |fan, _| fan.on_access(event));
         }
         Event::DiscordAccount(AccountEvent::AccountReleased { account_key, fan }) => {
-            tables.change(fan, position, |fan, _| fan.on_released(account_key));
+            tables.change(fan, position, None, |fan, _| fan.on_released(account_key));
         }
         Event::Integration(event) => of_integration(tables, position, event).await?,
         Event::DiscordAccount(AccountEvent::AccountReserved { .. })
@@ -140,7 +140,7 @@ async fn of_integration(
         let Some(last) = fans.last().cloned() else { return Ok(()) };
         let loaded = tables.load_fans(fans.iter().cloned().collect()).await?;
         for fan in &fans {
-            tables.change(fan, position, |fan, _| match &reach {
+            tables.change(fan, position, None, |fan, _| match &reach {
                 Touched::Parked(guild) => fan.on_server_changed(*guild),
                 Touched::All(_) => {
                     state.open_guild().into_iter().for_each(|guild| fan.on_server_changed(guild))

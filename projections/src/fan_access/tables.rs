@@ -62,17 +62,13 @@ impl<'db> Tables<'db> {
         &mut self,
         id: &FanId,
         position: Position,
+        bought_of: Option<&CreatorId>,
         change: impl FnOnce(&mut Fan, &Known<'_>),
     ) {
         let Some(work) = self.works.get_mut(id) else { return };
-        // The creators of the memberships held so far; a membership that is just being added brings one more.
-        let mut creators: BTreeSet<CreatorId> = work.fan.creators().into_iter().cloned().collect();
-        creators.extend(
-            self.memberships
-                .values()
-                .filter(|terms| terms.fan == *id)
-                .map(|terms| terms.creator.clone()),
-        );
+        // The creators of the memberships held so far; one that is just being added may bring one more.
+        let creators: BTreeSet<CreatorId> =
+            work.fan.creators().into_iter().chain(bought_of).cloned().collect();
         let known: Known<'_> = creators
             .iter()
             .filter_map(|creator| self.creators.get(creator))
@@ -411,15 +407,26 @@ impl Written {
             self.access,
         )
         .await?;
-        let counts = self.counts.into_iter().filter(|(_, fans)| *fans != 0);
+        let counts: Vec<Value> = self
+            .counts
+            .into_iter()
+            .filter(|(_, fans)| *fans != 0)
+            .map(|((integration, status), fans)| json!([integration, status, fans]))
+            .collect();
         rows::write(
             db,
             "insert into counts (integration, status, fans)
              select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
              on conflict (integration, status) do update set fans = fans + excluded.fans",
-            counts
-                .map(|((integration, status), fans)| json!([integration, status, fans]))
-                .collect(),
+            counts.clone(),
+        )
+        .await?;
+        // Whether a count of nobody is there would tell how the log was cut into runs.
+        rows::write(
+            db,
+            "delete from counts where fans = 0
+             and (integration, status) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            counts,
         )
         .await?;
         rows::write(

@@ -1,0 +1,169 @@
+//! Bot processes of their own, over REST: the same work, and nothing lost between them.
+
+use std::num::NonZeroU32;
+
+use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings};
+use discord_sandbox::{Action, Fault};
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::World;
+
+struct Process {
+    stop: CancellationToken,
+    running: JoinHandle<Result<(), bot::worker::HubError>>,
+}
+
+impl Process {
+    async fn start(world: &World, name: &str, of: u32, want: u32) -> Self {
+        let key = world.key_of("bot").await;
+        let hub = Remote::new(world.node().url().parse().unwrap(), key.into()).unwrap();
+        let discord = Discord::new(&DiscordSettings {
+            api_url: world.sandbox.base_url().parse().unwrap(),
+            authorize_url: world.sandbox.authorize_url().parse().unwrap(),
+            client_id: String::new(),
+            client_secret: String::new().into(),
+            bot_token: world.sandbox.application().bot_token.clone().into(),
+            public_url: world.node().url().parse().unwrap(),
+        });
+        let (of, want) = (NonZeroU32::new(of).unwrap(), NonZeroU32::new(want).unwrap());
+        let settings = WorkerSettings { of, want, name: name.to_owned(), ..World::quick_bot() };
+        let worker = Worker::new(Hub::Remote(hub), discord.unwrap(), settings);
+        let stop = CancellationToken::new();
+        Self { running: tokio::spawn(worker.run(stop.clone())), stop }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_process_of_its_own_does_the_same_work() {
+    let world = World::start_without_bot().await;
+    let process = Process::start(&world, "one", 1, 1).await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    process.stop().await;
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn two_processes_share_the_shards_and_whoever_stays_takes_over() {
+    let world = World::start_without_bot().await;
+    let (first, second) = (Process::start(&world, "a", 2, 1).await, Process::start(&world, "b", 2, 1).await);
+    let (kim, eve) = (world.club("kim").await, world.club("eve").await);
+    let ada = world.member(&kim, "ada", "vip").await;
+    let body = json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
+    world.put("/v1/memberships/ada-eve", body).await.ok();
+    world.settle().await;
+    assert!(world.roles(&kim, ada).is_some() && world.roles(&eve, ada).is_some());
+    first.stop().await;
+    second.stop().await;
+    world.reports(&kim, "ada", "vip", "expired", 2).await;
+    // A process that wants all finds the shards free: they were given back.
+    let third = Process::start(&world, "c", 2, 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&kim, ada), None);
+    third.stop().await;
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_process_that_died_between_the_call_and_the_report_is_made_up_for() {
+    for path in ["/guilds/*/members/*", "/guilds/*/members/*/roles/*"] {
+        let world = World::start_without_bot().await;
+        let club = world.club("kim").await;
+        let ada = world.user("ada");
+        world.reports(&club, "ada", "vip", "active", 1).await;
+        world.links("ada", ada).await.is(200);
+        // The first process never hears what became of its calls.
+        world.sandbox.fault(Fault::always("PUT", path, Action::DropAfter));
+        let dying = Process::start(&world, "dying", 1, 1).await;
+        let called = async {
+            while !world.sandbox.calls().iter().any(|call| call.method == "PUT" && call.route == path) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), called).await.unwrap();
+        dying.running.abort();
+        world.sandbox.clear_faults();
+        assert!(world.roles(&club, ada).is_some());
+        // Nobody gave the lease back: it has to run out.
+        world.clock.advance(chrono::TimeDelta::seconds(31));
+        let next = Process::start(&world, "next", 1, 1).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+        // The join was the dead one's, so the removal is the hub's to make.
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), None, "{path}");
+        next.stop().await;
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_in_any_language_can_be_the_bot() {
+    let world = World::start_without_bot().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.links("ada", ada).await.is(200);
+    world.get("/v1/fans/ada/link").await.ok();
+
+    let key = world.key_of("bot").await;
+    let post = |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
+    let lease = post("/v1/bot/leases", json!({ "bot": "mine", "of": 1, "want": 1 })).await.ok();
+    let epoch = lease["data"][0]["epoch"].as_u64().unwrap();
+    let command = first_command(&world, &key).await;
+    let id = command["id"].as_str().unwrap().to_owned();
+    assert_eq!(command["desired"], json!({ "present": true, "roles": [club.vip.to_string()] }));
+
+    let (start, outcome) = (format!("/v1/bot/commands/{id}/start"), format!("/v1/bot/commands/{id}/outcome"));
+    post(&start, json!({ "epoch": epoch + 1 })).await.problem(409, "lease_lost");
+    let other = world.key_of("bot").await;
+    let stolen = world.request_as(&other, Method::POST, &start).json(&json!({ "epoch": epoch }));
+    world.send(stolen).await.problem(409, "lease_lost");
+    let started = post(&start, json!({ "epoch": epoch })).await.ok();
+    assert!(started["access_token"].is_string());
+
+    // It says that it is done and shows too little: the command stays open.
+    let half = json!({ "epoch": epoch, "result": "done", "observed": { "present": true, "brought_in": true, "given": [] } });
+    post(&outcome, half).await.ok();
+    assert_eq!(world.status(&club, "ada").await.0, "pending");
+    let observed = json!({ "present": true, "brought_in": true, "given": [club.vip.to_string()] });
+    let done = json!({ "epoch": epoch, "result": "done", "observed": observed });
+    let first = post(&outcome, done.clone()).await.ok();
+    assert_eq!(post(&outcome, done).await.ok(), first);
+    assert_eq!(world.status(&club, "ada").await.0, "connected");
+    post(&start, json!({ "epoch": epoch })).await.problem(409, "superseded");
+
+    let renewed = post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.ok();
+    assert_eq!(renewed["epoch"], epoch);
+    post("/v1/bot/leases", json!({ "bot": "other", "of": 2, "want": 1 })).await.problem(409, "other_shards");
+    assert_eq!(post("/v1/bot/leases/release", json!({ "bot": "mine", "epoch": epoch })).await.ok()["released"], true);
+    post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.problem(409, "lease_lost");
+    world.prove().await;
+}
+
+async fn first_command(world: &World, key: &str) -> serde_json::Value {
+    let mut stream = world.request_as(key, Method::GET, "/v1/bot/commands?of=1").send().await.unwrap();
+    let mut text = String::new();
+    while let Some(part) = stream.chunk().await.unwrap() {
+        text.push_str(std::str::from_utf8(&part).unwrap());
+        if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: "))
+            && text.contains("\n\n")
+        {
+            return serde_json::from_str(data).unwrap();
+        }
+    }
+    panic!("the stream ended: {text}");
+}

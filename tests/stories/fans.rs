@@ -1,0 +1,169 @@
+//! What a fan does by themselves: activate, leave, switch accounts, be told.
+
+use discord_sandbox::{Action, Choice, Fault};
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_new_integration_on_a_held_membership_is_told_and_waits_to_be_activated() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "gold").await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.attach(&club, "gold", &[club.gold]).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    assert_eq!(world.status(&club, "ada").await, ("available".into(), Some("not_activated".into())));
+    let told = world.get("/v1/fans/ada/notifications").await.ok();
+    let told = &told["data"].as_array().unwrap()[0];
+    assert_eq!((&told["kind"], &told["read"]), (&json!("integration_available"), &json!(false)));
+    let id = told["id"].as_str().unwrap();
+    world.post(&format!("/v1/fans/ada/notifications/{id}/read"), json!({})).await.is(204);
+    assert_eq!(world.get("/v1/fans/ada/notifications").await.ok()["data"][0]["read"], true);
+    world.post(&format!("/v1/fans/ben/notifications/{id}/read"), json!({})).await.problem(404, "not_found");
+
+    world.post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({})).await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn who_leaves_an_integration_stays_out_until_they_activate_it_again() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let activate = format!("/v1/fans/ada/integrations/{}/activate", club.integration);
+    world.delete(&activate).await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    // Neither a renewal nor linking again brings them back.
+    world.reports(&club, "ada", "vip", "active", 2).await;
+    world.links("ada", ada).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.post(&activate, json!({})).await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn activating_needs_an_account_and_an_integration_that_is_offered() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    let activate = |fan: &str| format!("/v1/fans/{fan}/integrations/{}/activate", club.integration);
+    world.post(&activate("ada"), json!({})).await.problem(409, "not_linked");
+    world.post(&activate("nobody"), json!({})).await.problem(404, "not_found");
+    let other = world.club("eve").await;
+    let path = format!("/v1/fans/ada/integrations/{}/activate", other.integration);
+    world.post(&path, json!({})).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_account_belongs_to_one_fan_until_it_is_let_go() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    world.links("ben", ada).await.problem(409, "account_taken");
+    assert_eq!(world.get("/v1/fans/ben/link").await.ok()["discord"], json!(null));
+
+    world.delete("/v1/fans/ada/link").await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    assert_eq!(world.status(&club, "ada").await.0, "available");
+    world.links("ben", ada).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn an_account_that_still_holds_something_is_not_let_go() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let refuse = Action::Refuse { status: 403, code: 50013, message: "Missing Permissions".into() };
+    world.sandbox.fault(Fault::always("DELETE", "/guilds/*/members/*", refuse.clone()));
+    world.sandbox.fault(Fault::always("DELETE", "/guilds/*/members/*/roles/*", refuse));
+    world.delete("/v1/fans/ada/link").await.is(202);
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await.0, "revoke_blocked");
+    world.links("ben", ada).await.problem(409, "account_taken");
+    world.sandbox.clear_faults();
+    world.raise_bot(&club).await;
+    world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 7));
+    world.raise_bot(&club).await;
+    world.settle().await;
+    world.links("ben", ada).await.is(200);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn switching_accounts_moves_the_access() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let old = world.member(&club, "ada", "vip").await;
+    let new = world.user("ada2");
+    world.links("ada", new).await.is(200);
+    world.settle().await;
+    assert_eq!((world.roles(&club, old), world.roles(&club, new)), (None, Some(vec![club.vip])));
+    let link = world.get("/v1/fans/ada/link").await.ok();
+    assert_eq!((&link["discord"]["id"], &link["discord"]["username"]), (&json!(new.to_string()), &json!("ada2")));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_fan_who_allowed_too_little_is_told_what_to_do() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    let asked = world.post("/v1/fans/ada/link", json!({})).await.ok();
+    let scopes = Some(vec!["identify".to_owned()]);
+    world.authorize(asked, &Choice { user: ada, scopes, ..Choice::default() }).await.is(200);
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await, ("action_required".into(), Some("missing_scope".into())));
+    world.links("ada", ada).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_link_that_discord_no_longer_takes_asks_for_a_new_one_and_never_blocks_a_removal() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.sandbox.deauthorize(ada);
+    let second = world.club("eve").await;
+    world.reports(&second, "ada", "vip", "active", 1).await;
+    let body = json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
+    world.put("/v1/memberships/ada-eve", body).await.ok();
+    world.settle().await;
+    assert_eq!(world.status(&second, "ada").await, ("action_required".into(), Some("link_broken".into())));
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_fan_whom_discord_lets_into_no_more_servers_is_told_and_can_restore_the_access() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.sandbox.with(|discord| discord.users.get_mut(&ada).unwrap().at_guild_limit = true);
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.links("ada", ada).await.is(200);
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await, ("action_required".into(), Some("server_limit_reached".into())));
+    world.sandbox.with(|discord| discord.users.get_mut(&ada).unwrap().at_guild_limit = false);
+    world.post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({})).await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}
