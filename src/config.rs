@@ -25,7 +25,12 @@ pub struct DataArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DiscordArgs {
     /// The base of Discord's REST API, without `/api/v10`.
-    #[arg(long, env = "HUB_DISCORD_API_URL", value_name = "URL", default_value = "https://discord.com")]
+    #[arg(
+        long,
+        env = "HUB_DISCORD_API_URL",
+        value_name = "URL",
+        default_value = "https://discord.com"
+    )]
     pub discord_api_url: Url,
 
     /// The page where people allow the application.
@@ -62,7 +67,8 @@ impl DiscordArgs {
             ("HUB_DISCORD_CLIENT_SECRET", &self.discord_client_secret),
             ("HUB_DISCORD_BOT_TOKEN", &self.discord_bot_token),
         ];
-        let missing: Vec<_> = named.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+        let missing: Vec<_> =
+            named.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
         match named.map(|(_, value)| value.clone()) {
             [Some(id), Some(secret), Some(token)] => Ok((id, secret, token)),
             _ => bail!(
@@ -104,9 +110,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// The settings file: `--config FILE`, else `HUB_CONFIG`, else `hub.toml` where there is one.
 fn file(arguments: &[String]) -> Option<(PathBuf, bool)> {
-    let flag = arguments.iter().position(|argument| argument == "--config").and_then(|at| arguments.get(at + 1));
+    let flag = arguments
+        .iter()
+        .position(|argument| argument == "--config")
+        .and_then(|at| arguments.get(at + 1));
     let inline = arguments.iter().find_map(|argument| argument.strip_prefix("--config="));
-    let named = flag.map(String::as_str).or(inline).map(str::to_owned).or_else(|| std::env::var("HUB_CONFIG").ok());
+    let named = flag
+        .map(String::as_str)
+        .or(inline)
+        .map(str::to_owned)
+        .or_else(|| std::env::var("HUB_CONFIG").ok());
     match named {
         Some(named) => Some((named.into(), true)),
         None => Some((PathBuf::from("hub.toml"), false)).filter(|(path, _)| path.exists()),
@@ -122,8 +135,13 @@ pub fn parse<T: CommandFactory + FromArgMatches>(arguments: Vec<String>) -> anyh
     if let Some((path, named)) = file(&arguments) {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
-        command = with_defaults(command, &settings(&path, &text)?)
-            .with_context(|| format!("in the settings file {}{}", path.display(), if named { "" } else { " of this folder" }))?;
+        command = with_defaults(command, &settings(&path, &text)?).with_context(|| {
+            format!(
+                "in the settings file {}{}",
+                path.display(),
+                if named { "" } else { " of this folder" }
+            )
+        })?;
     }
     // Help, version and mistakes on the command line print themselves and end the process.
     let matches = command.get_matches_from(arguments);
@@ -131,8 +149,9 @@ pub fn parse<T: CommandFactory + FromArgMatches>(arguments: Vec<String>) -> anyh
 }
 
 fn settings(path: &Path, text: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let table: toml::Table =
-        text.parse().with_context(|| format!("the settings file {} is not TOML", path.display()))?;
+    let table: toml::Table = text
+        .parse()
+        .with_context(|| format!("the settings file {} is not TOML", path.display()))?;
     table
         .into_iter()
         .map(|(name, value)| match value {
@@ -150,17 +169,23 @@ fn with_defaults(mut command: Command, settings: &[(String, String)]) -> anyhow:
         let mut known = false;
         command = default_of(command, name, value, &mut known);
         if !known {
-            bail!("no option is called {name}; `hub <command> --help` names them, with _ for - in the file");
+            bail!(
+                "no option is called {name}; `hub <command> --help` names them, with _ for - in the file"
+            );
         }
     }
     Ok(command)
 }
 
 fn default_of(mut command: Command, name: &str, value: &str, known: &mut bool) -> Command {
-    if command.get_arguments().any(|argument| argument.get_id() == name && !argument.is_positional()) {
+    if command
+        .get_arguments()
+        .any(|argument| argument.get_id() == name && !argument.is_positional())
+    {
         *known = true;
         let value = value.to_owned();
-        command = command.mut_arg(name.to_owned(), |argument| argument.default_value(value).required(false));
+        command = command
+            .mut_arg(name.to_owned(), |argument| argument.default_value(value).required(false));
     }
     let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for sub in names {
@@ -193,9 +218,11 @@ mod tests {
     }
 
     fn name(arguments: &[&str], settings: &[(&str, &str)]) -> anyhow::Result<String> {
-        let settings: Vec<_> = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let settings: Vec<_> =
+            settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let command = with_defaults(Top::command(), &settings)?;
-        let Sub::Serve(serve) = Top::from_arg_matches(&command.get_matches_from(arguments))?.command;
+        let Sub::Serve(serve) =
+            Top::from_arg_matches(&command.get_matches_from(arguments))?.command;
         Ok(serve.some_name)
     }
 
@@ -203,7 +230,10 @@ mod tests {
     fn the_file_sets_what_the_command_line_does_not() {
         assert_eq!(name(&["hub", "serve"], &[]).unwrap(), "a");
         assert_eq!(name(&["hub", "serve"], &[("some_name", "b")]).unwrap(), "b");
-        assert_eq!(name(&["hub", "serve", "--some-name", "c"], &[("some_name", "b")]).unwrap(), "c");
+        assert_eq!(
+            name(&["hub", "serve", "--some-name", "c"], &[("some_name", "b")]).unwrap(),
+            "c"
+        );
     }
 
     #[test]

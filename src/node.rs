@@ -60,7 +60,8 @@ pub struct Node {
 
 impl Node {
     pub async fn start(settings: NodeSettings) -> anyhow::Result<Self> {
-        let NodeSettings { data, listen, clock, master_key, public_url, discord, grace, bot } = settings;
+        let NodeSettings { data, listen, clock, master_key, public_url, discord, grace, bot } =
+            settings;
         let options = StoreOptions { clock, master_key, access: Access::Serve };
         let store = Store::open(&data, options).await?;
         let views = Views::open(&data.join("views"), &store).await?;
@@ -100,10 +101,13 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let (following, stop) = (views.clone(), shutdown.clone());
-        tasks.spawn(async move { following.run(stop).await.context("a view stopped following the log") });
+        tasks.spawn(async move {
+            following.run(stop).await.context("a view stopped following the log")
+        });
         let (router, stop) = (api::router(app), shutdown.clone());
         tasks.spawn(async move {
-            let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            let server =
+                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
             server.await.context("the HTTP server stopped")
         });
         let (applied, stop) = (policies.clone(), shutdown.clone());
@@ -147,7 +151,11 @@ impl Node {
         match timeout(SETTLE, self.settled()).await {
             Ok(settled) => settled,
             Err(_) => {
-                let open = self.views.fan_access().commands(&[0], 1, &CommandCursor::after(Position(0)), 10).await?;
+                let open = self
+                    .views
+                    .fan_access()
+                    .commands(&[0], 1, &CommandCursor::after(Position(0)), 10)
+                    .await?;
                 bail!("the node did not come to rest; open commands: {open:#?}")
             }
         }

@@ -43,11 +43,19 @@ impl Caller {
     }
 
     pub(crate) fn bot(&self) -> Result<(), ApiError> {
-        if self.is_platform() || self.key.role == Role::Bot { Ok(()) } else { Err(forbidden("bot")) }
+        if self.is_platform() || self.key.role == Role::Bot {
+            Ok(())
+        } else {
+            Err(forbidden("bot"))
+        }
     }
 
     pub(crate) fn auditor(&self) -> Result<(), ApiError> {
-        if self.is_platform() || self.key.role == Role::Auditor { Ok(()) } else { Err(forbidden("auditor")) }
+        if self.is_platform() || self.key.role == Role::Auditor {
+            Ok(())
+        } else {
+            Err(forbidden("auditor"))
+        }
     }
 
     /// Any creator, or the platform.
@@ -95,7 +103,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             let (scheme, secret) = header.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
         });
-        let secret = secret.ok_or_else(|| unauthorized("the header must be `Authorization: Bearer KEY`"))?;
+        let secret =
+            secret.ok_or_else(|| unauthorized("the header must be `Authorization: Bearer KEY`"))?;
         let key = app.store.keys().authenticate(secret, app.now()).await?.ok_or_else(|| {
             unauthorized("this key is unknown, expired or revoked; make one with `hub keys create`")
         })?;

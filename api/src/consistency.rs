@@ -32,7 +32,10 @@ async fn wait(app: &App, after: Option<HeaderValue>) -> Result<(), ApiError> {
     let Some(after) = after else { return app.seen(head).await };
     let after = after.to_str().ok().and_then(|after| after.parse().ok()).map(Position);
     let after = after.ok_or_else(|| {
-        ApiError::new(Kind::MALFORMED_REQUEST, "Hub-After must be a position, as Hub-Position answered it")
+        ApiError::new(
+            Kind::MALFORMED_REQUEST,
+            "Hub-After must be a position, as Hub-Position answered it",
+        )
     })?;
     app.seen(head.max(after)).await
 }

@@ -121,11 +121,18 @@ impl ApiError {
 
     /// The same answer whether a thing does not exist or is somebody else's.
     pub(crate) fn not_found() -> Self {
-        Self::new(Kind::NOT_FOUND, "there is nothing here for this key; check the path and the ids in it")
+        Self::new(
+            Kind::NOT_FOUND,
+            "there is nothing here for this key; check the path and the ids in it",
+        )
     }
 
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
-        Self::new(Kind::VALIDATION, "correct the fields that `errors` names and send the request again").with(errors)
+        Self::new(
+            Kind::VALIDATION,
+            "correct the fields that `errors` names and send the request again",
+        )
+        .with(errors)
     }
 
     pub(crate) fn field(field: &str, detail: impl Into<String>) -> Self {
@@ -147,7 +154,10 @@ impl ApiError {
     /// A failure of the machine: logged once, here, and told to nobody outside.
     pub(crate) fn internal(error: &dyn Error) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(Kind::INTERNAL, "the Hub failed at this request and logged why; try again, and tell its operator if it stays")
+        Self::new(
+            Kind::INTERNAL,
+            "the Hub failed at this request and logged why; try again, and tell its operator if it stays",
+        )
     }
 }
 

@@ -1,11 +1,13 @@
 //! Reading requests: every field at fault is named, with what it must be.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request, path::ErrorKind, rejection::PathRejection},
+    extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
     http::{StatusCode, header, request::Parts},
 };
+use domain::FanId;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::error::{ApiError, FieldError, Kind};
 
@@ -23,17 +25,24 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             Ok(axum::extract::Path(ids)) => return Ok(Self(ids)),
             Err(refused) => refused,
         };
-        let PathRejection::FailedToDeserializePathParams(failed) = refused else {
-            return Err(ApiError::internal(&refused));
+        let unreadable = || {
+            ApiError::new(Kind::MALFORMED_REQUEST, format!("the path cannot be read: {refused}"))
         };
-        Err(match failed.kind() {
-            // Whatever the Hub did not make does not exist.
-            ErrorKind::DeserializeError { key, .. } | ErrorKind::ParseErrorAtKey { key, .. } if key == "id" => {
-                ApiError::not_found()
-            }
-            ErrorKind::DeserializeError { key, message, .. } => ApiError::field(key, message.clone()),
-            other => ApiError::new(Kind::MALFORMED_REQUEST, format!("the path cannot be read: {other}")),
-        })
+        let raw =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+        // Whatever the Hub did not make does not exist.
+        if raw.iter().any(|(name, value)| name == "id" && Uuid::parse_str(value).is_err()) {
+            return Err(ApiError::not_found());
+        }
+        // The ids that a platform makes all follow one rule.
+        let faults: Vec<_> = raw
+            .iter()
+            .filter(|(name, _)| *name != "id")
+            .filter_map(|(name, value)| {
+                Some(FieldError::new(name, value.parse::<FanId>().err()?.to_string()))
+            })
+            .collect();
+        Err(if faults.is_empty() { unreadable() } else { ApiError::invalid(faults) })
     }
 }
 
@@ -59,14 +68,22 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .map(str::to_owned);
         let body = bytes(request, MAX_BODY).await?;
         let json = kind.as_deref().is_none_or(|kind| {
             let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+            kind.eq_ignore_ascii_case("application/json")
+                || kind.to_ascii_lowercase().ends_with("+json")
         });
         if !body.is_empty() && !json {
-            return Err(ApiError::new(Kind::MALFORMED_REQUEST, "send the body as `Content-Type: application/json`"));
+            return Err(ApiError::new(
+                Kind::MALFORMED_REQUEST,
+                "send the body as `Content-Type: application/json`",
+            ));
         }
         object(&body).and_then(|values| Fields::new(values, false).read()).map(Self)
     }
@@ -77,9 +94,13 @@ pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Vec<u8>, Api
     match axum::body::to_bytes(request.into_body(), limit).await {
         Ok(body) => Ok(body.to_vec()),
         Err(error) => {
-            let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+            let too_large = std::error::Error::source(&error)
+                .is_some_and(|source| source.to_string().contains("length limit"));
             Err(if too_large {
-                ApiError::new(Kind::TOO_LARGE, format!("the body may have at most {} KiB; send less at a time", limit >> 10))
+                ApiError::new(
+                    Kind::TOO_LARGE,
+                    format!("the body may have at most {} KiB; send less at a time", limit >> 10),
+                )
             } else {
                 ApiError::new(Kind::MALFORMED_REQUEST, "the body broke off; send the request again")
             })
@@ -95,7 +116,9 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(values)) => Ok(values),
         Ok(_) => Err(ApiError::new(Kind::MALFORMED_JSON, "the body must be a JSON object")),
-        Err(error) => Err(ApiError::new(Kind::MALFORMED_JSON, format!("the body is not JSON: {error}"))),
+        Err(error) => {
+            Err(ApiError::new(Kind::MALFORMED_JSON, format!("the body is not JSON: {error}")))
+        }
     }
 }
 
@@ -135,7 +158,8 @@ impl Fields {
     fn read<T: FromFields>(mut self) -> Result<T, ApiError> {
         let read = T::from_fields(&mut self);
         for name in self.values.keys() {
-            self.errors.push(FieldError::new(name, "there is no such field here; check its spelling"));
+            self.errors
+                .push(FieldError::new(name, "there is no such field here; check its spelling"));
         }
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
@@ -218,7 +242,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         }
         let version = text.trim_start_matches("W/").trim_matches('"').parse();
         version.map(|version| Self(Some(version))).map_err(|_| {
-            ApiError::new(Kind::MALFORMED_REQUEST, "If-Match must be an ETag of this integration, for example \"3\"")
+            ApiError::new(
+                Kind::MALFORMED_REQUEST,
+                "If-Match must be an ETag of this integration, for example \"3\"",
+            )
         })
     }
 }
@@ -229,7 +256,9 @@ impl IfMatch {
         match self.0 {
             Some(wanted) if wanted != version => Err(ApiError::new(
                 Kind::PRECONDITION_FAILED,
-                format!("the integration is at version {version} by now; read it again and repeat the change"),
+                format!(
+                    "the integration is at version {version} by now; read it again and repeat the change"
+                ),
             )),
             Some(_) | None => Ok(()),
         }
@@ -250,7 +279,6 @@ pub(crate) const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
 
 #[cfg(test)]
 mod tests {
-    use domain::FanId;
     use serde_json::json;
 
     use super::*;
@@ -276,14 +304,18 @@ mod tests {
     #[test]
     fn every_field_at_fault_is_named() {
         assert_eq!(faults(json!({})), ["fan", "version"]);
-        assert_eq!(faults(json!({ "fan": "a b", "version": "1", "nte": 1 })), ["fan", "version", "nte"]);
+        assert_eq!(
+            faults(json!({ "fan": "a b", "version": "1", "nte": 1 })),
+            ["fan", "version", "nte"]
+        );
         assert_eq!(faults(json!({ "fan": "ada", "version": 1, "note": 5 })), ["note"]);
     }
 
     #[test]
     fn a_query_s_numbers_are_texts() {
         let values = [("fan", "ada"), ("version", "7")];
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let values =
+            values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         assert!(Fields::new(values, true).read::<Sample>().is_ok());
     }
 }

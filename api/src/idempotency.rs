@@ -76,15 +76,27 @@ pub(crate) struct Idempotency(pub(crate) Option<AppendKey>);
 impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or(Self(None)))
     }
 }
 
 /// An answer in the form in which it is stored with an append.
-pub(crate) fn stored(status: StatusCode, body: &impl Serialize) -> Vec<u8> {
+pub(crate) fn stored(
+    status: StatusCode,
+    headers: &[(HeaderName, String)],
+    body: &impl Serialize,
+) -> Vec<u8> {
     let body = serde_json::to_vec(body).unwrap_or_default();
-    let headers = vec![(header::CONTENT_TYPE.to_string(), "application/json".to_owned())];
+    let json = (header::CONTENT_TYPE, "application/json".to_owned());
+    let headers = headers
+        .iter()
+        .chain([&json])
+        .map(|(name, value)| (name.to_string(), value.clone()))
+        .collect();
     let answer = Stored { status: status.as_u16(), headers, body: STANDARD.encode(body) };
     serde_json::to_vec(&answer).unwrap_or_default()
 }
@@ -119,11 +131,17 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
     request_hash.copy_from_slice(hash.as_ref());
 
     let Some(running) = app.in_flight.begin(&key) else {
-        return Err(ApiError::new(Kind::KEY_IN_USE, "wait for the first request's answer, then repeat this one"));
+        return Err(ApiError::new(
+            Kind::KEY_IN_USE,
+            "wait for the first request's answer, then repeat this one",
+        ));
     };
     if let Some(first) = app.store.answers().get(&key).await? {
         if first.request_hash != request_hash {
-            return Err(ApiError::new(Kind::KEY_REUSED, "this key came with another body before; use a new key"));
+            return Err(ApiError::new(
+                Kind::KEY_REUSED,
+                "this key came with another body before; use a new key",
+            ));
         }
         if let Some(stored) = first.body {
             return replay(&stored, first.position);
@@ -138,18 +156,29 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
 }
 
 /// Stores an answer that had an effect. A refusal is not kept: the same request may succeed later.
-async fn keep(app: &App, key: &str, hash: &[u8; 32], response: Response) -> Result<Response, ApiError> {
+async fn keep(
+    app: &App,
+    key: &str,
+    hash: &[u8; 32],
+    response: Response,
+) -> Result<Response, ApiError> {
     if !response.status().is_success() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, MAX_ANSWER).await.map_err(|error| ApiError::internal(&error))?;
-    let headers = [header::CONTENT_TYPE, header::ETAG, header::LOCATION]
-        .iter()
-        .filter_map(|name| Some((name.to_string(), parts.headers.get(name)?.to_str().ok()?.to_owned())));
-    let stored =
-        Stored { status: parts.status.as_u16(), headers: headers.collect(), body: STANDARD.encode(&body) };
-    let reached = parts.headers.get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok());
+    let body =
+        axum::body::to_bytes(body, MAX_ANSWER).await.map_err(|error| ApiError::internal(&error))?;
+    let headers =
+        [header::CONTENT_TYPE, header::ETAG, header::LOCATION].iter().filter_map(|name| {
+            Some((name.to_string(), parts.headers.get(name)?.to_str().ok()?.to_owned()))
+        });
+    let stored = Stored {
+        status: parts.status.as_u16(),
+        headers: headers.collect(),
+        body: STANDARD.encode(&body),
+    };
+    let reached =
+        parts.headers.get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok());
     let position = reached.map_or_else(|| app.store.log().head(), Position);
     let json = serde_json::to_vec(&stored).unwrap_or_default();
     app.store.answers().put(key, hash, position, &json, app.now()).await?;
@@ -157,7 +186,8 @@ async fn keep(app: &App, key: &str, hash: &[u8; 32], response: Response) -> Resu
 }
 
 fn replay(stored: &[u8], position: Position) -> Result<Response, ApiError> {
-    let stored: Stored = serde_json::from_slice(stored).map_err(|error| ApiError::internal(&error))?;
+    let stored: Stored =
+        serde_json::from_slice(stored).map_err(|error| ApiError::internal(&error))?;
     let body = STANDARD.decode(&stored.body).map_err(|error| ApiError::internal(&error))?;
     let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
     let mut response = (status, body).into_response();

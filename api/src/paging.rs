@@ -45,7 +45,8 @@ impl Paging {
     /// The place that the cursor names.
     pub(crate) fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
-        let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let place =
+            URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
         place.map(Some).ok_or_else(|| {
             ApiError::field("cursor", "is not one that this list gave; start again without it")
         })
@@ -57,7 +58,11 @@ impl Paging {
     }
 
     /// The page of what was fetched; `place` names the place of a row.
-    pub(crate) fn page<R, P: Serialize>(&self, mut rows: Vec<R>, place: impl Fn(&R) -> P) -> (Vec<R>, Option<String>) {
+    pub(crate) fn page<R, P: Serialize>(
+        &self,
+        mut rows: Vec<R>,
+        place: impl Fn(&R) -> P,
+    ) -> (Vec<R>, Option<String>) {
         let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > shown;
         rows.truncate(shown);

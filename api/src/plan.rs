@@ -70,7 +70,8 @@ pub(crate) async fn plan(
                 if !counted.insert(fan) {
                     continue;
                 }
-                let (was, will) = (wanted(&facts, &others, id, before), wanted(&facts, &others, id, after));
+                let (was, will) =
+                    (wanted(&facts, &others, id, before), wanted(&facts, &others, id, after));
                 if was == will {
                     continue;
                 }
@@ -81,22 +82,37 @@ pub(crate) async fn plan(
                 for role in was.roles.difference(&will.roles) {
                     *lose.entry(*role).or_default() += 1;
                 }
-                leave_server += u64::from(was.present && !will.present && is_kicked(&facts, before));
+                leave_server +=
+                    u64::from(was.present && !will.present && is_kicked(&facts, before));
             }
             last = Some(end);
         }
     }
-    let count = |roles: BTreeMap<RoleId, u64>| roles.into_iter().map(|(role, fans)| RoleCount { role, fans }).collect();
+    let count = |roles: BTreeMap<RoleId, u64>| {
+        roles.into_iter().map(|(role, fans)| RoleCount { role, fans }).collect()
+    };
     let unmanageable = before.unmanageable(tiers).into_iter().map(|role| {
         let integration::Unmanageable { tier, role, why } = role;
         UnmanageableAnswer { tier, role, why: Reason::of((why, None)) }
     });
-    Ok(Plan { fans: changed, gain: count(gain), lose: count(lose), leave_server, unmanageable: unmanageable.collect() })
+    Ok(Plan {
+        fans: changed,
+        gain: count(gain),
+        lose: count(lose),
+        leave_server,
+        unmanageable: unmanageable.collect(),
+    })
 }
 
 /// What a fan should have in the integration's server, were it in this state.
-fn wanted(facts: &Facts, others: &[(IntegrationId, State)], id: IntegrationId, state: &State) -> Desired {
-    let all = others.iter().map(|(other, known)| (*other, if *other == id { state } else { known }));
+fn wanted(
+    facts: &Facts,
+    others: &[(IntegrationId, State)],
+    id: IntegrationId,
+    state: &State,
+) -> Desired {
+    let all =
+        others.iter().map(|(other, known)| (*other, if *other == id { state } else { known }));
     let wanted = desired(&reasons(facts, all));
     state.open_guild().and_then(|guild| wanted.get(&guild).cloned()).unwrap_or_default()
 }

@@ -32,11 +32,21 @@ impl Reason {
     }
 
     pub(crate) fn new(code: &str, who: Who, detail: &str, fix: &str) -> Self {
-        Self { code: code.to_owned(), detail: detail.to_owned(), fix: fix.to_owned(), who, role: None }
+        Self {
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+            fix: fix.to_owned(),
+            who,
+            role: None,
+        }
     }
 
     /// Why a fan stands where they stand.
-    pub(crate) fn of_fan(status: Status, trouble: Option<(Trouble, Option<RoleId>)>, linked: bool) -> Option<Self> {
+    pub(crate) fn of_fan(
+        status: Status,
+        trouble: Option<(Trouble, Option<RoleId>)>,
+        linked: bool,
+    ) -> Option<Self> {
         match (status, trouble) {
             (_, Some(trouble)) => Some(Self::of(trouble)),
             (Status::Available, None) if linked => Some(Self::new(
@@ -45,9 +55,12 @@ impl Reason {
                 "This integration is available and not activated yet.",
                 "Activate it.",
             )),
-            (Status::Available, None) => {
-                Some(Self::new("not_linked", Who::Fan, "No Discord account is connected yet.", "Connect Discord."))
-            }
+            (Status::Available, None) => Some(Self::new(
+                "not_linked",
+                Who::Fan,
+                "No Discord account is connected yet.",
+                "Connect Discord.",
+            )),
             (
                 Status::Pending
                 | Status::Connected

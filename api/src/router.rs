@@ -11,7 +11,8 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+    SecurityRequirement,
     path::Operation,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     tag::TagBuilder,
@@ -25,8 +26,8 @@ use crate::{
     extract::{unrouted, wrong_method},
     idempotency,
     routes::{
-        attachments, audit, bot, connect, fans, import, integration_fans, integrations, keys, links, memberships,
-        notifications, oauth, ops, providers, roles, streams, tiers,
+        attachments, audit, bot, connect, fans, import, integration_fans, integrations, keys,
+        links, memberships, notifications, oauth, ops, providers, roles, streams, tiers,
     },
 };
 
@@ -105,13 +106,17 @@ fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
 
 async fn measured(request: Request, next: Next) -> Response {
     let method = request.method().to_string();
-    let route = request.extensions().get::<MatchedPath>().map_or("unrouted".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unrouted".to_owned(), |path| path.as_str().to_owned());
     let began = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();
     metrics::counter!("hub_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
         .increment(1);
-    metrics::histogram!("hub_http_request_seconds", "route" => route).record(began.elapsed().as_secs_f64());
+    metrics::histogram!("hub_http_request_seconds", "route" => route)
+        .record(began.elapsed().as_secs_f64());
     response
 }
 
@@ -120,14 +125,21 @@ fn describe(mut description: OpenApi) -> OpenApi {
     description.info = InfoBuilder::new()
         .title("Integrations Hub")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Connects creators' Discord servers to the memberships that their fans pay for."))
+        .description(Some(
+            "Connects creators' Discord servers to the memberships that their fans pay for.",
+        ))
         .build();
     let tags = ["Platform", "Creator", "Fan", "Auditor", "Bots", "Browser", "Operations"];
     description.tags = Some(tags.map(|name| TagBuilder::new().name(name).build()).into());
     let components = description.components.get_or_insert_default();
     components.add_security_scheme(
         "key",
-        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key")).build()),
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("An API key"))
+                .build(),
+        ),
     );
     let schemas = [
         ("Problem", <Problem as utoipa::PartialSchema>::schema()),
@@ -136,7 +148,8 @@ fn describe(mut description: OpenApi) -> OpenApi {
     components.schemas.extend(schemas.map(|(name, schema)| (name.to_owned(), schema)));
     description.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("key", [])]);
     for item in description.paths.paths.values_mut() {
-        let calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        let calls =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for call in calls.into_iter().flatten() {
             answers_problems(call);
         }

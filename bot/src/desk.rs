@@ -9,7 +9,9 @@ use domain::{
     fan::{self, BrokenBy, Fan},
     trouble::of_discord_code,
 };
-use eventstore::{Actor, AppendKey, HandleError, Metadata, Position, Store, StoreError, tokens::DiscordToken};
+use eventstore::{
+    Actor, AppendKey, HandleError, Metadata, Position, Store, StoreError, tokens::DiscordToken,
+};
 use projections::{Behind, CommandCursor, CommandKind, CommandRow, ViewError, Views};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -34,13 +36,17 @@ pub const MAX_SHARDS: u32 = 4_096;
 /// Why the Hub does not do what a bot process asks.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
-    #[error("there is no such command any more: it is done, or a newer one has taken its place; drop it")]
+    #[error(
+        "there is no such command any more: it is done, or a newer one has taken its place; drop it"
+    )]
     Superseded,
     #[error("the lease of this command's shard is not held under this epoch; acquire it again")]
     Fenced,
     #[error("other bot processes divide the servers into {0} shards; use the same number")]
     OtherShards(u32),
-    #[error("servers are divided into 1 to {MAX_SHARDS} shards, and a process wants at least one of them")]
+    #[error(
+        "servers are divided into 1 to {MAX_SHARDS} shards, and a process wants at least one of them"
+    )]
     InvalidShards,
     #[error("the fan's token cannot be renewed now ({0}); try again later")]
     TokenLater(String),
@@ -102,13 +108,18 @@ impl Desk {
         }
         let now = self.now();
         let held = self.store.leases().held("shard:", now).await?;
-        let other = held.iter().find_map(|(lease, _)| shard_of(&lease.name).map(|(_, other)| other).filter(|n| *n != of));
+        let other = held.iter().find_map(|(lease, _)| {
+            shard_of(&lease.name).map(|(_, other)| other).filter(|n| *n != of)
+        });
         if let Some(other) = other {
             return Err(DeskError::OtherShards(other));
         }
         // The ones that it holds come first, so that asking again never exchanges one for another.
-        let mine: BTreeSet<String> =
-            held.into_iter().filter(|(_, holder)| holder == bot).map(|(lease, _)| lease.name).collect();
+        let mine: BTreeSet<String> = held
+            .into_iter()
+            .filter(|(_, holder)| holder == bot)
+            .map(|(lease, _)| lease.name)
+            .collect();
         let all = (0..of).map(|shard| lease_name(shard, of)).filter(|name| !mine.contains(name));
         let mut got = vec![];
         for name in mine.iter().cloned().chain(all) {
@@ -135,7 +146,9 @@ impl Desk {
     /// The name of a lease that is held under this epoch by `bot`, or by a process of it.
     async fn lease_of(&self, bot: &str, epoch: u64) -> Result<Option<String>, DeskError> {
         let held = self.store.leases().held("shard:", self.now()).await?;
-        let mine = |holder: &str| holder.strip_prefix(bot).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let mine = |holder: &str| {
+            holder.strip_prefix(bot).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let lease = held.into_iter().find(|(lease, holder)| lease.epoch == epoch && mine(holder));
         Ok(lease.map(|(lease, _)| lease.name))
     }
@@ -153,7 +166,12 @@ impl Desk {
     }
 
     /// The command, if it stands and its shard's lease is held under `epoch`.
-    async fn command(&self, bot: &str, id: &str, epoch: u64) -> Result<(CommandRow, DiscordUserId), DeskError> {
+    async fn command(
+        &self,
+        bot: &str,
+        id: &str,
+        epoch: u64,
+    ) -> Result<(CommandRow, DiscordUserId), DeskError> {
         // A decision or report that the view has not seen yet may have closed it.
         self.views.seen(self.store.log().head(), CATCH_UP).await?;
         let row = self.views.fan_access().command(id).await?.ok_or(DeskError::Superseded)?;
@@ -186,7 +204,10 @@ impl Desk {
         };
         let stream = access::stream(row.guild, &row.fan);
         let before = self.store.load::<Access>(&stream).await?.state;
-        let known = before.standings.get(&row.account_key).map_or_else(|| Known::of(&row.standing), Known::of);
+        let known = before
+            .standings
+            .get(&row.account_key)
+            .map_or_else(|| Known::of(&row.standing), Known::of);
         let command = access::Command::Start { attempt, calls };
         match self.store.handle::<Access>(&stream, command, self.metadata(bot), None).await {
             Ok(_) => Ok(Started {
@@ -234,7 +255,8 @@ impl Desk {
         let stream = fan::stream(fan);
         let state = self.store.load::<Fan>(&stream).await?.state;
         let Some(link) = state.link else { return Ok(()) };
-        let command = fan::Command::BreakLink { fan: fan.clone(), account_key: link.account_key, reason };
+        let command =
+            fan::Command::BreakLink { fan: fan.clone(), account_key: link.account_key, reason };
         match self.store.handle::<Fan>(&stream, command, self.metadata(bot), None).await {
             Ok(_) | Err(HandleError::Refused(_)) => Ok(()),
             Err(HandleError::Store(error)) => Err(error.into()),
@@ -242,7 +264,12 @@ impl Desk {
     }
 
     /// Records what came of a command. Saying it twice records it once.
-    pub async fn outcome(&self, bot: &str, id: &str, outcome: Outcome) -> Result<Position, DeskError> {
+    pub async fn outcome(
+        &self,
+        bot: &str,
+        id: &str,
+        outcome: Outcome,
+    ) -> Result<Position, DeskError> {
         // A command is done once, and may be refused many times.
         let key = format!("outcome:{id}:{}", outcome.epoch);
         let (row, _) = match self.command(bot, id, outcome.epoch).await {
@@ -255,7 +282,9 @@ impl Desk {
             Err(error) => return Err(error),
         };
         let (trouble, role) = match outcome.result {
-            OutcomeResult::TryLater | OutcomeResult::Superseded => return Ok(self.store.log().head()),
+            OutcomeResult::TryLater | OutcomeResult::Superseded => {
+                return Ok(self.store.log().head());
+            }
             OutcomeResult::Done => (None, None),
             OutcomeResult::Refused => (Some(trouble(outcome.code.as_deref())), outcome.role),
         };
@@ -297,12 +326,16 @@ impl Desk {
             let mut decision = self.store.begin(self.metadata(bot), key);
             let mut commands = vec![access::Command::Report(report.clone())];
             commands.extend(
-                sighting.clone().map(|sighting| access::Command::Observe { holder: holder(row), sighting }),
+                sighting
+                    .clone()
+                    .map(|sighting| access::Command::Observe { holder: holder(row), sighting }),
             );
             for command in commands {
                 match decision.handle::<Access>(&stream, command).await {
                     Ok(_) => {}
-                    Err(HandleError::Refused(access::Refusal::Superseded)) => return Err(DeskError::Superseded),
+                    Err(HandleError::Refused(access::Refusal::Superseded)) => {
+                        return Err(DeskError::Superseded);
+                    }
                     Err(HandleError::Store(error)) => return Err(error.into()),
                 }
             }
@@ -331,7 +364,12 @@ fn trouble(code: Option<&str>) -> Trouble {
 
 /// What the command came to, in the domain's words. Without `observed`, a `done` had all its effects; that
 /// the Hub brought somebody in is believed only where it is said.
-fn report(row: &CommandRow, outcome: &Outcome, trouble: Option<Trouble>, role: Option<RoleId>) -> Report {
+fn report(
+    row: &CommandRow,
+    outcome: &Outcome,
+    trouble: Option<Trouble>,
+    role: Option<RoleId>,
+) -> Report {
     let standing = &row.standing;
     let done = outcome.result == OutcomeResult::Done;
     let observed = outcome.observed.clone().unwrap_or_else(|| Observed {

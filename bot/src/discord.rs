@@ -39,7 +39,10 @@ pub enum Answer<T> {
     Done(T),
     Refused(Refusal),
     /// It is not known what became of the call, or Discord asked to wait.
-    Later { why: String, after: Option<Duration> },
+    Later {
+        why: String,
+        after: Option<Duration>,
+    },
     /// Discord does not take the bot's token any more: nothing can be done until it is changed.
     TokenDead,
     /// The call was not made: while it waited for its turn, what it was for was no longer wanted.
@@ -121,24 +124,54 @@ impl Discord {
     }
 
     /// Brings a user in with their own token.
-    pub async fn join(&self, guild: GuildId, user: DiscordUserId, token: &SecretString) -> Answer<Joined> {
-        let request =
-            self.inner.requests.add_guild_member(Id::new(guild.0), Id::new(user.0), token.expose_secret());
+    pub async fn join(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        token: &SecretString,
+    ) -> Answer<Joined> {
+        let request = self.inner.requests.add_guild_member(
+            Id::new(guild.0),
+            Id::new(user.0),
+            token.expose_secret(),
+        );
         let answer = self.call("members", guild, false, request.try_into_request()).await;
         match answer {
-            Answer::Done(arrived) if arrived.status == StatusCode::CREATED => Answer::Done(Joined::Added),
+            Answer::Done(arrived) if arrived.status == StatusCode::CREATED => {
+                Answer::Done(Joined::Added)
+            }
             Answer::Done(_) => Answer::Done(Joined::Already),
             other => other.without(),
         }
     }
 
-    pub async fn add_role(&self, guild: GuildId, user: DiscordUserId, role: RoleId, reason: &str) -> Answer<()> {
-        let request = self.inner.requests.add_guild_member_role(Id::new(guild.0), Id::new(user.0), Id::new(role.0));
+    pub async fn add_role(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        role: RoleId,
+        reason: &str,
+    ) -> Answer<()> {
+        let request = self.inner.requests.add_guild_member_role(
+            Id::new(guild.0),
+            Id::new(user.0),
+            Id::new(role.0),
+        );
         self.call("roles", guild, false, request.reason(reason).try_into_request()).await.map(drop)
     }
 
-    pub async fn remove_role(&self, guild: GuildId, user: DiscordUserId, role: RoleId, reason: &str) -> Answer<()> {
-        let request = self.inner.requests.remove_guild_member_role(Id::new(guild.0), Id::new(user.0), Id::new(role.0));
+    pub async fn remove_role(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        role: RoleId,
+        reason: &str,
+    ) -> Answer<()> {
+        let request = self.inner.requests.remove_guild_member_role(
+            Id::new(guild.0),
+            Id::new(user.0),
+            Id::new(role.0),
+        );
         self.call("roles", guild, true, request.reason(reason).try_into_request()).await.map(drop)
     }
 
@@ -152,7 +185,9 @@ impl Discord {
         let request = self.inner.requests.guild_member(Id::new(guild.0), Id::new(user.0));
         let answer = self.call("member", guild, false, request.try_into_request()).await;
         read::<Member>(answer).map(|member| Seen {
-            joined_at: member.joined_at.and_then(|at| DateTime::from_timestamp_micros(at.as_micros())),
+            joined_at: member
+                .joined_at
+                .and_then(|at| DateTime::from_timestamp_micros(at.as_micros())),
             roles: member.roles.into_iter().map(|role| RoleId(role.get())).collect(),
         })
     }
@@ -180,7 +215,8 @@ impl Discord {
             managed: role.managed,
             permissions: Permissions(role.permissions.bits()),
         });
-        let server = Server { id: guild, name: known.name, icon: known.icon.map(|icon| icon.to_string()) };
+        let server =
+            Server { id: guild, name: known.name, icon: known.icon.map(|icon| icon.to_string()) };
         Answer::Done((server, RoleList::new(roles.collect(), bot_roles)))
     }
 
@@ -209,7 +245,12 @@ impl Discord {
     ) -> Answer<Arrived> {
         let request = match request {
             Ok(request) => request,
-            Err(error) => return Answer::Later { why: format!("the request cannot be built: {error}"), after: None },
+            Err(error) => {
+                return Answer::Later {
+                    why: format!("the request cannot be built: {error}"),
+                    after: None,
+                };
+            }
         };
         let route = Route { name, guild: guild.0 };
         if self.until.run_until_cancelled(self.inner.pacer.permit(&route, urgent)).await.is_none() {
@@ -220,11 +261,17 @@ impl Discord {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 self.inner.pacer.answered(&route, None);
-                return Answer::Later { why: format!("the connection failed: {}", error.without_url()), after: None };
+                return Answer::Later {
+                    why: format!("the connection failed: {}", error.without_url()),
+                    after: None,
+                };
             }
             Err(_) => {
                 self.inner.pacer.answered(&route, None);
-                return Answer::Later { why: "Discord did not answer in time".to_owned(), after: None };
+                return Answer::Later {
+                    why: "Discord did not answer in time".to_owned(),
+                    after: None,
+                };
             }
         };
         self.inner.pacer.answered(&route, Some(&headers));
@@ -250,7 +297,10 @@ impl Discord {
             // A page of whoever stands in front of Discord: it speaks for every call.
             let (wait, _) = retry_after(&header::HeaderMap::new(), &body);
             self.inner.pacer.refused(route, wait, true);
-            return Answer::Later { why: format!("the answer {status} is not Discord's"), after: Some(wait) };
+            return Answer::Later {
+                why: format!("the answer {status} is not Discord's"),
+                after: Some(wait),
+            };
         };
         let code = error["code"].as_u64().unwrap_or_default();
         let trouble = trouble::of_discord_code(code).unwrap_or(Trouble::Refused);
@@ -264,7 +314,10 @@ impl Discord {
         Answer::Refused(Refusal { trouble, http_status: status.as_u16(), code, detail })
     }
 
-    async fn send(&self, request: &Request) -> Result<(StatusCode, header::HeaderMap, Vec<u8>), reqwest::Error> {
+    async fn send(
+        &self,
+        request: &Request,
+    ) -> Result<(StatusCode, header::HeaderMap, Vec<u8>), reqwest::Error> {
         let method = match request.method() {
             Method::Delete => reqwest::Method::DELETE,
             Method::Get => reqwest::Method::GET,
@@ -281,7 +334,9 @@ impl Discord {
             built = built.header(name, value);
         }
         built = match request.body() {
-            Some(body) => built.header(header::CONTENT_TYPE, "application/json").body(body.to_vec()),
+            Some(body) => {
+                built.header(header::CONTENT_TYPE, "application/json").body(body.to_vec())
+            }
             None => built.header(header::CONTENT_LENGTH, 0),
         };
         let answer = built.send().await?;
@@ -301,7 +356,9 @@ impl<T> Answer<T> {
     /// The same answer where it is not `Done`; a `Done` whose value is not wanted is asked for again.
     pub(crate) fn without<U>(self) -> Answer<U> {
         match self {
-            Self::Done(_) => Answer::Later { why: "the answer was not used".to_owned(), after: None },
+            Self::Done(_) => {
+                Answer::Later { why: "the answer was not used".to_owned(), after: None }
+            }
             Self::Refused(refusal) => Answer::Refused(refusal),
             Self::Later { why, after } => Answer::Later { why, after },
             Self::TokenDead => Answer::TokenDead,
@@ -315,7 +372,9 @@ fn read<T: DeserializeOwned>(answer: Answer<Arrived>) -> Answer<T> {
     match answer {
         Answer::Done(arrived) => match serde_json::from_slice(&arrived.body) {
             Ok(value) => Answer::Done(value),
-            Err(error) => Answer::Later { why: format!("the answer cannot be read: {error}"), after: None },
+            Err(error) => {
+                Answer::Later { why: format!("the answer cannot be read: {error}"), after: None }
+            }
         },
         other => other.without(),
     }

@@ -95,7 +95,8 @@ pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Star
         refused: None,
         roles: None,
     };
-    let ended = if command.desired.present { execution.grant().await } else { execution.revoke().await };
+    let ended =
+        if command.desired.present { execution.grant().await } else { execution.revoke().await };
     let left = match ended {
         Ok(()) | Err(Stop::Refused) => false,
         Err(Stop::Gone) => {
@@ -127,7 +128,8 @@ impl Execution<'_> {
             kept: self.kept,
             left,
         };
-        let result = if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
+        let result =
+            if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
         Ended::Report { result, refused: self.refused, observed }
     }
 
@@ -154,12 +156,20 @@ impl Execution<'_> {
         }
         // First what is given, then what is taken: nobody stands without access in between.
         let wanted = &self.command.desired.roles;
-        let missing: Vec<_> =
-            wanted.iter().filter(|role| !self.given.contains(role) && !self.kept.contains(role)).copied().collect();
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|role| !self.given.contains(role) && !self.kept.contains(role))
+            .copied()
+            .collect();
         for role in missing {
             self.give(role).await?;
         }
-        for role in self.started_roles().difference(&self.command.desired.roles).copied().collect::<Vec<_>>() {
+        for role in self
+            .started_roles()
+            .difference(&self.command.desired.roles)
+            .copied()
+            .collect::<Vec<_>>()
+        {
             self.take(role).await?;
         }
         Ok(())
@@ -184,10 +194,14 @@ impl Execution<'_> {
                 }
                 None => Err(Stop::Gone),
             },
-            Err(refusal) if matches!(refusal.trouble, Trouble::LinkBroken | Trouble::MissingScope) => {
+            Err(refusal)
+                if matches!(refusal.trouble, Trouble::LinkBroken | Trouble::MissingScope) =>
+            {
                 self.only_if_member(refusal).await
             }
-            Err(refusal) if refusal.trouble == Trouble::BotMissing => self.bot_missing(refusal).await,
+            Err(refusal) if refusal.trouble == Trouble::BotMissing => {
+                self.bot_missing(refusal).await
+            }
             Err(refusal) if refusal.trouble == Trouble::MissingPermissions => {
                 let trouble = self.diagnose(None).await?;
                 self.refuse(trouble, None, refusal);
@@ -219,15 +233,25 @@ impl Execution<'_> {
     fn take_stock(&mut self, seen: &Seen) {
         let known = &self.started.known;
         let ours = |attempted: Option<DateTime<Utc>>| {
-            attempted.zip(seen.joined_at).is_some_and(|(attempted, joined)| joined >= attempted - SKEW)
+            attempted
+                .zip(seen.joined_at)
+                .is_some_and(|(attempted, joined)| joined >= attempted - SKEW)
         };
         let came_back = self.came_back(seen);
         self.brought_in = ours(known.join_attempted) || (known.brought_in && !came_back);
         self.present = Some(true);
         let has: BTreeSet<RoleId> = seen.roles.iter().copied().collect();
         let before = self.started_roles();
-        self.given = if came_back { BTreeSet::new() } else { before.intersection(&has).copied().collect() };
-        self.kept = self.command.desired.roles.intersection(&has).filter(|role| !self.given.contains(role)).copied().collect();
+        self.given =
+            if came_back { BTreeSet::new() } else { before.intersection(&has).copied().collect() };
+        self.kept = self
+            .command
+            .desired
+            .roles
+            .intersection(&has)
+            .filter(|role| !self.given.contains(role))
+            .copied()
+            .collect();
         self.unsure.clear();
     }
 
@@ -264,7 +288,12 @@ impl Execution<'_> {
 
     /// Removes the account from the server, and its roles with it; false where only the roles can be taken.
     async fn kick(&mut self) -> Result<bool, Stop> {
-        let refusal = match self.discord.kick(self.guild(), self.command.user, &self.reason).await.settled()? {
+        let refusal = match self
+            .discord
+            .kick(self.guild(), self.command.user, &self.reason)
+            .await
+            .settled()?
+        {
             Ok(()) => {
                 self.is_gone();
                 return Ok(true);
@@ -276,9 +305,17 @@ impl Execution<'_> {
             Trouble::BotMissing => self.bot_missing(refusal).await.map(|()| false),
             Trouble::MissingPermissions => {
                 let guild = self.guild();
-                let missing = self.role_list().await?.map(|list| list.missing_permissions(guild)).unwrap_or_default();
+                let missing = self
+                    .role_list()
+                    .await?
+                    .map(|list| list.missing_permissions(guild))
+                    .unwrap_or_default();
                 let known = missing.contains(&Trouble::MissingKickMembers);
-                self.refuse(if known { Trouble::MissingKickMembers } else { Trouble::MissingPermissions }, None, refusal);
+                self.refuse(
+                    if known { Trouble::MissingKickMembers } else { Trouble::MissingPermissions },
+                    None,
+                    refusal,
+                );
                 Ok(false)
             }
             trouble => {
@@ -292,7 +329,12 @@ impl Execution<'_> {
         if self.is_known_refusal(role) {
             return Ok(());
         }
-        match self.discord.add_role(self.guild(), self.command.user, role, &self.reason).await.settled()? {
+        match self
+            .discord
+            .add_role(self.guild(), self.command.user, role, &self.reason)
+            .await
+            .settled()?
+        {
             Ok(()) => {
                 self.unsure.remove(&role);
                 self.given.insert(role);
@@ -308,7 +350,12 @@ impl Execution<'_> {
         if !deleted && self.is_known_refusal(role) {
             return Ok(());
         }
-        match self.discord.remove_role(self.guild(), self.command.user, role, &self.reason).await.settled()? {
+        match self
+            .discord
+            .remove_role(self.guild(), self.command.user, role, &self.reason)
+            .await
+            .settled()?
+        {
             Ok(()) => {
                 self.given.remove(&role);
                 self.unsure.remove(&role);
@@ -364,7 +411,8 @@ impl Execution<'_> {
     /// The server's roles as they are now; `None` where Discord does not show them.
     async fn role_list(&mut self) -> Result<Option<&RoleList>, Stop> {
         if self.roles.is_none() {
-            self.roles = self.discord.role_list(self.guild()).await.settled()?.ok().map(|(_, list)| list);
+            self.roles =
+                self.discord.role_list(self.guild()).await.settled()?.ok().map(|(_, list)| list);
         }
         Ok(self.roles.as_ref())
     }
@@ -373,11 +421,16 @@ impl Execution<'_> {
     async fn bot_missing(&mut self, refusal: Refusal) -> Result<(), Stop> {
         match self.discord.role_list(self.guild()).await.settled()? {
             Ok(_) => Err(Stop::Now(Ended::Later {
-                why: "Discord said that the bot is not in the server, and then that it is".to_owned(),
+                why: "Discord said that the bot is not in the server, and then that it is"
+                    .to_owned(),
                 after: None,
             })),
             Err(second) => {
-                let trouble = if second.trouble == Trouble::BotMissing { Trouble::BotMissing } else { refusal.trouble };
+                let trouble = if second.trouble == Trouble::BotMissing {
+                    Trouble::BotMissing
+                } else {
+                    refusal.trouble
+                };
                 self.refuse(trouble, None, refusal);
                 Err(Stop::Refused)
             }
@@ -389,7 +442,9 @@ impl Execution<'_> {
         match self.discord.member(self.guild(), self.command.user).await.settled()? {
             Ok(seen) => Ok(Some(seen)),
             Err(refusal) if refusal.not_a_member() => Ok(None),
-            Err(refusal) if refusal.trouble == Trouble::BotMissing => self.bot_missing(refusal).await.map(|()| None),
+            Err(refusal) if refusal.trouble == Trouble::BotMissing => {
+                self.bot_missing(refusal).await.map(|()| None)
+            }
             Err(refusal) => {
                 self.refuse(refusal.trouble, None, refusal);
                 Err(Stop::Refused)

@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{DiscordUserId, GuildId, discord::Permissions, integration::Server, personal::Account};
+use domain::{
+    DiscordUserId, GuildId, discord::Permissions, integration::Server, personal::Account,
+};
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
-    EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse, TokenUrl,
-    basic::{BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret,
+    CsrfToken, EndpointNotSet, EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
+    StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    basic::{
+        BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
+        BasicTokenIntrospectionResponse, BasicTokenType,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -137,10 +142,15 @@ impl OAuth {
     }
 
     /// What the code on the way back stands for.
-    pub async fn exchange(&self, code: &str, verifier: Option<&SecretString>) -> Result<Tokens, OAuthError> {
+    pub async fn exchange(
+        &self,
+        code: &str,
+        verifier: Option<&SecretString>,
+    ) -> Result<Tokens, OAuthError> {
         let mut request = self.0.client.exchange_code(AuthorizationCode::new(code.to_owned()));
         if let Some(verifier) = verifier {
-            request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
+            request = request
+                .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
         }
         Ok(tokens(&request.request_async(self).await.map_err(failed)?))
     }
@@ -148,7 +158,13 @@ impl OAuth {
     /// Fresh tokens for old ones. The refresh token is used up: the answer has the next.
     pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, OAuthError> {
         let token = RefreshToken::new(refresh.expose_secret().to_owned());
-        let answer = self.0.client.exchange_refresh_token(&token).request_async(self).await.map_err(failed)?;
+        let answer = self
+            .0
+            .client
+            .exchange_refresh_token(&token)
+            .request_async(self)
+            .await
+            .map_err(failed)?;
         Ok(tokens(&answer))
     }
 
@@ -159,7 +175,8 @@ impl OAuth {
             id: DiscordUserId,
             username: String,
         }
-        let unreachable = |error: reqwest::Error| OAuthError::Unreachable(error.without_url().to_string());
+        let unreachable =
+            |error: reqwest::Error| OAuthError::Unreachable(error.without_url().to_string());
         let answer = self
             .0
             .http
@@ -173,7 +190,8 @@ impl OAuth {
             401 => Err(OAuthError::InvalidGrant),
             200 => {
                 let body = answer.bytes().await.map_err(unreachable)?;
-                let me: Me = serde_json::from_slice(&body).map_err(|error| OAuthError::Malformed(error.to_string()))?;
+                let me: Me = serde_json::from_slice(&body)
+                    .map_err(|error| OAuthError::Malformed(error.to_string()))?;
                 Ok(Account { id: me.id, username: me.username })
             }
             status => Err(OAuthError::Unreachable(format!("it answered {status}"))),
@@ -183,7 +201,8 @@ impl OAuth {
 
 impl<'c> AsyncHttpClient<'c> for OAuth {
     type Error = reqwest::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, reqwest::Error>> + Send + 'c>>;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, reqwest::Error>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
@@ -217,7 +236,9 @@ fn failed(error: RequestTokenError<reqwest::Error, BasicErrorResponse>) -> OAuth
             BasicErrorResponseType::InvalidGrant => OAuthError::InvalidGrant,
             other => OAuthError::Refused(other.to_string()),
         },
-        RequestTokenError::Request(error) => OAuthError::Unreachable(error.without_url().to_string()),
+        RequestTokenError::Request(error) => {
+            OAuthError::Unreachable(error.without_url().to_string())
+        }
         RequestTokenError::Parse(error, _) => OAuthError::Malformed(error.to_string()),
         RequestTokenError::Other(error) => OAuthError::Malformed(error),
     }

@@ -61,7 +61,9 @@ struct Told {
 
 fn told(headers: &HeaderMap) -> Told {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let seconds = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = |text: &str| {
+        text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
     Told {
         limit: text("x-ratelimit-limit").and_then(|text| text.parse().ok()),
         remaining: text("x-ratelimit-remaining").and_then(|text| text.parse().ok()),
@@ -116,7 +118,11 @@ impl State {
             None => {}
             Some(_) if bucket.left == 0 && bucket.resets > now => return Err(Some(bucket.resets)),
             Some(_) if bucket.left == 0 => return Err(None),
-            Some(_) if !urgent && bucket.urgent_waiting > 0 && bucket.left <= bucket.urgent_waiting => return Err(None),
+            Some(_)
+                if !urgent && bucket.urgent_waiting > 0 && bucket.left <= bucket.urgent_waiting =>
+            {
+                return Err(None);
+            }
             Some(_) => {}
         }
         if used >= GLOBAL {
@@ -131,10 +137,13 @@ impl State {
     fn learn(&mut self, route: &Route, told: Told, now: Instant) {
         let bucket = self.bucket(route, now);
         bucket.in_flight = bucket.in_flight.saturating_sub(1);
-        if let (Some(limit), Some(remaining), Some(reset_after)) = (told.limit, told.remaining, told.reset_after) {
+        if let (Some(limit), Some(remaining), Some(reset_after)) =
+            (told.limit, told.remaining, told.reset_after)
+        {
             let resets = now + reset_after;
             // Answers may overtake each other: within a window the lower count is the later one.
-            let same_window = bucket.limit.is_some() && resets <= bucket.resets + Duration::from_millis(250);
+            let same_window =
+                bucket.limit.is_some() && resets <= bucket.resets + Duration::from_millis(250);
             let free = remaining.saturating_sub(bucket.in_flight);
             bucket.left = if same_window { bucket.left.min(free) } else { free };
             bucket.resets = if same_window { bucket.resets.max(resets) } else { resets };
@@ -178,7 +187,9 @@ impl Pacer {
                     waiting.begin(urgent);
                     // An answer may free a permit earlier than the window's end.
                     match until {
-                        Some(until) => tokio::select! { () = sleep_until(until) => {}, () = answered => {} },
+                        Some(until) => {
+                            tokio::select! { () = sleep_until(until) => {}, () = answered => {} }
+                        }
                         None => answered.await,
                     }
                 }
@@ -231,7 +242,11 @@ mod tests {
     const ROLE: Route = Route { name: "role", guild: 1 };
 
     fn told(limit: u32, remaining: u32, ms: u64) -> Told {
-        Told { limit: Some(limit), remaining: Some(remaining), reset_after: Some(Duration::from_millis(ms)) }
+        Told {
+            limit: Some(limit),
+            remaining: Some(remaining),
+            reset_after: Some(Duration::from_millis(ms)),
+        }
     }
 
     fn start() -> (State, Instant) {
@@ -291,7 +306,10 @@ mod tests {
         state.refused(&ROLE, Duration::from_secs(7), false, now);
         assert_eq!(state.take(&ROLE, false, now), Err(Some(now + Duration::from_secs(7))));
         state.refused(&ROLE, Duration::from_secs(9), true, now);
-        assert_eq!(state.take(&Route { guild: 2, ..ROLE }, false, now), Err(Some(now + Duration::from_secs(9))));
+        assert_eq!(
+            state.take(&Route { guild: 2, ..ROLE }, false, now),
+            Err(Some(now + Duration::from_secs(9)))
+        );
     }
 
     #[test]

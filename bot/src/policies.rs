@@ -31,6 +31,9 @@ const LEASE_TIME: TimeDelta = TimeDelta::seconds(30);
 /// How often the policies look without being told of a change.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long the views may take to see what one of them has seen.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// The most that is done in one look of each policy.
 const AT_ONCE: u32 = 200;
 
@@ -87,7 +90,10 @@ impl Policies {
             done += usize::from(self.expire(due).await?);
         }
         for row in self.views.integrations().removing().await? {
-            if self.views.fan_access().still_holding(row.id).await? == 0 {
+            // Each view follows by itself: who holds what counts once it has seen that all of it is to go.
+            if self.views.seen(row.position, CATCH_UP).await.is_ok()
+                && self.views.fan_access().still_holding(row.id).await? == 0
+            {
                 done += usize::from(self.confirm_disconnected(&row).await?);
             }
         }
@@ -121,7 +127,11 @@ impl Policies {
             request_hash: [0; 32],
             answer: None,
         };
-        let command = membership::Command::Expire { version, now: self.store.clock().now(), grace: self.grace };
+        let command = membership::Command::Expire {
+            version,
+            now: self.store.clock().now(),
+            grace: self.grace,
+        };
         let stream = membership::stream(&membership);
         let mut attempts = self.store.attempts();
         loop {
@@ -145,11 +155,12 @@ impl Policies {
         loop {
             let mut decision = self.store.begin(self.metadata(), None);
             let stream = integration::stream(row.id);
-            let events = match decision.handle::<Integration>(&stream, confirm.clone().to(row.id)).await {
-                Ok(events) => events,
-                Err(HandleError::Refused(_)) => return Ok(false),
-                Err(HandleError::Store(error)) => return Err(error.into()),
-            };
+            let events =
+                match decision.handle::<Integration>(&stream, confirm.clone().to(row.id)).await {
+                    Ok(events) => events,
+                    Err(HandleError::Refused(_)) => return Ok(false),
+                    Err(HandleError::Store(error)) => return Err(error.into()),
+                };
             for event in &events {
                 if let integration::Event::ServerDisconnected { guild, .. } = event {
                     let release = guild::Command::Release { guild: *guild, integration: row.id };
@@ -175,7 +186,8 @@ impl Policies {
             if state.link.is_some_and(|link| link.account_key == *account) {
                 return Ok(false);
             }
-            let release = account::Command::Release { account_key: account.clone(), fan: fan.clone() };
+            let release =
+                account::Command::Release { account_key: account.clone(), fan: fan.clone() };
             match decision.handle::<DiscordAccount>(&account::stream(account), release).await {
                 Ok(_) | Err(HandleError::Refused(_)) => {}
                 Err(HandleError::Store(error)) => return Err(error.into()),

@@ -98,7 +98,11 @@ impl Queue {
             .and_then(|entry| entry.waiting.as_ref())
             .is_some_and(|command| command.kind == CommandKind::Revoke);
         let guild = self.guilds.entry(key.0).or_default();
-        if revoke { guild.revokes.push_back(key.1) } else { guild.others.push_back(key.1) }
+        if revoke {
+            guild.revokes.push_back(key.1)
+        } else {
+            guild.others.push_back(key.1)
+        }
         if !guild.has_turn {
             guild.has_turn = true;
             self.turns.push_back(key.0);
@@ -107,7 +111,9 @@ impl Queue {
 
     /// The next command to execute; `None` where nothing is ready.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Job> {
-        while let Some((&place, _)) = self.delayed.first_key_value().filter(|((until, _), _)| *until <= now) {
+        while let Some((&place, _)) =
+            self.delayed.first_key_value().filter(|((until, _), _)| *until <= now)
+        {
             if let Some(key) = self.delayed.remove(&place) {
                 self.entries.entry(key).or_default().delayed = None;
                 self.ready(key);
@@ -269,7 +275,8 @@ mod tests {
 
     #[test]
     fn guilds_take_turns() {
-        let (mut queue, now) = queue(&[grant(1, 1, 1), grant(1, 2, 2), grant(1, 3, 3), grant(2, 1, 4)]);
+        let (mut queue, now) =
+            queue(&[grant(1, 1, 1), grant(1, 2, 2), grant(1, 3, 3), grant(2, 1, 4)]);
         assert_eq!(drain(&mut queue, now), ["1-1-1", "4-2-1", "2-1-2", "3-1-3"]);
     }
 

@@ -66,7 +66,11 @@ impl Remote {
         self.http.request(method, format!("{base}{path}")).bearer_auth(self.key.expose_secret())
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, RemoteError> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RemoteError> {
         let answer = self.request(Method::POST, path).json(body).timeout(DEADLINE).send().await?;
         let answer = sorted(answer).await?;
         answer.json().await.map_err(|error| RemoteError::Malformed(error.without_url().to_string()))
@@ -78,7 +82,8 @@ impl Remote {
 
     pub(crate) async fn release(&self, bot: &str, epoch: u64) -> Result<(), RemoteError> {
         let body = LeaseRef { bot: bot.to_owned(), epoch };
-        let request = self.request(Method::POST, "/v1/bot/leases/release").json(&body).timeout(DEADLINE);
+        let request =
+            self.request(Method::POST, "/v1/bot/leases/release").json(&body).timeout(DEADLINE);
         sorted(request.send().await?).await.map(drop)
     }
 
@@ -87,7 +92,9 @@ impl Remote {
     }
 
     pub(crate) async fn outcome(&self, id: &str, outcome: &Outcome) -> Result<(), RemoteError> {
-        self.post::<serde_json::Value>(&format!("/v1/bot/commands/{id}/outcome"), outcome).await.map(drop)
+        self.post::<serde_json::Value>(&format!("/v1/bot/commands/{id}/outcome"), outcome)
+            .await
+            .map(drop)
     }
 
     /// Follows the command stream, again from where it was whenever it breaks.
@@ -99,7 +106,9 @@ impl Remote {
             match self.stream(&path, &mut last, commands).await {
                 Ok(heard) if heard => pause = Duration::from_millis(200),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the command stream broke; it is opened again"),
+                Err(error) => {
+                    tracing::warn!(%error, "the command stream broke; it is opened again")
+                }
             }
             if commands.is_closed() {
                 return;
@@ -132,8 +141,8 @@ impl Remote {
             let Some(part) = part else { return Ok(heard) };
             heard = true;
             for (id, data) in lines.take(&part?) {
-                let command: Command =
-                    serde_json::from_str(&data).map_err(|error| RemoteError::Malformed(error.to_string()))?;
+                let command: Command = serde_json::from_str(&data)
+                    .map_err(|error| RemoteError::Malformed(error.to_string()))?;
                 if commands.send(command).await.is_err() {
                     return Ok(heard);
                 }
@@ -208,10 +217,13 @@ mod tests {
     fn events_are_put_together_however_they_are_cut() {
         let text = ": hello\n\nid: 7-1-a\nevent: command\ndata: {\"a\":\ndata: \"ü\"}\n\nid:8\ndata:x\r\n\r\n";
         let whole = Lines::default().take(text.as_bytes());
-        assert_eq!(whole, [
-            (Some("7-1-a".to_owned()), "{\"a\":\n\"ü\"}".to_owned()),
-            (Some("8".to_owned()), "x".to_owned()),
-        ]);
+        assert_eq!(
+            whole,
+            [
+                (Some("7-1-a".to_owned()), "{\"a\":\n\"ü\"}".to_owned()),
+                (Some("8".to_owned()), "x".to_owned()),
+            ]
+        );
         for cut in 1..text.len() {
             let mut lines = Lines::default();
             let mut events = lines.take(&text.as_bytes()[..cut]);

@@ -66,10 +66,13 @@ impl From<DeskError> for HubError {
         match error {
             DeskError::Superseded => Self::Superseded,
             DeskError::Fenced => Self::Fenced,
-            DeskError::OtherShards(_) | DeskError::InvalidShards => Self::Refused(error.to_string()),
-            DeskError::TokenLater(_) | DeskError::Store(_) | DeskError::View(_) | DeskError::Behind(_) => {
-                Self::Later(error.to_string())
+            DeskError::OtherShards(_) | DeskError::InvalidShards => {
+                Self::Refused(error.to_string())
             }
+            DeskError::TokenLater(_)
+            | DeskError::Store(_)
+            | DeskError::View(_)
+            | DeskError::Behind(_) => Self::Later(error.to_string()),
         }
     }
 }
@@ -79,7 +82,9 @@ impl From<RemoteError> for HubError {
         match error.code() {
             Some("superseded") => Self::Superseded,
             Some("lease_lost") => Self::Fenced,
-            Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => Self::Refused(error.to_string()),
+            Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => {
+                Self::Refused(error.to_string())
+            }
             Some(_) | None => Self::Later(error.to_string()),
         }
     }
@@ -142,7 +147,9 @@ async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Co
                     continue;
                 }
             }
-            Err(error) => tracing::warn!(%error, "the commands cannot be read; they are read again"),
+            Err(error) => {
+                tracing::warn!(%error, "the commands cannot be read; they are read again")
+            }
         }
         // A change that was missed because there were too many is found by reading.
         match timeout(RENEW, changes.recv()).await {
@@ -288,8 +295,12 @@ impl Worker {
                 self.queue.ended(job.command, None, Instant::now());
                 continue;
             };
-            let (hub, discord, name, epoch) =
-                (self.hub.clone(), self.discord.until(job.unwanted.clone()), self.settings.name.clone(), lease.epoch);
+            let (hub, discord, name, epoch) = (
+                self.hub.clone(),
+                self.discord.until(job.unwanted.clone()),
+                self.settings.name.clone(),
+                lease.epoch,
+            );
             self.jobs.spawn(async move { execute(&hub, &discord, &name, epoch, job).await });
         }
     }
@@ -309,13 +320,16 @@ impl Worker {
             Again::Now => Some(Duration::ZERO),
             Again::Parked => Some(self.settings.parked),
             Again::TokenDead => {
-                tracing::error!("Discord does not accept the bot's token; set a new one and start the Hub again");
+                tracing::error!(
+                    "Discord does not accept the bot's token; set a new one and start the Hub again"
+                );
                 self.token_dead = true;
                 Some(self.settings.parked)
             }
             Again::Later(asked) => {
                 self.tries.insert(command.id.clone(), tries + 1);
-                let grown = self.settings.retry.saturating_mul(1 << tries.min(16)).min(LONGEST_RETRY);
+                let grown =
+                    self.settings.retry.saturating_mul(1 << tries.min(16)).min(LONGEST_RETRY);
                 Some(asked.unwrap_or(grown).max(self.settings.retry))
             }
         };
@@ -355,7 +369,9 @@ impl Worker {
     async fn wind_down(mut self) {
         let ended = async { while self.jobs.join_next().await.is_some() {} };
         if timeout(WIND_DOWN, ended).await.is_err() {
-            tracing::warn!("some calls to Discord had not ended at shutdown; they are looked into at the next start");
+            tracing::warn!(
+                "some calls to Discord had not ended at shutdown; they are looked into at the next start"
+            );
         }
         for lease in &self.leases {
             if let Err(error) = self.hub.release(&self.settings.name, lease.epoch).await {
@@ -376,19 +392,34 @@ async fn wake(at: Option<Instant>) {
 async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job) -> Finished {
     let Job { command, unwanted } = job;
     let ended = match hub.start(name, &command.id, epoch).await {
-        Ok(started) if !unwanted.is_cancelled() => executor::execute(discord, &command, &started).await,
+        Ok(started) if !unwanted.is_cancelled() => {
+            executor::execute(discord, &command, &started).await
+        }
         Ok(_) => Ended::Superseded,
         Err(error) => return Finished { again: after(&command, &error), command },
     };
     let again = match ended {
         Ended::Report { result, refused, observed } => {
             let parked = refused.is_some();
-            let (code, role, status, detail) = refused.map_or((None, None, None, None), |refused| {
-                let status = Some(refused.http_status).filter(|status| *status > 0);
-                (Some(refused.trouble.code().to_owned()), refused.role, status, Some(refused.detail))
-            });
-            let outcome =
-                Outcome { epoch, result, code, role, http_status: status, detail, observed: Some(observed) };
+            let (code, role, status, detail) =
+                refused.map_or((None, None, None, None), |refused| {
+                    let status = Some(refused.http_status).filter(|status| *status > 0);
+                    (
+                        Some(refused.trouble.code().to_owned()),
+                        refused.role,
+                        status,
+                        Some(refused.detail),
+                    )
+                });
+            let outcome = Outcome {
+                epoch,
+                result,
+                code,
+                role,
+                http_status: status,
+                detail,
+                observed: Some(observed),
+            };
             match report(hub, name, &command.id, outcome).await {
                 Ok(()) if parked => Again::Parked,
                 Ok(()) => Again::No,

@@ -302,7 +302,9 @@ pub fn status(
                 .filter(|(_, held)| held.live)
                 .filter_map(|(_, held)| integration.attachments.get(&held.tier));
             let standing = &place.standing;
-            let has = roles.flatten().all(|role| standing.given.contains(role) || standing.kept.contains(role));
+            let has = roles
+                .flatten()
+                .all(|role| standing.given.contains(role) || standing.kept.contains(role));
             return Some(match obstacle {
                 Some((trouble, _)) if trouble.who() == Who::Fan => {
                     (Status::ActionRequired, obstacle)

@@ -39,8 +39,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { hub, key, of, want, name, discord } = args;
-    let bot_token =
-        discord.discord_bot_token.context("Discord's settings are missing: set HUB_DISCORD_BOT_TOKEN")?;
+    let bot_token = discord
+        .discord_bot_token
+        .context("Discord's settings are missing: set HUB_DISCORD_BOT_TOKEN")?;
     let discord = Discord::new(&DiscordSettings {
         api_url: discord.discord_api_url,
         authorize_url: discord.discord_authorize_url,

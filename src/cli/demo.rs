@@ -64,7 +64,9 @@ fn cast(sandbox: &Sandbox) -> Cast {
         });
         let named = |name: &str| {
             let roles = world.guild(club).map(|club| &club.roles);
-            roles.and_then(|roles| roles.values().find(|role| role.name == name)).map_or(0, |role| role.id)
+            roles
+                .and_then(|roles| roles.values().find(|role| role.name == name))
+                .map_or(0, |role| role.id)
         };
         Cast { kim, ada, ben, club, gold: named("Gold"), silver: named("Silver") }
     })
@@ -78,8 +80,14 @@ struct Platform {
 }
 
 impl Platform {
-    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.hub)).bearer_auth(&self.key);
+    async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let mut request =
+            self.http.request(method.clone(), format!("{}{path}", self.hub)).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -105,12 +113,21 @@ impl Platform {
     }
 
     /// Follows an authorize URL as somebody's browser, through the consent page and back.
-    async fn authorize(&self, sandbox: &Sandbox, asked: &Value, choice: &Choice) -> anyhow::Result<()> {
+    async fn authorize(
+        &self,
+        sandbox: &Sandbox,
+        asked: &Value,
+        choice: &Choice,
+    ) -> anyhow::Result<()> {
         let url = asked["authorize_url"].as_str().context("the hub gave no authorize_url")?;
         let back = sandbox.consent(url, choice).map_err(anyhow::Error::msg)?;
         let answer = self.http.get(back).send().await?;
         if !answer.status().is_success() {
-            bail!("the way back from Discord answered {}: {}", answer.status(), answer.text().await?);
+            bail!(
+                "the way back from Discord answered {}: {}",
+                answer.status(),
+                answer.text().await?
+            );
         }
         Ok(())
     }
@@ -119,11 +136,18 @@ impl Platform {
 /// What the sandbox shows of somebody in the club.
 fn seen(sandbox: &Sandbox, cast: &Cast, user: u64) -> String {
     sandbox.with(|world| {
-        let name = world.users.get(&user).map_or_else(|| user.to_string(), |user| user.username.clone());
+        let name =
+            world.users.get(&user).map_or_else(|| user.to_string(), |user| user.username.clone());
         let Some(club) = world.guild(cast.club) else { return "the server is gone".to_owned() };
-        let Some(member) = club.members.get(&user) else { return format!("{name} is not in {}", club.name) };
-        let roles: Vec<_> =
-            member.roles.iter().filter_map(|role| club.roles.get(role)).map(|role| role.name.as_str()).collect();
+        let Some(member) = club.members.get(&user) else {
+            return format!("{name} is not in {}", club.name);
+        };
+        let roles: Vec<_> = member
+            .roles
+            .iter()
+            .filter_map(|role| club.roles.get(role))
+            .map(|role| role.name.as_str())
+            .collect();
         match roles.as_slice() {
             [] => format!("{name} is in {} without roles", club.name),
             roles => format!("{name} is in {} with {}", club.name, roles.join(", ")),
@@ -148,10 +172,13 @@ impl Steps {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { listen, sandbox, folder, once } = args;
     let temporary = folder.is_none();
-    let folder = folder.unwrap_or_else(|| std::env::temp_dir().join(format!("hub-demo-{}", Uuid::now_v7())));
+    let folder =
+        folder.unwrap_or_else(|| std::env::temp_dir().join(format!("hub-demo-{}", Uuid::now_v7())));
     let sandbox = Sandbox::start(Config { listen: sandbox, ..Config::default() })
         .await
-        .with_context(|| format!("the address {sandbox} cannot be listened on; choose another with --sandbox"))?;
+        .with_context(|| {
+            format!("the address {sandbox} cannot be listened on; choose another with --sandbox")
+        })?;
     let application = sandbox.application();
     let node = Node::start(NodeSettings {
         data: folder.clone(),
@@ -180,8 +207,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     if temporary {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("the temporary folder {} could not be removed", folder.display()))?;
+        std::fs::remove_dir_all(&folder).with_context(|| {
+            format!("the temporary folder {} could not be removed", folder.display())
+        })?;
     }
     ended
 }
@@ -204,7 +232,10 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     steps.result("tier gold");
 
     steps.next("Kim adds an integration and connects her Discord server.");
-    let made = platform.post("/v1/creators/kim/integrations", json!({ "provider": "discord", "name": "Kim's Club" }));
+    let made = platform.post(
+        "/v1/creators/kim/integrations",
+        json!({ "provider": "discord", "name": "Kim's Club" }),
+    );
     let made = made.await?;
     let id = made["id"].as_str().context("the integration has no id")?.to_owned();
     let integration = format!("/v1/integrations/{id}");
@@ -212,7 +243,10 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     let choice = Choice { user: cast.kim, guild: Some(cast.club), ..Choice::default() };
     platform.authorize(sandbox, &asked, &choice).await?;
     let connected = platform.get(&integration).await?;
-    steps.result(format_args!("status {}, server {}", connected["status"], connected["guild"]["name"]));
+    steps.result(format_args!(
+        "status {}, server {}",
+        connected["status"], connected["guild"]["name"]
+    ));
 
     steps.next("The bot's role stands below the others, so it can give none of them yet.");
     show_roles(&steps, &platform.get(&format!("{integration}/roles")).await?);
@@ -231,7 +265,8 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     steps.result(format_args!("status {}", platform.get(&integration).await?["status"]));
 
     steps.next("Ada buys Gold; the platform reports it. She has not connected Discord yet.");
-    let bought = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 1 });
+    let bought =
+        json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 1 });
     platform.put("/v1/memberships/ada-gold", bought).await?;
     steps.result(seen(sandbox, &cast, cast.ada));
 
@@ -241,7 +276,8 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     node.settle().await?;
     steps.result(seen(sandbox, &cast, cast.ada));
 
-    steps.next("Her membership ends. The bot takes the access away, because it had brought her in.");
+    steps
+        .next("Her membership ends. The bot takes the access away, because it had brought her in.");
     let ended = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "expired", "version": 2 });
     platform.put("/v1/memberships/ada-gold", ended).await?;
     node.settle().await?;
@@ -276,9 +312,13 @@ fn go_on(platform: &Platform, sandbox: &Sandbox, cast: &Cast, id: &str) {
     say("\nGo on by hand. Everything stays up until you press Ctrl-C; the API is described at");
     say(format_args!("{hub}/docs\n"));
     say(format_args!("  export HUB={hub} KEY={key}"));
-    say("\nBen buys Gold and connects Discord (open the link that the second line prints, and be ben):");
+    say(
+        "\nBen buys Gold and connects Discord (open the link that the second line prints, and be ben):",
+    );
     say("  curl -sX PUT $HUB/v1/memberships/ben-gold -H \"Authorization: Bearer $KEY\" --json \\");
-    say("    '{\"fan\":\"ben\",\"creator\":\"kim\",\"tier\":\"gold\",\"status\":\"active\",\"version\":1}'");
+    say(
+        "    '{\"fan\":\"ben\",\"creator\":\"kim\",\"tier\":\"gold\",\"status\":\"active\",\"version\":1}'",
+    );
     say("  curl -sX POST $HUB/v1/fans/ben/link -H \"Authorization: Bearer $KEY\"");
     say("\nHow he stands, and what the server looks like on Discord's side:");
     say("  curl -s $HUB/v1/fans/ben/integrations -H \"Authorization: Bearer $KEY\"");
@@ -290,5 +330,8 @@ fn go_on(platform: &Platform, sandbox: &Sandbox, cast: &Cast, id: &str) {
     say(format_args!("    '{{\"roles\":[\"{}\",\"{}\"]}}'", cast.gold, cast.silver));
     say("\nEverything that happened:");
     say("  curl -s \"$HUB/v1/audit/events?limit=200\" -H \"Authorization: Bearer $KEY\"");
-    say(format_args!("\nPeople on this Discord: kim {}, ada {}, ben {}", cast.kim, cast.ada, cast.ben));
+    say(format_args!(
+        "\nPeople on this Discord: kim {}, ada {}, ben {}",
+        cast.kim, cast.ada, cast.ben
+    ));
 }

@@ -48,7 +48,8 @@ pub(super) async fn run(Args { data, discord }: Args) -> anyhow::Result<()> {
             checks.tell("data folder", Ok(format!("{} events", store.log().head())));
             let views = Views::list(&data.data.join("views"), &store).await;
             let behind = views.map_err(|error| error.to_string()).map(|views| {
-                let lag = views.iter().map(|view| view.head.0.saturating_sub(view.position.0)).max();
+                let lag =
+                    views.iter().map(|view| view.head.0.saturating_sub(view.position.0)).max();
                 format!("at most {} events behind", lag.unwrap_or_default())
             });
             checks.tell("views", behind);
@@ -69,11 +70,17 @@ pub(super) async fn run(Args { data, discord }: Args) -> anyhow::Result<()> {
             })?;
             let found = match client.bot_user().await {
                 Answer::Done(bot) => Ok(format!("answers, and knows the bot as {bot}")),
-                Answer::TokenDead => {
-                    Err(format!("{} {}", Trouble::BotTokenDead.detail(), Trouble::BotTokenDead.fix()))
+                Answer::TokenDead => Err(format!(
+                    "{} {}",
+                    Trouble::BotTokenDead.detail(),
+                    Trouble::BotTokenDead.fix()
+                )),
+                Answer::Refused(refusal) => {
+                    Err(format!("it refused: {}; check HUB_DISCORD_BOT_TOKEN", refusal.detail))
                 }
-                Answer::Refused(refusal) => Err(format!("it refused: {}; check HUB_DISCORD_BOT_TOKEN", refusal.detail)),
-                Answer::Later { why, .. } => Err(format!("{why}; check HUB_DISCORD_API_URL and the network")),
+                Answer::Later { why, .. } => {
+                    Err(format!("{why}; check HUB_DISCORD_API_URL and the network"))
+                }
                 Answer::Unwanted => Err("it was not asked".to_owned()),
             };
             checks.tell(&format!("Discord at {api}"), found);

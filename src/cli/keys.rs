@@ -69,7 +69,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::List { data } => {
             let store = open(data).await?;
             let now = store.clock().now();
-            say(format_args!("{:<36}  {:<24}  {:<8}  {:<20}  NAME", "ID", "ROLE", "STATE", "CREATED"));
+            say(format_args!(
+                "{:<36}  {:<24}  {:<8}  {:<20}  NAME",
+                "ID", "ROLE", "STATE", "CREATED"
+            ));
             for key in store.keys().list().await? {
                 let expired = key.expires_at.is_some_and(|at| at <= now);
                 let state = match (key.revoked_at, expired) {
@@ -78,12 +81,22 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                     (None, false) => "valid",
                 };
                 let created = key.created_at.format("%Y-%m-%d %H:%M:%SZ");
-                say(format_args!("{}  {:<24}  {state:<8}  {created:<20}  {}", key.id, key.role.to_string(), key.name));
+                say(format_args!(
+                    "{}  {:<24}  {state:<8}  {created:<20}  {}",
+                    key.id,
+                    key.role.to_string(),
+                    key.name
+                ));
             }
         }
         Command::Revoke { id, data } => {
             let store = open(data).await?;
-            if !store.keys().revoke(id, store.clock().now()).await.context("the key could not be revoked")? {
+            if !store
+                .keys()
+                .revoke(id, store.clock().now())
+                .await
+                .context("the key could not be revoked")?
+            {
                 bail!("no valid key has the id {id}; `hub keys list` shows them");
             }
             say(format_args!("revoked {id}"));

@@ -15,9 +15,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(Args { listen }: Args) -> anyhow::Result<()> {
-    let sandbox = Sandbox::start(Config { listen, ..Config::default() }).await.with_context(|| {
-        format!("the address {listen} cannot be listened on; choose another with --listen")
-    })?;
+    let sandbox =
+        Sandbox::start(Config { listen, ..Config::default() }).await.with_context(|| {
+            format!("the address {listen} cannot be listened on; choose another with --listen")
+        })?;
     let application = sandbox.application();
     say(format_args!("sandbox is listening on {}", sandbox.base_url()));
     say("A hub speaks to it with these settings:");

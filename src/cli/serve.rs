@@ -21,7 +21,13 @@ pub(super) struct Args {
     listen: SocketAddr,
 
     /// What this process does: `api,bot`, or one of them where the log is on PostgreSQL.
-    #[arg(long, env = "HUB_ROLES", value_name = "ROLES", default_value = "api,bot", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "HUB_ROLES",
+        value_name = "ROLES",
+        default_value = "api,bot",
+        value_delimiter = ','
+    )]
     roles: Vec<String>,
 
     #[command(flatten)]

@@ -44,7 +44,8 @@ impl Shown {
     fn new(name: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = "{prefix:<14} [{bar:40}] {pos}/{len} events  {per_sec}  {eta} left";
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template(style)
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_prefix(name.to_owned()).with_style(style.progress_chars("=> "))
         });
         Self { name: name.to_owned(), bar, told: 0 }
@@ -89,7 +90,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             say(format_args!("{:<16}{:>8}{:>12}{:>8}", "VIEW", "VERSION", "POSITION", "LAG"));
             for view in Views::list(&data.data.join("views"), &store).await? {
                 let lag = view.head.0.saturating_sub(view.position.0);
-                say(format_args!("{:<16}{:>8}{:>12}{lag:>8}", view.name, view.version, view.position.to_string()));
+                say(format_args!(
+                    "{:<16}{:>8}{:>12}{lag:>8}",
+                    view.name,
+                    view.version,
+                    view.position.to_string()
+                ));
             }
             Ok(())
         }
@@ -98,13 +104,17 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             for name in chosen(name) {
                 let mut shown = Shown::new(&name);
                 let folder = data.data.join("views");
-                let position = Views::rebuild(&folder, &store, &name, |progress| shown.progress(progress)).await?;
+                let position =
+                    Views::rebuild(&folder, &store, &name, |progress| shown.progress(progress))
+                        .await?;
                 shown.done();
                 say(format_args!("{name}: rebuilt at position {position}"));
             }
             Ok(())
         }
-        Command::Verify { name, data } => verify(&open(&data).await?, &data.data.join("views"), chosen(name)).await,
+        Command::Verify { name, data } => {
+            verify(&open(&data).await?, &data.data.join("views"), chosen(name)).await
+        }
     }
 }
 
@@ -112,10 +122,14 @@ async fn verify(store: &Store, folder: &Path, names: Vec<String>) -> anyhow::Res
     let mut wrong = vec![];
     for name in names {
         let mut shown = Shown::new(&name);
-        let verdict = Views::verify(folder, store, &name, |progress| shown.progress(progress)).await?;
+        let verdict =
+            Views::verify(folder, store, &name, |progress| shown.progress(progress)).await?;
         shown.done();
         if verdict.differences.is_empty() {
-            say(format_args!("{name}: equal at position {}, {} rows", verdict.position, verdict.rows));
+            say(format_args!(
+                "{name}: equal at position {}, {} rows",
+                verdict.position, verdict.rows
+            ));
         } else {
             for difference in &verdict.differences {
                 say(format_args!("{name}: {difference:?}"));

@@ -32,7 +32,10 @@ async fn two_integrations_on_one_server_give_the_union_and_both_must_want_the_re
     world.connect(&second, club.owner, club.guild).await.is(200);
     let roles = json!({ "roles": [club.gold.to_string()] });
     world.put(&format!("/v1/integrations/{second}/memberships/vip"), roles).await.ok();
-    world.patch(&format!("/v1/integrations/{second}"), json!({ "on_end": "roles_only" })).await.ok();
+    world
+        .patch(&format!("/v1/integrations/{second}"), json!({ "on_end": "roles_only" }))
+        .await
+        .ok();
     let ada = world.member(&club, "ada", "vip").await;
     assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
     world.reports(&club, "ada", "vip", "refunded", 2).await;
@@ -71,14 +74,15 @@ async fn another_tier_means_other_roles_and_no_moment_without() {
     world.attach(&club, "gold", &[club.gold]).await;
     let ada = world.member(&club, "ada", "vip").await;
     world.sandbox.forget_calls();
-    let body = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 2 });
+    let body =
+        json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 2 });
     world.put("/v1/memberships/ada-vip", body).await.ok();
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
-    assert_eq!(world.member_calls(), [
-        "PUT /guilds/*/members/*/roles/* 204",
-        "DELETE /guilds/*/members/*/roles/* 204",
-    ]);
+    assert_eq!(
+        world.member_calls(),
+        ["PUT /guilds/*/members/*/roles/* 204", "DELETE /guilds/*/members/*/roles/* 204",]
+    );
     world.prove().await;
 }
 
@@ -86,10 +90,14 @@ async fn another_tier_means_other_roles_and_no_moment_without() {
 async fn a_change_of_an_attachment_reaches_every_fan() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let (ada, ben) = (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
+    let (ada, ben) =
+        (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
     world.attach(&club, "vip", &[club.gold]).await;
     world.settle().await;
-    assert_eq!((world.roles(&club, ada), world.roles(&club, ben)), (Some(vec![club.gold]), Some(vec![club.gold])));
+    assert_eq!(
+        (world.roles(&club, ada), world.roles(&club, ben)),
+        (Some(vec![club.gold]), Some(vec![club.gold]))
+    );
     world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
     world.settle().await;
     assert_eq!((world.roles(&club, ada), world.roles(&club, ben)), (None, None));
@@ -101,7 +109,8 @@ async fn a_canceled_membership_ends_at_its_time_and_an_unpaid_one_after_the_grac
     let world = World::start().await;
     let club = world.club("kim").await;
     let end = world.now() + TimeDelta::days(10);
-    let (ada, ben) = (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
+    let (ada, ben) =
+        (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
     world.reports_until(&club, "ada", "vip", "canceled", 2, Some(end)).await;
     world.reports_until(&club, "ben", "vip", "active", 2, Some(end)).await;
     world.clock.advance(TimeDelta::days(10) - TimeDelta::seconds(1));
@@ -123,7 +132,9 @@ async fn an_end_that_passed_while_the_hub_was_down_is_made_up_for() {
     let mut world = World::start().await;
     let club = world.club("kim").await;
     let ada = world.member(&club, "ada", "vip").await;
-    world.reports_until(&club, "ada", "vip", "canceled", 2, Some(world.now() + TimeDelta::days(1))).await;
+    world
+        .reports_until(&club, "ada", "vip", "canceled", 2, Some(world.now() + TimeDelta::days(1)))
+        .await;
     world.settle().await;
     world.stop().await;
     world.clock.advance(TimeDelta::days(400));
@@ -177,7 +188,10 @@ async fn a_removal_that_discord_refuses_is_never_shown_as_done_and_heals_by_a_re
     world.reports(&club, "ada", "vip", "refunded", 2).await;
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
-    assert_eq!(world.status(&club, "ada").await, ("revoke_blocked".into(), Some("role_above_bot".into())));
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("revoke_blocked".into(), Some("role_above_bot".into()))
+    );
     let shown = world.get(&club.path()).await.ok();
     assert_eq!(shown["status"], "needs_attention");
     assert!(!world.events().await.contains(&"AccessRevoked".to_owned()));

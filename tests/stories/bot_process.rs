@@ -58,10 +58,12 @@ async fn a_process_of_its_own_does_the_same_work() {
 #[tokio::test]
 async fn two_processes_share_the_shards_and_whoever_stays_takes_over() {
     let world = World::start_without_bot().await;
-    let (first, second) = (Process::start(&world, "a", 2, 1).await, Process::start(&world, "b", 2, 1).await);
+    let (first, second) =
+        (Process::start(&world, "a", 2, 1).await, Process::start(&world, "b", 2, 1).await);
     let (kim, eve) = (world.club("kim").await, world.club("eve").await);
     let ada = world.member(&kim, "ada", "vip").await;
-    let body = json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
+    let body =
+        json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
     world.put("/v1/memberships/ada-eve", body).await.ok();
     world.settle().await;
     assert!(world.roles(&kim, ada).is_some() && world.roles(&eve, ada).is_some());
@@ -88,7 +90,12 @@ async fn a_process_that_died_between_the_call_and_the_report_is_made_up_for() {
         world.sandbox.fault(Fault::always("PUT", path, Action::DropAfter));
         let dying = Process::start(&world, "dying", 1, 1).await;
         let called = async {
-            while !world.sandbox.calls().iter().any(|call| call.method == "PUT" && call.route == path) {
+            while !world
+                .sandbox
+                .calls()
+                .iter()
+                .any(|call| call.method == "PUT" && call.route == path)
+            {
                 tokio::task::yield_now().await;
             }
         };
@@ -120,14 +127,16 @@ async fn a_program_in_any_language_can_be_the_bot() {
     world.get("/v1/fans/ada/link").await.ok();
 
     let key = world.key_of("bot").await;
-    let post = |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
+    let post =
+        |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
     let lease = post("/v1/bot/leases", json!({ "bot": "mine", "of": 1, "want": 1 })).await.ok();
     let epoch = lease["data"][0]["epoch"].as_u64().unwrap();
     let command = first_command(&world, &key).await;
     let id = command["id"].as_str().unwrap().to_owned();
     assert_eq!(command["desired"], json!({ "present": true, "roles": [club.vip.to_string()] }));
 
-    let (start, outcome) = (format!("/v1/bot/commands/{id}/start"), format!("/v1/bot/commands/{id}/outcome"));
+    let (start, outcome) =
+        (format!("/v1/bot/commands/{id}/start"), format!("/v1/bot/commands/{id}/outcome"));
     post(&start, json!({ "epoch": epoch + 1 })).await.problem(409, "lease_lost");
     let other = world.key_of("bot").await;
     let stolen = world.request_as(&other, Method::POST, &start).json(&json!({ "epoch": epoch }));
@@ -148,14 +157,22 @@ async fn a_program_in_any_language_can_be_the_bot() {
 
     let renewed = post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.ok();
     assert_eq!(renewed["epoch"], epoch);
-    post("/v1/bot/leases", json!({ "bot": "other", "of": 2, "want": 1 })).await.problem(409, "other_shards");
-    assert_eq!(post("/v1/bot/leases/release", json!({ "bot": "mine", "epoch": epoch })).await.ok()["released"], true);
-    post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.problem(409, "lease_lost");
+    post("/v1/bot/leases", json!({ "bot": "other", "of": 2, "want": 1 }))
+        .await
+        .problem(409, "other_shards");
+    assert_eq!(
+        post("/v1/bot/leases/release", json!({ "bot": "mine", "epoch": epoch })).await.ok()["released"],
+        true
+    );
+    post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch }))
+        .await
+        .problem(409, "lease_lost");
     world.prove().await;
 }
 
 async fn first_command(world: &World, key: &str) -> serde_json::Value {
-    let mut stream = world.request_as(key, Method::GET, "/v1/bot/commands?of=1").send().await.unwrap();
+    let mut stream =
+        world.request_as(key, Method::GET, "/v1/bot/commands?of=1").send().await.unwrap();
     let mut text = String::new();
     while let Some(part) = stream.chunk().await.unwrap() {
         text.push_str(std::str::from_utf8(&part).unwrap());

@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use crate::support::{Answer, World};
 
 fn fields(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().into_iter().flatten().filter_map(|error| error["field"].as_str()).collect()
+    problem["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|error| error["field"].as_str())
+        .collect()
 }
 
 #[test]
@@ -20,7 +25,9 @@ async fn bad_input_is_named_and_changes_nothing() {
     world.tier("kim", "vip").await;
     let before = world.node().store().log().head();
     let put = |body: &str| {
-        let request = world.request(Method::PUT, "/v1/memberships/m1").header("content-type", "application/json");
+        let request = world
+            .request(Method::PUT, "/v1/memberships/m1")
+            .header("content-type", "application/json");
         world.send(request.body(body.to_owned()))
     };
     put("{").await.problem(400, "malformed_json");
@@ -30,14 +37,24 @@ async fn bad_input_is_named_and_changes_nothing() {
     let wrong = json!({ "fan": "a b", "creator": "ü", "tier": "x".repeat(129), "status": "gone", "version": -1,
                         "ends_at": "tomorrow", "vresion": 1 });
     let wrong = put(&wrong.to_string()).await.problem(422, "validation_failed");
-    assert_eq!(fields(&wrong), ["fan", "creator", "tier", "status", "ends_at", "version", "vresion"]);
+    assert_eq!(
+        fields(&wrong),
+        ["fan", "creator", "tier", "status", "ends_at", "version", "vresion"]
+    );
     let huge = json!({ "fan": "a", "creator": "kim", "tier": "vip", "status": "active", "version": u64::MAX });
-    assert_eq!(fields(&put(&huge.to_string()).await.problem(422, "validation_failed")), ["version"]);
-    let unknown = json!({ "fan": "a", "creator": "kim", "tier": "nope", "status": "active", "version": 1 });
+    assert_eq!(
+        fields(&put(&huge.to_string()).await.problem(422, "validation_failed")),
+        ["version"]
+    );
+    let unknown =
+        json!({ "fan": "a", "creator": "kim", "tier": "nope", "status": "active", "version": 1 });
     let unknown = put(&unknown.to_string()).await.problem(422, "validation_failed");
     assert_eq!(unknown["errors"][0]["code"], "unknown_tier");
     put(&format!("{{\"fan\": \"{}\"}}", "x".repeat(300 << 10))).await.problem(413, "too_large");
-    let text = world.request(Method::PUT, "/v1/memberships/m1").header("content-type", "text/plain").body("{}");
+    let text = world
+        .request(Method::PUT, "/v1/memberships/m1")
+        .header("content-type", "text/plain")
+        .body("{}");
     world.send(text).await.problem(400, "malformed_request");
 
     let long = format!("/v1/memberships/{}", "x".repeat(129));
@@ -45,7 +62,10 @@ async fn bad_input_is_named_and_changes_nothing() {
     world.get("/v1/memberships/%FF").await.problem(400, "malformed_request");
     for name in ["", "   ", "a\u{0}b", "a\nb", &"x".repeat(129), "\u{200b}"] {
         let body = json!({ "provider": "discord", "name": name });
-        let refused = world.post("/v1/creators/kim/integrations", body).await.problem(422, "validation_failed");
+        let refused = world
+            .post("/v1/creators/kim/integrations", body)
+            .await
+            .problem(422, "validation_failed");
         assert_eq!(fields(&refused), ["name"], "{name:?}");
     }
     for limit in ["0", "201", "x", "-1"] {
@@ -60,8 +80,12 @@ async fn bad_input_is_named_and_changes_nothing() {
 #[tokio::test]
 async fn names_of_any_script_are_kept_as_they_are() {
     let world = World::start().await;
-    for name in ["<script>alert(1)</script>", "مرحبا", "🎸🎸", "a\u{202e}b", &"ü".repeat(128)] {
-        let made = world.post("/v1/creators/kim/integrations", json!({ "provider": "discord", "name": name })).await.ok();
+    for name in ["<script>alert(1)</script>", "مرحبا", "🎸🎸", "a\u{202e}b", &"ü".repeat(128)]
+    {
+        let made = world
+            .post("/v1/creators/kim/integrations", json!({ "provider": "discord", "name": name }))
+            .await
+            .ok();
         assert_eq!(made["name"], name);
     }
 }
@@ -76,11 +100,15 @@ async fn memberships_may_repeat_and_arrive_in_any_order() {
     let stale = world.reports(&club, "ada", "vip", "expired", 4).await;
     assert_eq!(stale.json["state"]["version"], 5);
     assert_eq!(outcome(stale), "stale");
-    let body = |fan: &str, version: u64, status: &str| {
-        json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": version })
-    };
-    world.put("/v1/memberships/ada-vip", body("ada", 5, "paused")).await.problem(409, "version_conflict");
-    world.put("/v1/memberships/ada-vip", body("ben", 6, "active")).await.problem(409, "owner_fixed");
+    let body = |fan: &str, version: u64, status: &str| json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": version });
+    world
+        .put("/v1/memberships/ada-vip", body("ada", 5, "paused"))
+        .await
+        .problem(409, "version_conflict");
+    world
+        .put("/v1/memberships/ada-vip", body("ben", 6, "active"))
+        .await
+        .problem(409, "owner_fixed");
     let reports = world.events().await.iter().filter(|kind| kind.starts_with("Membership")).count();
     assert_eq!(reports, 2, "the attachment and one purchase");
     world.prove().await;
@@ -96,13 +124,24 @@ async fn many_memberships_are_imported_with_a_count_of_each_outcome() {
         .to_string()
     };
     let mut lines: Vec<_> = (0..300).map(line).collect();
-    lines.extend([line(7), line(8).replace("\"version\":2", "\"version\":1"), String::new(), "{".to_owned()]);
+    lines.extend([
+        line(7),
+        line(8).replace("\"version\":2", "\"version\":1"),
+        String::new(),
+        "{".to_owned(),
+    ]);
     lines.push(line(9).replace("vip", "nope"));
-    let request = world.request(Method::POST, "/v1/memberships:import").header("content-type", "application/x-ndjson");
+    let request = world
+        .request(Method::POST, "/v1/memberships:import")
+        .header("content-type", "application/x-ndjson");
     let imported = world.send(request.body(lines.join("\n"))).await.ok();
-    let counts = ["applied", "unchanged", "stale", "refused"].map(|name| imported[name].as_u64().unwrap());
+    let counts =
+        ["applied", "unchanged", "stale", "refused"].map(|name| imported[name].as_u64().unwrap());
     assert_eq!(counts, [300, 1, 1, 2]);
-    assert_eq!((&imported["errors"][0]["line"], &imported["errors"][0]["code"]), (&json!(304), &json!("malformed_json")));
+    assert_eq!(
+        (&imported["errors"][0]["line"], &imported["errors"][0]["code"]),
+        (&json!(304), &json!("malformed_json"))
+    );
     assert_eq!(imported["errors"][1]["errors"][0]["field"], "tier");
     world.prove().await;
 }
@@ -112,18 +151,25 @@ async fn a_request_that_is_sent_twice_is_carried_out_once() {
     let world = World::start().await;
     let body = json!({ "provider": "discord", "name": "Club" });
     let send = |key: &str, body: &Value| {
-        let request = world.request(Method::POST, "/v1/creators/kim/integrations").header("idempotency-key", key);
+        let request = world
+            .request(Method::POST, "/v1/creators/kim/integrations")
+            .header("idempotency-key", key);
         world.send(request.json(body))
     };
     let (first, second) = (send("k1", &body).await.is(201), send("k1", &body).await.is(201));
     assert_eq!((&first.json, first.position()), (&second.json, second.position()));
     assert_eq!(second.header("idempotency-replayed"), Some("true"));
     assert_eq!(second.header("etag"), first.header("etag"));
-    send("k1", &json!({ "provider": "discord", "name": "Other" })).await.problem(422, "idempotency_key_reused");
+    send("k1", &json!({ "provider": "discord", "name": "Other" }))
+        .await
+        .problem(422, "idempotency_key_reused");
     assert_ne!(send("k2", &body).await.ok()["id"], first.json["id"]);
     // A refusal is not kept: the same request may succeed later.
     send("k3", &json!({ "provider": "discord" })).await.problem(422, "validation_failed");
-    assert_eq!(world.get("/v1/creators/kim/integrations").await.ok()["data"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        world.get("/v1/creators/kim/integrations").await.ok()["data"].as_array().unwrap().len(),
+        2
+    );
     send("", &body).await.problem(400, "malformed_request");
 }
 
@@ -132,7 +178,9 @@ async fn requests_with_one_key_at_the_same_time_have_one_effect() {
     let world = World::start().await;
     let body = json!({ "provider": "discord", "name": "Club" });
     let send = || {
-        let request = world.request(Method::POST, "/v1/creators/kim/integrations").header("idempotency-key", "same");
+        let request = world
+            .request(Method::POST, "/v1/creators/kim/integrations")
+            .header("idempotency-key", "same");
         world.send(request.json(&body))
     };
     let answers = tokio::join!(send(), send(), send(), send());
@@ -141,7 +189,10 @@ async fn requests_with_one_key_at_the_same_time_have_one_effect() {
             answer.problem(409, "idempotency_key_in_use");
         }
     }
-    assert_eq!(world.get("/v1/creators/kim/integrations").await.ok()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world.get("/v1/creators/kim/integrations").await.ok()["data"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -153,7 +204,13 @@ async fn lists_come_in_pages_that_join_without_gap() {
     let (mut seen, mut cursor) = (vec![], String::new());
     loop {
         let page = world.get(&format!("/v1/creators/kim/tiers?limit=3{cursor}")).await.ok();
-        seen.extend(page["data"].as_array().unwrap().iter().map(|tier| tier["tier"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|tier| tier["tier"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -188,13 +245,17 @@ async fn nobody_learns_whether_another_s_thing_exists() {
     let mut answers = vec![];
     for id in [club.integration.as_str(), "0197b2c4-0000-7000-8000-000000000000", "nonsense"] {
         answers.push(get(&eve, format!("/v1/integrations/{id}")).await.problem(404, "not_found"));
-        answers.push(get(&eve, format!("/v1/integrations/{id}/fans")).await.problem(404, "not_found"));
-        answers.push(get(&eve, format!("/v1/integrations/{id}/roles")).await.problem(404, "not_found"));
+        answers
+            .push(get(&eve, format!("/v1/integrations/{id}/fans")).await.problem(404, "not_found"));
+        answers.push(
+            get(&eve, format!("/v1/integrations/{id}/roles")).await.problem(404, "not_found"),
+        );
     }
     answers.push(get(&eve, "/v1/creators/kim/integrations".into()).await.problem(404, "not_found"));
     answers.push(get(&ben, "/v1/fans/ada/link".into()).await.problem(404, "not_found"));
     assert!(answers.iter().all(|answer| *answer == answers[0]));
-    let patch = world.request_as(&eve, Method::PATCH, &club.path()).json(&json!({ "name": "Mine" }));
+    let patch =
+        world.request_as(&eve, Method::PATCH, &club.path()).json(&json!({ "name": "Mine" }));
     world.send(patch).await.problem(404, "not_found");
 
     // Each key may do what its role is for.
@@ -223,7 +284,11 @@ async fn a_key_is_needed_and_works_until_it_ends() {
     world.send(basic).await.problem(401, "unauthorized");
 
     let expires_at = world.now() + chrono::TimeDelta::days(1);
-    let made = world.post("/v1/keys", json!({ "role": "creator:kim", "expires_at": expires_at })).await.is(201).ok();
+    let made = world
+        .post("/v1/keys", json!({ "role": "creator:kim", "expires_at": expires_at }))
+        .await
+        .is(201)
+        .ok();
     let key = made["key"].as_str().unwrap().to_owned();
     let ask = || world.send(world.request_as(&key, Method::GET, "/v1/providers"));
     ask().await.ok();
@@ -231,7 +296,8 @@ async fn a_key_is_needed_and_works_until_it_ends() {
     assert!(!listed.to_string().contains(&key), "a key is shown once");
     world.delete(&format!("/v1/keys/{}", made["id"].as_str().unwrap())).await.is(204);
     ask().await.problem(401, "unauthorized");
-    let role = world.post("/v1/keys", json!({ "role": "root" })).await.problem(422, "validation_failed");
+    let role =
+        world.post("/v1/keys", json!({ "role": "root" })).await.problem(422, "validation_failed");
     assert_eq!(fields(&role), ["role"]);
 }
 
@@ -260,7 +326,8 @@ async fn operators_see_that_it_lives_is_ready_and_what_it_does() {
     let docs = world.bare(Method::GET, "/docs").send().await.unwrap().text().await.unwrap();
     assert!(docs.contains("Report a membership") && !docs.contains("<script"));
     let without = World::start_without_bot().await;
-    let not_ready = without.send(without.bare(Method::GET, "/readyz")).await.problem(503, "not_ready");
+    let not_ready =
+        without.send(without.bare(Method::GET, "/readyz")).await.problem(503, "not_ready");
     assert_eq!(fields(&not_ready), ["bot"]);
 }
 
@@ -272,22 +339,38 @@ async fn the_log_is_found_by_fan_creator_integration_type_and_time() {
     world.member(&club, "ben", "vip").await;
     let count = |query: String| {
         let world = &world;
-        async move { world.get(&format!("/v1/audit/events?limit=200&{query}")).await.ok()["data"].as_array().unwrap().len() }
+        async move {
+            world.get(&format!("/v1/audit/events?limit=200&{query}")).await.ok()["data"]
+                .as_array()
+                .unwrap()
+                .len()
+        }
     };
     let all = count(String::new()).await;
     let (ada, ben) = (count("fan=ada".into()).await, count("fan=ben".into()).await);
     assert_eq!((ada, ben), (5, 5));
-    assert_eq!(count(format!("integration={}", club.integration)).await, 5);
+    assert_eq!(count(format!("integration={}", club.integration)).await, 6);
     assert_eq!(count("type=FanLinked".into()).await, 2);
     assert_eq!(count("after=3".into()).await, all - 3);
-    let later = (world.now() + chrono::TimeDelta::days(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    assert_eq!((count(format!("from={later}")).await, count(format!("to={later}")).await), (0, all));
+    let later = (world.now() + chrono::TimeDelta::days(1))
+        .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    assert_eq!(
+        (count(format!("from={later}")).await, count(format!("to={later}")).await),
+        (0, all)
+    );
     // Discord's ids are sealed in the log and open for who may read them.
     let linked = world.get("/v1/audit/events?type=FanLinked").await.ok();
     assert_eq!(linked["data"][0]["data"]["account"]["username"], "ada");
     let raw = world.node().store().log().read_after(eventstore::Position(0), 500).await.unwrap();
-    let raw: Vec<_> = raw.iter().filter(|event| event.kind == "FanLinked").map(|event| event.data.clone()).collect();
-    assert!(raw.iter().all(|data| data.contains("\"sealed\"") && !data.contains("username")), "{raw:?}");
+    let raw: Vec<_> = raw
+        .iter()
+        .filter(|event| event.kind == "FanLinked")
+        .map(|event| event.data.clone())
+        .collect();
+    assert!(
+        raw.iter().all(|data| data.contains("\"sealed\"") && !data.contains("username")),
+        "{raw:?}"
+    );
 }
 
 #[tokio::test]
@@ -306,6 +389,9 @@ async fn a_stream_begins_with_what_changed_after_a_position_and_goes_on() {
     let mut resumed = request.send().await.unwrap();
     world.reports(&club, "ada", "vip", "expired", 2).await;
     let part = resumed.chunk().await.unwrap().expect("the stream goes on");
-    assert!(!std::str::from_utf8(&part).unwrap().contains("\"connected\""), "what was seen is not sent again");
+    assert!(
+        !std::str::from_utf8(&part).unwrap().contains("\"connected\""),
+        "what was seen is not sent again"
+    );
     world.get("/v1/streams/nothing").await.problem(404, "not_found");
 }

@@ -14,16 +14,25 @@ async fn a_new_integration_on_a_held_membership_is_told_and_waits_to_be_activate
     world.attach(&club, "gold", &[club.gold]).await;
     world.settle().await;
     assert_eq!(world.roles(&club, ada), None);
-    assert_eq!(world.status(&club, "ada").await, ("available".into(), Some("not_activated".into())));
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("available".into(), Some("not_activated".into()))
+    );
     let told = world.get("/v1/fans/ada/notifications").await.ok();
     let told = &told["data"].as_array().unwrap()[0];
     assert_eq!((&told["kind"], &told["read"]), (&json!("integration_available"), &json!(false)));
     let id = told["id"].as_str().unwrap();
     world.post(&format!("/v1/fans/ada/notifications/{id}/read"), json!({})).await.is(204);
     assert_eq!(world.get("/v1/fans/ada/notifications").await.ok()["data"][0]["read"], true);
-    world.post(&format!("/v1/fans/ben/notifications/{id}/read"), json!({})).await.problem(404, "not_found");
+    world
+        .post(&format!("/v1/fans/ben/notifications/{id}/read"), json!({}))
+        .await
+        .problem(404, "not_found");
 
-    world.post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({})).await.is(202);
+    world
+        .post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({}))
+        .await
+        .is(202);
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
     world.prove().await;
@@ -112,7 +121,10 @@ async fn switching_accounts_moves_the_access() {
     world.settle().await;
     assert_eq!((world.roles(&club, old), world.roles(&club, new)), (None, Some(vec![club.vip])));
     let link = world.get("/v1/fans/ada/link").await.ok();
-    assert_eq!((&link["discord"]["id"], &link["discord"]["username"]), (&json!(new.to_string()), &json!("ada2")));
+    assert_eq!(
+        (&link["discord"]["id"], &link["discord"]["username"]),
+        (&json!(new.to_string()), &json!("ada2"))
+    );
     world.prove().await;
 }
 
@@ -126,7 +138,10 @@ async fn a_fan_who_allowed_too_little_is_told_what_to_do() {
     let scopes = Some(vec!["identify".to_owned()]);
     world.authorize(asked, &Choice { user: ada, scopes, ..Choice::default() }).await.is(200);
     world.settle().await;
-    assert_eq!(world.status(&club, "ada").await, ("action_required".into(), Some("missing_scope".into())));
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("action_required".into(), Some("missing_scope".into()))
+    );
     world.links("ada", ada).await.is(200);
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
@@ -140,11 +155,14 @@ async fn a_link_that_discord_no_longer_takes_asks_for_a_new_one_and_never_blocks
     let ada = world.member(&club, "ada", "vip").await;
     world.sandbox.deauthorize(ada);
     let second = world.club("eve").await;
-    world.reports(&second, "ada", "vip", "active", 1).await;
-    let body = json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
+    let body =
+        json!({ "fan": "ada", "creator": "eve", "tier": "vip", "status": "active", "version": 1 });
     world.put("/v1/memberships/ada-eve", body).await.ok();
     world.settle().await;
-    assert_eq!(world.status(&second, "ada").await, ("action_required".into(), Some("link_broken".into())));
+    assert_eq!(
+        world.status(&second, "ada").await,
+        ("action_required".into(), Some("link_broken".into()))
+    );
     world.reports(&club, "ada", "vip", "expired", 2).await;
     world.settle().await;
     assert_eq!(world.roles(&club, ada), None);
@@ -160,9 +178,15 @@ async fn a_fan_whom_discord_lets_into_no_more_servers_is_told_and_can_restore_th
     world.reports(&club, "ada", "vip", "active", 1).await;
     world.links("ada", ada).await.is(200);
     world.settle().await;
-    assert_eq!(world.status(&club, "ada").await, ("action_required".into(), Some("server_limit_reached".into())));
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("action_required".into(), Some("server_limit_reached".into()))
+    );
     world.sandbox.with(|discord| discord.users.get_mut(&ada).unwrap().at_guild_limit = false);
-    world.post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({})).await.is(202);
+    world
+        .post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({}))
+        .await
+        .is(202);
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
     world.prove().await;

@@ -22,24 +22,27 @@ async fn a_fan_who_buys_is_brought_in_and_loses_the_access_when_the_membership_e
     assert_eq!(world.roles(&club, ada), None);
     assert_eq!(world.status(&club, "ada").await, ("revoked".into(), None));
 
-    assert_eq!(world.events().await, [
-        "TierRegistered",
-        "TierRegistered",
-        "IntegrationCreated",
-        "ServerConnected",
-        "RolesRefreshed",
-        "GuildReserved",
-        "RolesRefreshed",
-        "MembershipAttached",
-        "MembershipPurchased",
-        "AccountReserved",
-        "FanLinked",
-        "JoinAttempted",
-        "AccessGranted",
-        "MembershipExpired",
-        "RemovalAttempted",
-        "AccessRevoked",
-    ]);
+    assert_eq!(
+        world.events().await,
+        [
+            "TierRegistered",
+            "TierRegistered",
+            "IntegrationCreated",
+            "ServerConnected",
+            "RolesRefreshed",
+            "GuildReserved",
+            "RolesRefreshed",
+            "MembershipAttached",
+            "MembershipPurchased",
+            "AccountReserved",
+            "FanLinked",
+            "JoinAttempted",
+            "AccessGranted",
+            "MembershipExpired",
+            "RemovalAttempted",
+            "AccessRevoked",
+        ]
+    );
     world.prove().await;
 }
 
@@ -50,11 +53,14 @@ async fn it_takes_one_call_to_join_one_for_each_role_and_one_to_remove() {
     world.attach(&club, "vip", &[club.vip, club.gold]).await;
     world.sandbox.forget_calls();
     world.member(&club, "ada", "vip").await;
-    assert_eq!(world.member_calls(), [
-        "PUT /guilds/*/members/* 201",
-        "PUT /guilds/*/members/*/roles/* 204",
-        "PUT /guilds/*/members/*/roles/* 204",
-    ]);
+    assert_eq!(
+        world.member_calls(),
+        [
+            "PUT /guilds/*/members/* 201",
+            "PUT /guilds/*/members/*/roles/* 204",
+            "PUT /guilds/*/members/*/roles/* 204",
+        ]
+    );
     world.sandbox.forget_calls();
     world.reports(&club, "ada", "vip", "refunded", 2).await;
     world.settle().await;
@@ -81,8 +87,12 @@ async fn the_server_s_own_audit_log_names_the_command() {
     let world = World::start().await;
     let club = world.club("kim").await;
     world.member(&club, "ada", "vip").await;
-    let reasons: Vec<_> = world.sandbox.calls().into_iter().filter_map(|call| call.reason).collect();
-    assert!(reasons.iter().all(|reason| reason.starts_with("Integrations Hub, command ")), "{reasons:?}");
+    let reasons: Vec<_> =
+        world.sandbox.calls().into_iter().filter_map(|call| call.reason).collect();
+    assert!(
+        reasons.iter().all(|reason| reason.starts_with("Integrations Hub, command ")),
+        "{reasons:?}"
+    );
     assert_eq!(reasons.len(), 1);
 }
 
@@ -94,10 +104,16 @@ async fn the_membership_shows_its_access_in_every_integration() {
     let shown = world.get("/v1/memberships/ada-vip").await.ok();
     assert_eq!(shown["state"]["live"], true);
     assert_eq!(shown["integrations"][0]["status"], "connected");
-    assert_eq!(shown["integrations"][0]["roles"], json!([{ "id": club.vip.to_string(), "name": "vip" }]));
+    assert_eq!(
+        shown["integrations"][0]["roles"],
+        json!([{ "id": club.vip.to_string(), "name": "vip" }])
+    );
     let fan = world.get("/v1/fans/ada/integrations").await.ok();
     assert_eq!(fan["data"][0]["integrations"], shown["integrations"]);
     assert_eq!(fan["data"][0]["tier_name"], "vip");
     let active = world.get("/v1/creators/kim/integrations").await.ok();
-    assert_eq!((&active["data"][0]["status"], &active["data"][0]["fans"]["connected"]), (&json!("active"), &json!(1)));
+    assert_eq!(
+        (&active["data"][0]["status"], &active["data"][0]["fans"]["connected"]),
+        (&json!("active"), &json!(1))
+    );
 }

@@ -15,7 +15,10 @@ async fn an_integration_is_resumable_until_it_is_connected() {
     let shown = world.get(&path).await.ok();
     assert_eq!((&shown["status"], &shown["guild"]), (&json!("not_connected"), &json!(null)));
     world.get(&format!("{path}/roles")).await.problem(409, "not_connected");
-    world.put(&format!("{path}/memberships"), json!({ "memberships": [] })).await.problem(422, "validation_failed");
+    world
+        .put(&format!("{path}/memberships"), json!({ "memberships": [] }))
+        .await
+        .problem(422, "validation_failed");
 
     let kim = world.user("kim");
     let (guild, ..) = world.server(kim);
@@ -42,27 +45,43 @@ async fn a_way_back_from_discord_works_once_and_for_ten_minutes() {
     let path = back.split_once("/oauth").map(|(_, rest)| format!("/oauth{rest}")).unwrap();
     world.send(world.bare(Method::GET, &path)).await.is(200);
     world.send(world.bare(Method::GET, &path)).await.problem(400, "oauth_state_invalid");
-    world.send(world.bare(Method::GET, "/oauth/discord/callback?code=x")).await.problem(400, "oauth_state_invalid");
+    world
+        .send(world.bare(Method::GET, "/oauth/discord/callback?code=x"))
+        .await
+        .problem(400, "oauth_state_invalid");
 
     let asked = world.post("/v1/fans/ada/link", json!({})).await.ok();
     world.clock.advance(TimeDelta::minutes(10));
     let ada = world.user("ada");
-    world.authorize(asked, &Choice { user: ada, ..Choice::default() }).await.problem(400, "oauth_state_invalid");
+    world
+        .authorize(asked, &Choice { user: ada, ..Choice::default() })
+        .await
+        .problem(400, "oauth_state_invalid");
     assert_eq!(world.get("/v1/fans/ada/link").await.ok()["discord"], json!(null));
 }
 
 #[tokio::test]
 async fn the_browser_comes_back_to_where_it_was_sent_from() {
     let world = World::start().await;
-    let asked = world.post("/v1/fans/ada/link", json!({ "return_url": "http://127.0.0.1:1/x?a=1" })).await.ok();
+    let asked = world
+        .post("/v1/fans/ada/link", json!({ "return_url": "http://127.0.0.1:1/x?a=1" }))
+        .await
+        .ok();
     let ada = world.user("ada");
     let back = world.authorize(asked, &Choice { user: ada, ..Choice::default() }).await.is(303);
     assert_eq!(back.header("location"), Some("http://127.0.0.1:1/x?a=1&status=connected"));
 
-    let asked = world.post("/v1/fans/ben/link", json!({ "return_url": "http://127.0.0.1:1/x" })).await.ok();
+    let asked =
+        world.post("/v1/fans/ben/link", json!({ "return_url": "http://127.0.0.1:1/x" })).await.ok();
     let back = world.authorize(asked, &Choice { user: ada, ..Choice::default() }).await.is(303);
-    assert_eq!(back.header("location"), Some("http://127.0.0.1:1/x?status=failed&error=account_taken"));
-    world.post("/v1/fans/ada/link", json!({ "return_url": "javascript:alert(1)" })).await.problem(422, "validation_failed");
+    assert_eq!(
+        back.header("location"),
+        Some("http://127.0.0.1:1/x?status=failed&error=account_taken")
+    );
+    world
+        .post("/v1/fans/ada/link", json!({ "return_url": "javascript:alert(1)" }))
+        .await
+        .problem(422, "validation_failed");
 }
 
 #[tokio::test]
@@ -73,7 +92,10 @@ async fn a_server_that_another_creator_holds_leaves_the_integration_as_it_was() 
     let before = world.node().store().log().head();
     world.connect(&thief, club.owner, club.guild).await.problem(409, "guild_taken");
     assert_eq!(world.node().store().log().head(), before);
-    assert_eq!(world.get(&format!("/v1/integrations/{thief}")).await.ok()["status"], "not_connected");
+    assert_eq!(
+        world.get(&format!("/v1/integrations/{thief}")).await.ok()["status"],
+        "not_connected"
+    );
     // The server's own creator may connect it a second time.
     let second = world.integration("kim").await;
     world.connect(&second, club.owner, club.guild).await.is(200);
@@ -93,7 +115,10 @@ async fn the_server_comes_from_the_token_and_never_from_the_callback() {
     assert_ne!(forged, back);
     let path = forged.split_once("/oauth").map(|(_, rest)| format!("/oauth{rest}")).unwrap();
     world.send(world.bare(Method::GET, &path)).await.is(200);
-    assert_eq!(world.get(&format!("/v1/integrations/{id}")).await.ok()["guild"]["id"], mine.to_string());
+    assert_eq!(
+        world.get(&format!("/v1/integrations/{id}")).await.ok()["guild"]["id"],
+        mine.to_string()
+    );
 }
 
 #[tokio::test]
@@ -105,13 +130,21 @@ async fn roles_that_cannot_be_given_are_refused_each_with_its_reason() {
     let roles = json!({ "roles": [club.guild.to_string(), bot_role.to_string(), "123", club.gold.to_string()] });
     let refused = world.put(&format!("{}/memberships/gold", club.path()), roles.clone()).await;
     let refused = refused.problem(422, "roles_not_assignable");
-    let mut codes: Vec<_> =
-        refused["errors"].as_array().unwrap().iter().map(|error| error["code"].as_str().unwrap()).collect();
+    let mut codes: Vec<_> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["code"].as_str().unwrap())
+        .collect();
     codes.sort_unstable();
     assert_eq!(codes, ["role_deleted", "role_everyone", "role_managed"]);
-    let plan = world.put(&format!("{}/memberships/gold?dry_run=true", club.path()), roles).await.ok();
+    let plan =
+        world.put(&format!("{}/memberships/gold?dry_run=true", club.path()), roles).await.ok();
     assert_eq!(plan["unmanageable"].as_array().unwrap().len(), 3);
-    world.put(&format!("{}/memberships/none", club.path()), json!({ "roles": [] })).await.problem(422, "validation_failed");
+    world
+        .put(&format!("{}/memberships/none", club.path()), json!({ "roles": [] }))
+        .await
+        .problem(422, "validation_failed");
     assert_eq!(world.node().store().log().head(), before);
 }
 
@@ -135,16 +168,23 @@ async fn roles_are_shown_in_discord_s_order_with_where_the_bot_stands() {
         .iter()
         .map(|role| (role["name"].as_str().unwrap(), role["why_not"]["code"].as_str()))
         .collect();
-    assert_eq!(shown, [
-        ("vip", Some("role_above_bot")),
-        ("hub-bot", Some("role_managed")),
-        ("gold", None),
-        ("@everyone", Some("role_everyone")),
-    ]);
-    assert_eq!(roles["bot"], json!({ "top_role_position": 2, "missing_permissions": ["KICK_MEMBERS"] }));
+    assert_eq!(
+        shown,
+        [
+            ("vip", Some("role_above_bot")),
+            ("hub-bot", Some("role_managed")),
+            ("gold", None),
+            ("@everyone", Some("role_everyone")),
+        ]
+    );
+    assert_eq!(
+        roles["bot"],
+        json!({ "top_role_position": 2, "missing_permissions": ["KICK_MEMBERS"] })
+    );
     // What is attached and cannot be given any more is told at once.
     let codes = world.get(&club.path()).await.ok()["reasons"].clone();
-    let codes: Vec<_> = codes.as_array().unwrap().iter().map(|reason| reason["code"].clone()).collect();
+    let codes: Vec<_> =
+        codes.as_array().unwrap().iter().map(|reason| reason["code"].clone()).collect();
     assert_eq!(codes, [json!("missing_kick_members"), json!("role_above_bot")]);
 }
 
@@ -152,7 +192,8 @@ async fn roles_are_shown_in_discord_s_order_with_where_the_bot_stands() {
 async fn a_change_shows_its_plan_before_it_is_made() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let (ada, _) = (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
+    let (ada, _) =
+        (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
     world.reports(&club, "cyd", "vip", "active", 1).await;
     let roles = json!({ "roles": [club.gold.to_string()] });
     let path = format!("{}/memberships/vip", club.path());
@@ -192,7 +233,10 @@ async fn a_write_that_was_meant_for_another_version_is_refused() {
     let shown = world.get(&club.path()).await;
     let etag = shown.header("etag").unwrap().to_owned();
     let rename = |name: &str| {
-        world.request(Method::PATCH, &club.path()).header("if-match", etag.clone()).json(&json!({ "name": name }))
+        world
+            .request(Method::PATCH, &club.path())
+            .header("if-match", etag.clone())
+            .json(&json!({ "name": name }))
     };
     let done = world.send(rename("First")).await.is(200);
     assert_ne!(done.header("etag"), Some(etag.as_str()));
@@ -263,6 +307,9 @@ async fn another_server_can_be_connected_after_the_first_was_let_go() {
     world.settle().await;
     world.connect(&club.integration, club.owner, second).await.is(200);
     let shown = world.get(&club.path()).await.ok();
-    assert_eq!((&shown["guild"]["id"], &shown["memberships"]), (&json!(second.to_string()), &json!([])));
+    assert_eq!(
+        (&shown["guild"]["id"], &shown["memberships"]),
+        (&json!(second.to_string()), &json!([]))
+    );
     world.prove().await;
 }

@@ -115,7 +115,10 @@ async fn attach(
     let mut unknown = vec![];
     for tier in tiers.keys() {
         if app.store.load::<Tier>(&tier::stream(&creator, tier)).await?.state.name.is_none() {
-            let mut error = FieldError::new("tier", format!("{tier} is not a tier of this creator; register it first"));
+            let mut error = FieldError::new(
+                "tier",
+                format!("{tier} is not a tier of this creator; register it first"),
+            );
             error.code = Some("unknown_tier".to_owned());
             unknown.push(error);
         }
@@ -128,7 +131,10 @@ async fn attach(
         let mut after = before.clone();
         after.attachments.extend(tiers.clone());
         // A change that the rules refuse for another reason than a role is refused here too.
-        match Integration::decide(&before, integration::Command::Attach { tiers: tiers.clone() }.to(id)) {
+        match Integration::decide(
+            &before,
+            integration::Command::Attach { tiers: tiers.clone() }.to(id),
+        ) {
             Ok(_) | Err(integration::Refusal::RolesNotAssignable(_)) => {}
             Err(refusal) => return Err(refused(refusal)),
         }
@@ -171,7 +177,8 @@ pub(crate) async fn put_all(
     if_match: IfMatch,
     Body(SeveralBody { memberships }): Body<SeveralBody>,
 ) -> Result<Response, ApiError> {
-    let tiers = memberships.into_iter().map(|membership| (membership.tier, membership.roles)).collect();
+    let tiers =
+        memberships.into_iter().map(|membership| (membership.tier, membership.roles)).collect();
     attach(&app, &caller, id, &if_match, tiers, dry_run).await
 }
 

@@ -3,8 +3,8 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use domain::{
-    CreatorId, Event, FanId, IntegrationId, account::Event as AccountEvent, guild::Event as GuildEvent,
-    integration::Event as IntegrationEvent, tier::Event as TierEvent,
+    CreatorId, Event, FanId, IntegrationId, account::Event as AccountEvent,
+    guild::Event as GuildEvent, integration::Event as IntegrationEvent, tier::Event as TierEvent,
 };
 use eventstore::{Envelope, Position};
 use serde::Serialize;
@@ -51,7 +51,8 @@ impl FromFields for EventsQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (fan, creator, integration) =
             (fields.optional("fan"), fields.optional("creator"), fields.optional("integration"));
-        let (kind, from, to) = (fields.optional("type"), fields.optional("from"), fields.optional("to"));
+        let (kind, from, to) =
+            (fields.optional("type"), fields.optional("from"), fields.optional("to"));
         let (after, paging) = (fields.optional("after"), Paging::from_fields(fields));
         Some(Self {
             fan: fan?,
@@ -90,9 +91,9 @@ struct About<'a> {
 impl<'a> About<'a> {
     fn of(event: &'a Event) -> Self {
         match event {
-            Event::Tier(TierEvent::TierRegistered { creator, .. } | TierEvent::TierRenamed { creator, .. }) => {
-                Self { creator: Some(creator), ..Self::default() }
-            }
+            Event::Tier(
+                TierEvent::TierRegistered { creator, .. } | TierEvent::TierRenamed { creator, .. },
+            ) => Self { creator: Some(creator), ..Self::default() },
             Event::Membership(event) => {
                 let terms = event.terms();
                 Self { fan: Some(&terms.fan), creator: Some(&terms.creator), integration: None }
@@ -110,7 +111,8 @@ impl<'a> About<'a> {
             ) => Self { creator: Some(creator), integration: Some(*integration), fan: None },
             Event::Fan(event) => Self { fan: Some(event.fan()), ..Self::default() },
             Event::DiscordAccount(
-                AccountEvent::AccountReserved { fan, .. } | AccountEvent::AccountReleased { fan, .. },
+                AccountEvent::AccountReserved { fan, .. }
+                | AccountEvent::AccountReleased { fan, .. },
             ) => Self { fan: Some(fan), ..Self::default() },
             Event::Access(event) => Self { fan: Some(&event.holder().fan), ..Self::default() },
         }

@@ -20,7 +20,8 @@ const LONGEST_NAME: usize = 128;
 
 fn name(fields: &mut Fields) -> Option<String> {
     let name: String = fields.required("bot")?;
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
+    {
         fields.fault("bot", format!("must be 1 to {LONGEST_NAME} characters"));
         return None;
     }
@@ -141,10 +142,16 @@ impl FromFields for CommandsQuery {
         }
         let named: Option<Vec<u32>> = match &shards {
             None => Some((0..of).collect()),
-            Some(text) => text.split(',').map(|shard| shard.trim().parse().ok().filter(|shard| *shard < of)).collect(),
+            Some(text) => text
+                .split(',')
+                .map(|shard| shard.trim().parse().ok().filter(|shard| *shard < of))
+                .collect(),
         };
         if named.is_none() {
-            fields.fault("shards", "must be numbers below `of` with commas between them, for example 0,3");
+            fields.fault(
+                "shards",
+                "must be numbers below `of` with commas between them, for example 0,3",
+            );
         }
         Some(Self { shards: named?, of })
     }
@@ -167,9 +174,9 @@ pub(crate) async fn commands(
     caller.bot()?;
     let after = match last_event_id(&headers) {
         None => CommandCursor::after(eventstore::Position(0)),
-        Some(id) => id
-            .parse()
-            .map_err(|_| ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command"))?,
+        Some(id) => id.parse().map_err(|_| {
+            ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command")
+        })?,
     };
     Ok(stream(app, Source::Commands { shards, of, after }))
 }

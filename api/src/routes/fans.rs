@@ -83,14 +83,23 @@ impl Shown {
         Ok(Self { rows })
     }
 
-    async fn to(&self, app: &App, fan: &FanId, tier: &TierId, linked: bool) -> Result<Vec<FanIntegration>, ApiError> {
+    async fn to(
+        &self,
+        app: &App,
+        fan: &FanId,
+        tier: &TierId,
+        linked: bool,
+    ) -> Result<Vec<FanIntegration>, ApiError> {
         let mut shown = vec![];
         for row in &self.rows {
             let Some(roles) = row.state.attachments.get(tier) else { continue };
             let Some(known) = app.views.fan_access().fan_row(row.id, fan).await? else { continue };
             let named = |id: &RoleId| {
                 let list = row.state.roles.as_ref();
-                RoleName { id: *id, name: list.and_then(|list| list.role(*id)).map(|role| role.name.clone()) }
+                RoleName {
+                    id: *id,
+                    name: list.and_then(|list| list.role(*id)).map(|role| role.name.clone()),
+                }
             };
             shown.push(FanIntegration {
                 id: row.id,
@@ -189,7 +198,14 @@ pub(crate) async fn activate(
     // Who was refused, or has left, asks to be let in anew; for everybody else once is enough.
     let again = facts.active.get(&id) == Some(&true)
         && row.is_some_and(|row| matches!(row.status, Status::ActionRequired | Status::Blocked));
-    choose(&app, &caller, &fan, id, fan::Command::Activate { fan: fan.clone(), integration: id, again }).await
+    choose(
+        &app,
+        &caller,
+        &fan,
+        id,
+        fan::Command::Activate { fan: fan.clone(), integration: id, again },
+    )
+    .await
 }
 
 /// Leave an integration
@@ -204,11 +220,17 @@ pub(crate) async fn deactivate(
     Path((fan, id)): Path<(FanId, IntegrationId)>,
 ) -> Result<Written<Chosen>, ApiError> {
     offered(&app, &caller, &fan, id).await?;
-    choose(&app, &caller, &fan, id, fan::Command::Deactivate { fan: fan.clone(), integration: id }).await
+    choose(&app, &caller, &fan, id, fan::Command::Deactivate { fan: fan.clone(), integration: id })
+        .await
 }
 
 /// What is known of the fan, where the integration has to do with them.
-async fn offered(app: &Arc<App>, caller: &Caller, fan: &FanId, id: IntegrationId) -> Result<Facts, ApiError> {
+async fn offered(
+    app: &Arc<App>,
+    caller: &Caller,
+    fan: &FanId,
+    id: IntegrationId,
+) -> Result<Facts, ApiError> {
     caller.fan(fan)?;
     app.caught_up().await?;
     let facts = app.views.fan_access().facts(fan).await?.ok_or_else(ApiError::not_found)?;
@@ -224,11 +246,15 @@ async fn choose(
     id: IntegrationId,
     command: fan::Command,
 ) -> Result<Written<Chosen>, ApiError> {
-    let decided = match app.store.handle::<Fan>(&fan::stream(fan), command, caller.metadata(app), None).await {
-        Ok(decided) => decided,
-        Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string())),
-        Err(HandleError::Store(error)) => return Err(error.into()),
-    };
+    let decided =
+        match app.store.handle::<Fan>(&fan::stream(fan), command, caller.metadata(app), None).await
+        {
+            Ok(decided) => decided,
+            Err(HandleError::Refused(refusal)) => {
+                return Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string()));
+            }
+            Err(HandleError::Store(error)) => return Err(error.into()),
+        };
     app.seen(decided.position).await?;
     let row = app.views.fan_access().fan_row(id, fan).await?;
     let chosen = Chosen {

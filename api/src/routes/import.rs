@@ -37,7 +37,8 @@ struct Line {
 
 impl FromFields for Line {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (membership, body) = (fields.required("membership"), MembershipBody::from_fields(fields));
+        let (membership, body) =
+            (fields.required("membership"), MembershipBody::from_fields(fields));
         Some(Self { membership: membership?, body: body? })
     }
 }
@@ -70,7 +71,11 @@ pub(crate) struct Imported {
 #[utoipa::path(post, path = "/v1/memberships:import", tag = "Platform", operation_id = "import_memberships",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A count of each outcome", body = Imported)))]
-pub(crate) async fn import(State(app): AppState, caller: Caller, body: Raw) -> Result<impl IntoResponse, ApiError> {
+pub(crate) async fn import(
+    State(app): AppState,
+    caller: Caller,
+    body: Raw,
+) -> Result<impl IntoResponse, ApiError> {
     caller.platform()?;
     let metadata = caller.metadata(&app);
     let lines: Vec<(usize, Vec<u8>)> = (1..)
@@ -78,7 +83,9 @@ pub(crate) async fn import(State(app): AppState, caller: Caller, body: Raw) -> R
         .filter(|(_, line)| !line.trim_ascii().is_empty())
         .map(|(number, line)| (number, line.to_vec()))
         .collect();
-    let reports = lines.into_iter().map(|(number, line)| one(Arc::clone(&app), metadata.clone(), number, line));
+    let reports = lines
+        .into_iter()
+        .map(|(number, line)| one(Arc::clone(&app), metadata.clone(), number, line));
     let mut imported = Imported::default();
     // Two lines of one membership may be on their way together: their versions say which of them stands.
     let mut done = stream::iter(reports).buffered(TOGETHER);

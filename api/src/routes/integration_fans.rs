@@ -76,7 +76,10 @@ impl From<FanRow> for FanAnswer {
         Self {
             integration: row.integration,
             fan: row.fan,
-            discord: known.map(|Account { id, username }| AccountAnswer { id: *id, username: username.clone() }),
+            discord: known.map(|Account { id, username }| AccountAnswer {
+                id: *id,
+                username: username.clone(),
+            }),
             status: row.status,
             reason: Reason::of_fan(row.status, row.trouble, row.account.is_some()),
             desired: AccessAnswer {

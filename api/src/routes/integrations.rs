@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::State,
     http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use domain::{
@@ -151,7 +151,12 @@ impl IntegrationAnswer {
 
 pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
     let attached = state.attachments.iter();
-    attached.map(|(tier, roles)| AttachmentAnswer { tier: tier.clone(), roles: roles.iter().copied().collect() }).collect()
+    attached
+        .map(|(tier, roles)| AttachmentAnswer {
+            tier: tier.clone(),
+            roles: roles.iter().copied().collect(),
+        })
+        .collect()
 }
 
 /// An integration as its stream tells it, if it is the caller's.
@@ -169,7 +174,11 @@ pub(crate) async fn owned(
 }
 
 /// An integration as the view shows it, if it is the caller's.
-pub(crate) async fn row(app: &App, caller: &Caller, id: IntegrationId) -> Result<IntegrationRow, ApiError> {
+pub(crate) async fn row(
+    app: &App,
+    caller: &Caller,
+    id: IntegrationId,
+) -> Result<IntegrationRow, ApiError> {
     caller.any_creator()?;
     let row = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
     caller.creator(&row.creator)?;
@@ -189,7 +198,13 @@ pub(crate) fn refused(refusal: integration::Refusal) -> ApiError {
             let errors = roles.into_iter().map(|role| FieldError {
                 field: "roles".to_owned(),
                 code: Some(role.why.code().to_owned()),
-                detail: format!("{} for {}: {} {}", role.role, role.tier, role.why.detail(), role.why.fix()),
+                detail: format!(
+                    "{} for {}: {} {}",
+                    role.role,
+                    role.tier,
+                    role.why.detail(),
+                    role.why.fix()
+                ),
             });
             ApiError::new(Kind::ROLES_NOT_ASSIGNABLE, text).with(errors.collect())
         }
@@ -219,7 +234,10 @@ pub(crate) async fn command(
         decision.load::<Integration>(&stream).await?;
         if_match.check(decision.version(&stream))?;
         for command in &commands {
-            decision.handle::<Integration>(&stream, command.clone().to(id)).await.map_err(command_failed)?;
+            decision
+                .handle::<Integration>(&stream, command.clone().to(id))
+                .await
+                .map_err(command_failed)?;
         }
         let version = decision.version(&stream);
         if let Some(decided) = decision.commit(&mut attempts).await? {
@@ -290,6 +308,10 @@ pub(crate) async fn create(
     };
     let answer = IntegrationAnswer::of(&row, &BTreeMap::new());
     let command = integration::Command::Create { integration: id, creator, provider, name };
+    let headers = [
+        (header::ETAG, format!("\"{}\"", row.version)),
+        (header::LOCATION, format!("/v1/integrations/{id}")),
+    ];
     let mut attempts = app.store.attempts();
     let decided = loop {
         let mut decision = app.store.begin(metadata.clone(), key.clone());
@@ -298,17 +320,13 @@ pub(crate) async fn create(
             .await
             .map_err(command_failed)?;
         // Committed with the event: a repetition is answered with this id even after a crash.
-        decision.answer(stored(StatusCode::CREATED, &answer));
+        decision.answer(stored(StatusCode::CREATED, &headers, &answer));
         if let Some(decided) = decision.commit(&mut attempts).await? {
             break decided;
         }
     };
-    let mut response =
-        Written::ok(decided.position, answer).status(StatusCode::CREATED).version(1).into_response();
-    if let Ok(location) = format!("/v1/integrations/{id}").parse() {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let written = Written::ok(decided.position, answer).status(StatusCode::CREATED);
+    Ok((AppendHeaders(headers), written).into_response())
 }
 
 /// List a creator's integrations
@@ -322,7 +340,8 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<IntegrationAnswer>>, ApiError> {
     caller.creator(&creator)?;
-    let rows = app.views.integrations().of_creator(&creator, paging.after()?, paging.fetch()).await?;
+    let rows =
+        app.views.integrations().of_creator(&creator, paging.after()?, paging.fetch()).await?;
     let (rows, next_cursor) = paging.page(rows, |row| row.id);
     let mut data = vec![];
     for row in rows {
@@ -343,7 +362,8 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let row = row(&app, &caller, id).await?;
     let counts = app.views.fan_access().counts(id).await?;
-    Ok(([(header::ETAG, etag(row.version))], Json(IntegrationAnswer::of(&row, &counts))).into_response())
+    Ok(([(header::ETAG, etag(row.version))], Json(IntegrationAnswer::of(&row, &counts)))
+        .into_response())
 }
 
 #[derive(ToSchema)]
@@ -360,7 +380,8 @@ pub(crate) struct ChangeBody {
 
 impl FromFields for ChangeBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (name, on_end, drift) = (fields.optional("name"), fields.optional("on_end"), fields.optional("drift"));
+        let (name, on_end, drift) =
+            (fields.optional("name"), fields.optional("on_end"), fields.optional("drift"));
         Some(Self { name: name?, on_end: on_end?, drift: drift? })
     }
 }
@@ -381,7 +402,8 @@ pub(crate) async fn change(
         on_end.map(|on_end| integration::Command::ChangeRemovalPolicy { on_end }),
         drift.map(|drift| integration::Command::ChangeDriftPolicy { drift }),
     ];
-    let changed = command(&app, &caller, id, &if_match, commands.into_iter().flatten().collect()).await?;
+    let changed =
+        command(&app, &caller, id, &if_match, commands.into_iter().flatten().collect()).await?;
     written(&app, id, changed).await
 }
 
@@ -422,7 +444,11 @@ async fn leave(
         if force {
             let left_behind = left_behind(app, id).await?;
             let confirm = integration::Command::ConfirmDisconnected { left_behind };
-            for event in decision.handle::<Integration>(&stream, confirm.to(id)).await.map_err(command_failed)? {
+            for event in decision
+                .handle::<Integration>(&stream, confirm.to(id))
+                .await
+                .map_err(command_failed)?
+            {
                 if let integration::Event::ServerDisconnected { guild, .. } = event {
                     let release = guild::Command::Release { guild, integration: id };
                     match decision.handle::<Guild>(&guild::stream(guild), release).await {
@@ -479,7 +505,8 @@ pub(crate) async fn delete(
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
     let left = leave(&app, &caller, id, &if_match, true, force).await?;
-    let removed = app.store.load::<Integration>(&integration::stream(id)).await?.state.phase == Phase::Removed;
+    let removed = app.store.load::<Integration>(&integration::stream(id)).await?.state.phase
+        == Phase::Removed;
     if removed {
         return Ok(Written::ok(left.0.position, ()).status(StatusCode::NO_CONTENT).into_response());
     }

@@ -79,16 +79,21 @@ pub(crate) async fn create(
     if expires_at.is_some_and(|at| at <= now) {
         return Err(ApiError::field("expires_at", "must be in the future"));
     }
-    let (key, secret) = app.store.keys().create(&role, &name.unwrap_or_default(), expires_at, now).await?;
+    let (key, secret) =
+        app.store.keys().create(&role, &name.unwrap_or_default(), expires_at, now).await?;
     Ok((StatusCode::CREATED, Json(KeyAnswer::of(key, Some(secret.expose_secret().to_owned())))))
 }
 
 /// List the keys
 #[utoipa::path(get, path = "/v1/keys", tag = "Platform", operation_id = "list_keys",
     responses((status = 200, description = "Oldest first, without the secrets", body = Page<KeyAnswer>)))]
-pub(crate) async fn list(State(app): AppState, caller: Caller) -> Result<Json<Page<KeyAnswer>>, ApiError> {
+pub(crate) async fn list(
+    State(app): AppState,
+    caller: Caller,
+) -> Result<Json<Page<KeyAnswer>>, ApiError> {
     caller.platform()?;
-    let data = app.store.keys().list().await?.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
+    let data =
+        app.store.keys().list().await?.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
     Ok(Json(Page { data, next_cursor: None }))
 }
 
@@ -101,5 +106,9 @@ pub(crate) async fn revoke(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     caller.platform()?;
-    if app.store.keys().revoke(id, app.now()).await? { Ok(NO_CONTENT) } else { Err(ApiError::not_found()) }
+    if app.store.keys().revoke(id, app.now()).await? {
+        Ok(NO_CONTENT)
+    } else {
+        Err(ApiError::not_found())
+    }
 }

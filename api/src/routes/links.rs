@@ -70,7 +70,9 @@ pub(crate) async fn get(
     if let (Some(discord), Some(broken)) = (&mut discord, broken) {
         let trouble = match broken {
             BrokenBy::MissingScope => Trouble::MissingScope,
-            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => Trouble::LinkBroken,
+            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => {
+                Trouble::LinkBroken
+            }
         };
         discord.reason = Some(Reason::of((trouble, None)));
     }
@@ -98,7 +100,9 @@ pub(crate) async fn create(
         return_url,
     };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    Ok(Json(AuthorizeAnswer { authorize_url: app.oauth.authorize_fan(state.expose_secret(), challenge) }))
+    Ok(Json(AuthorizeAnswer {
+        authorize_url: app.oauth.authorize_fan(state.expose_secret(), challenge),
+    }))
 }
 
 /// Disconnect the Discord account
@@ -118,9 +122,12 @@ pub(crate) async fn delete(
         Ok(decided) => {
             // Taking access away never needs it.
             app.store.tokens().delete(&fan).await?;
-            Ok(Written::ok(decided.position, LinkAnswer { discord: None }).status(StatusCode::ACCEPTED))
+            Ok(Written::ok(decided.position, LinkAnswer { discord: None })
+                .status(StatusCode::ACCEPTED))
         }
-        Err(HandleError::Refused(refusal)) => Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string())),
+        Err(HandleError::Refused(refusal)) => {
+            Err(ApiError::new(Kind::NOT_LINKED, refusal.to_string()))
+        }
         Err(HandleError::Store(error)) => Err(error.into()),
     }
 }

@@ -50,7 +50,14 @@ impl FromFields for MembershipBody {
             fields.fault("version", format!("must be at most {}", i64::MAX));
             return None;
         }
-        Some(Self { fan: fan?, creator: creator?, tier: tier?, status: status?, ends_at: ends_at?, version: version? })
+        Some(Self {
+            fan: fan?,
+            creator: creator?,
+            tier: tier?,
+            status: status?,
+            ends_at: ends_at?,
+            version: version?,
+        })
     }
 }
 
@@ -113,19 +120,29 @@ pub(crate) struct Reported {
 }
 
 /// Takes one report in.
-pub(crate) async fn report(app: &Arc<App>, metadata: Metadata, terms: Terms) -> Result<Reported, ApiError> {
-    let (stream, tier) = (membership::stream(&terms.membership), tier::stream(&terms.creator, &terms.tier));
+pub(crate) async fn report(
+    app: &Arc<App>,
+    metadata: Metadata,
+    terms: Terms,
+) -> Result<Reported, ApiError> {
+    let (stream, tier) =
+        (membership::stream(&terms.membership), tier::stream(&terms.creator, &terms.tier));
     let mut attempts = app.store.attempts();
     loop {
         if app.store.load::<Tier>(&tier).await?.state.name.is_none() {
-            let mut unknown = FieldError::new("tier", "is not a tier of this creator; register it first");
+            let mut unknown =
+                FieldError::new("tier", "is not a tier of this creator; register it first");
             unknown.code = Some("unknown_tier".to_owned());
             return Err(ApiError::invalid(vec![unknown]));
         }
         let mut decision = app.store.begin(metadata.clone(), None);
         let known = decision.load::<Membership>(&stream).await?;
         let outcome = known.outcome(&terms).map_err(refused)?;
-        let command = membership::Command::Report { terms: terms.clone(), now: metadata.at, grace: app.grace };
+        let command = membership::Command::Report {
+            terms: terms.clone(),
+            now: metadata.at,
+            grace: app.grace,
+        };
         match decision.handle::<Membership>(&stream, command).await {
             Ok(_) => {}
             Err(HandleError::Refused(refusal)) => return Err(refused(refusal)),

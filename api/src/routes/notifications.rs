@@ -76,7 +76,9 @@ pub(crate) async fn read(
     let command = fan::Command::ReadNotification { fan: fan.clone(), notification: id };
     match app.store.handle::<Fan>(&fan::stream(&fan), command, caller.metadata(&app), None).await {
         Ok(decided) => Ok(Written::ok(decided.position, ()).status(NO_CONTENT)),
-        Err(HandleError::Refused(refusal)) => Err(ApiError::new(Kind::CONFLICT, refusal.to_string())),
+        Err(HandleError::Refused(refusal)) => {
+            Err(ApiError::new(Kind::CONFLICT, refusal.to_string()))
+        }
         Err(HandleError::Store(error)) => Err(error.into()),
     }
 }

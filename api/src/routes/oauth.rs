@@ -41,7 +41,9 @@ pub(crate) enum Purpose {
 impl Purpose {
     fn return_url(&self) -> Option<&Url> {
         match self {
-            Self::Server { return_url, .. } | Self::Account { return_url, .. } => return_url.as_ref(),
+            Self::Server { return_url, .. } | Self::Account { return_url, .. } => {
+                return_url.as_ref()
+            }
         }
     }
 }
@@ -58,7 +60,8 @@ pub(crate) struct CallbackQuery {
 impl FromFields for CallbackQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         // Discord may add to the query what it likes.
-        let (state, code, error) = (fields.text("state"), fields.text("code"), fields.text("error"));
+        let (state, code, error) =
+            (fields.text("state"), fields.text("code"), fields.text("error"));
         fields.ignore_the_rest();
         Some(Self { state, code, error })
     }
@@ -71,7 +74,10 @@ impl FromFields for CallbackQuery {
     params(CallbackQuery), security(()),
     responses((status = 200, description = "A page that says that it is done", body = String, content_type = "text/html"),
               (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`")))]
-pub(crate) async fn callback(State(app): AppState, Query(query): Query<CallbackQuery>) -> Result<Response, ApiError> {
+pub(crate) async fn callback(
+    State(app): AppState,
+    Query(query): Query<CallbackQuery>,
+) -> Result<Response, ApiError> {
     let state = query.state.as_deref().unwrap_or_default();
     let purpose: Purpose = app.store.oauth_states().take(state, app.now()).await?.ok_or_else(|| {
         ApiError::new(
@@ -81,7 +87,10 @@ pub(crate) async fn callback(State(app): AppState, Query(query): Query<CallbackQ
     })?;
     let done = match (&query.code, &query.error) {
         (Some(code), None) => carry_out(&app, &purpose, code).await,
-        _ => Err(ApiError::new(Kind::OAUTH_DENIED, "Discord was not allowed to connect; go back and start again")),
+        _ => Err(ApiError::new(
+            Kind::OAUTH_DENIED,
+            "Discord was not allowed to connect; go back and start again",
+        )),
     };
     match (done, purpose.return_url()) {
         (Ok(()), Some(url)) => Ok(back(url, &[("status", "connected")])),
@@ -121,9 +130,17 @@ fn metadata(app: &App, actor: &Actor) -> Metadata {
 }
 
 /// Connects the server that the token names, and reserves it in the same append.
-async fn connect(app: &Arc<App>, id: IntegrationId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
+async fn connect(
+    app: &Arc<App>,
+    id: IntegrationId,
+    actor: &Actor,
+    tokens: Tokens,
+) -> Result<(), ApiError> {
     let named = tokens.guild.ok_or_else(|| {
-        ApiError::new(Kind::OAUTH_CODE, "Discord named no server; go back, start again and choose one")
+        ApiError::new(
+            Kind::OAUTH_CODE,
+            "Discord named no server; go back, start again and choose one",
+        )
     })?;
     let guild = named.id;
     let (server, roles) = roles::read(app, guild).await?;
@@ -131,7 +148,8 @@ async fn connect(app: &Arc<App>, id: IntegrationId, actor: &Actor, tokens: Token
     let mut attempts = app.store.attempts();
     loop {
         let mut decision = app.store.begin(metadata.clone(), None);
-        let connect = integration::Command::Connect { server: server.clone(), roles: roles.clone() };
+        let connect =
+            integration::Command::Connect { server: server.clone(), roles: roles.clone() };
         let stream = integration::stream(id);
         decision.handle::<Integration>(&stream, connect.to(id)).await.map_err(command_failed)?;
         let state = decision.load::<Integration>(&stream).await?;
@@ -139,7 +157,9 @@ async fn connect(app: &Arc<App>, id: IntegrationId, actor: &Actor, tokens: Token
         let reserve = guild::Command::Reserve { guild, creator, integration: id };
         match decision.handle::<Guild>(&guild::stream(guild), reserve).await {
             Ok(_) => {}
-            Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::GUILD_TAKEN, refusal.to_string())),
+            Err(HandleError::Refused(refusal)) => {
+                return Err(ApiError::new(Kind::GUILD_TAKEN, refusal.to_string()));
+            }
             Err(HandleError::Store(error)) => return Err(error.into()),
         }
         if decision.commit(&mut attempts).await?.is_some() {
@@ -152,15 +172,24 @@ async fn connect(app: &Arc<App>, id: IntegrationId, actor: &Actor, tokens: Token
 async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
     let account = app.oauth.account(&tokens.access).await.map_err(oauth_failed)?;
     let account_key = app.store.vault().account_key(account.id);
-    let link = Link { fan: fan.clone(), account: Personal::Known(account), account_key: account_key.clone() };
+    let link = Link {
+        fan: fan.clone(),
+        account: Personal::Known(account),
+        account_key: account_key.clone(),
+    };
     let may_join = tokens.scopes.iter().any(|scope| scope == "guilds.join");
     let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
-    let token = DiscordToken { access: tokens.access, refresh: tokens.refresh, expires_at: app.now() + lifetime };
+    let token = DiscordToken {
+        access: tokens.access,
+        refresh: tokens.refresh,
+        expires_at: app.now() + lifetime,
+    };
     let metadata = metadata(app, actor);
     let mut attempts = app.store.attempts();
     loop {
         let mut decision = app.store.begin(metadata.clone(), None);
-        let reserve = account::Command::Reserve { account_key: account_key.clone(), fan: fan.clone() };
+        let reserve =
+            account::Command::Reserve { account_key: account_key.clone(), fan: fan.clone() };
         match decision.handle::<DiscordAccount>(&account::stream(&account_key), reserve).await {
             Ok(_) => {}
             Err(HandleError::Refused(refusal)) => {
@@ -171,12 +200,18 @@ async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Res
         let mut commands = vec![fan::Command::Link(link.clone())];
         if !may_join {
             let reason = BrokenBy::MissingScope;
-            commands.push(fan::Command::BreakLink { fan: fan.clone(), account_key: account_key.clone(), reason });
+            commands.push(fan::Command::BreakLink {
+                fan: fan.clone(),
+                account_key: account_key.clone(),
+                reason,
+            });
         }
         for command in commands {
             match decision.handle::<Fan>(&fan::stream(fan), command).await {
                 Ok(_) => {}
-                Err(HandleError::Refused(refusal)) => return Err(ApiError::new(Kind::CONFLICT, refusal.to_string())),
+                Err(HandleError::Refused(refusal)) => {
+                    return Err(ApiError::new(Kind::CONFLICT, refusal.to_string()));
+                }
                 Err(HandleError::Store(error)) => return Err(error.into()),
             }
         }
@@ -196,6 +231,8 @@ fn oauth_failed(error: OAuthError) -> ApiError {
             tracing::error!(%error, "Discord refused the application");
             ApiError::new(Kind::DISCORD_REFUSED, text)
         }
-        OAuthError::Unreachable(_) | OAuthError::Malformed(_) => ApiError::new(Kind::DISCORD_UNAVAILABLE, text),
+        OAuthError::Unreachable(_) | OAuthError::Malformed(_) => {
+            ApiError::new(Kind::DISCORD_UNAVAILABLE, text)
+        }
     }
 }

@@ -37,13 +37,22 @@ pub(crate) async fn healthz() -> Json<Health> {
 pub(crate) async fn readyz(State(app): AppState) -> Result<Json<Health>, ApiError> {
     let mut faults = vec![];
     if app.store.log().stopped().is_cancelled() {
-        faults.push(FieldError::new("log", "it takes no events; check the disk and start the hub again"));
+        faults.push(FieldError::new(
+            "log",
+            "it takes no events; check the disk and start the hub again",
+        ));
     }
     if app.caught_up().await.is_err() {
-        faults.push(FieldError::new("views", "they are behind the log; wait, or look at `hub views list`"));
+        faults.push(FieldError::new(
+            "views",
+            "they are behind the log; wait, or look at `hub views list`",
+        ));
     }
     if app.store.leases().held("shard:", app.now()).await?.is_empty() {
-        faults.push(FieldError::new("bot", "no bot holds a shard; start one with `hub serve` or `hub bot`"));
+        faults.push(FieldError::new(
+            "bot",
+            "no bot holds a shard; start one with `hub serve` or `hub bot`",
+        ));
     }
     if faults.is_empty() {
         Ok(healthz().await)
@@ -60,7 +69,8 @@ fn number(count: u64) -> f64 {
 fn measure(app: &App) {
     metrics::gauge!("hub_log_position").set(number(app.store.log().head().0));
     for view in app.views.status() {
-        metrics::gauge!("hub_view_lag_events", "view" => view.name).set(number(view.head.0.saturating_sub(view.position.0)));
+        metrics::gauge!("hub_view_lag_events", "view" => view.name)
+            .set(number(view.head.0.saturating_sub(view.position.0)));
     }
 }
 

@@ -61,8 +61,12 @@ fn permission(trouble: Trouble) -> Option<&'static str> {
 
 fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
     let connected = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
-    let (Some(server), Some(list)) = (state.server.as_ref().filter(|_| connected), &state.roles) else {
-        return Err(ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()));
+    let (Some(server), Some(list)) = (state.server.as_ref().filter(|_| connected), &state.roles)
+    else {
+        return Err(ApiError::new(
+            Kind::NOT_CONNECTED,
+            integration::Refusal::NotConnected.to_string(),
+        ));
     };
     let data = list.roles().iter().map(|role| {
         let why_not = list.why_not(server.id, role.id);
@@ -109,7 +113,9 @@ pub(crate) async fn refresh(
 ) -> Result<Written<RolesAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
     let guild = state.open_guild().ok_or_else(|| match state.phase {
-        Phase::Removing { .. } => ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()),
+        Phase::Removing { .. } => {
+            ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string())
+        }
         _ => ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()),
     })?;
     let (_, roles) = read(&app, guild).await?;
@@ -133,7 +139,9 @@ pub(crate) async fn read(
         Answer::Later { why, .. } => {
             Err(ApiError::new(Kind::DISCORD_UNAVAILABLE, format!("{why}; try again in a moment")))
         }
-        Answer::Unwanted => Err(ApiError::new(Kind::DISCORD_UNAVAILABLE, "the call was given up; try again")),
+        Answer::Unwanted => {
+            Err(ApiError::new(Kind::DISCORD_UNAVAILABLE, "the call was given up; try again"))
+        }
         Answer::TokenDead => Err(ApiError::new(
             Kind::DISCORD_REFUSED,
             format!("{} {}", Trouble::BotTokenDead.detail(), Trouble::BotTokenDead.fix()),

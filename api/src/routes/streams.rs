@@ -70,7 +70,11 @@ impl Source {
                         *after = place;
                     }
                     if let Some(command) = bot::wire::Command::of(&row, *of) {
-                        events.push_back(event(row.id, "command", serde_json::to_string(&command)?));
+                        events.push_back(event(
+                            row.id,
+                            "command",
+                            serde_json::to_string(&command)?,
+                        ));
                     }
                 }
             }
@@ -120,7 +124,9 @@ impl Following {
 pub(crate) fn stream(app: Arc<App>, source: Source) -> Response {
     let changes = app.views.changes();
     let following = Following { app, source, changes, waiting: VecDeque::new() };
-    Sse::new(streams::unfold(following, Following::next)).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+    Sse::new(streams::unfold(following, Following::next))
+        .keep_alive(KeepAlive::new().interval(ALIVE))
+        .into_response()
 }
 
 /// Where a client goes on after a stream broke.
@@ -157,9 +163,16 @@ pub(crate) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let id = last_event_id(&headers);
-    let bad = || ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of an event of this stream");
+    let bad = || {
+        ApiError::new(
+            Kind::MALFORMED_REQUEST,
+            "Last-Event-ID must be the id of an event of this stream",
+        )
+    };
     let position = match &id {
-        Some(id) => id.split(['/', '-']).next().and_then(|first| first.parse().ok()).ok_or_else(bad)?,
+        Some(id) => {
+            id.split(['/', '-']).next().and_then(|first| first.parse().ok()).ok_or_else(bad)?
+        }
         None => after.unwrap_or_default(),
     };
     let source = match projection.as_str() {
@@ -177,7 +190,10 @@ pub(crate) async fn follow(
         }
         "commands" => {
             caller.bot()?;
-            let after = id.map_or_else(|| Ok(CommandCursor::after(Position(position))), |id| id.parse().map_err(|_| bad()))?;
+            let after = id.map_or_else(
+                || Ok(CommandCursor::after(Position(position))),
+                |id| id.parse().map_err(|_| bad()),
+            )?;
             Source::Commands { shards: vec![0], of: 1, after }
         }
         _ => return Err(ApiError::not_found()),

@@ -62,8 +62,11 @@ pub(crate) async fn put(
     caller.platform()?;
     let stream = tier::stream(&creator, &tier);
     let new = app.store.load::<Tier>(&stream).await?.version == 0;
-    let register =
-        tier::Command::Register { creator: creator.clone(), tier: tier.clone(), name: name.clone() };
+    let register = tier::Command::Register {
+        creator: creator.clone(),
+        tier: tier.clone(),
+        name: name.clone(),
+    };
     let decided = app
         .store
         .handle::<Tier>(&stream, register, caller.metadata(&app), None)

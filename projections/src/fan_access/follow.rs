@@ -58,7 +58,9 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             let terms = event.terms();
             tables.remember(terms);
             tables.load_creators([terms.creator.clone()].into()).await?;
-            tables.change(&terms.fan, position, Some(&terms.creator), |fan, known| fan.on_membership(event, known));
+            tables.change(&terms.fan, position, Some(&terms.creator), |fan, known| {
+                fan.on_membership(event, known)
+            });
         }
         Event::Fan(event) => {
             tables.change(event.fan(), position, None, |fan, known| fan.on_fan(event, known))

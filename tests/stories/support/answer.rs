@@ -27,9 +27,18 @@ impl Answer {
     /// The answer is a problem with this status and code.
     #[track_caller]
     pub(crate) fn problem(self, status: u16, code: &str) -> Value {
-        assert_eq!((self.status.as_u16(), self.json["code"].as_str()), (status, Some(code)), "{:#}", self.json);
+        assert_eq!(
+            (self.status.as_u16(), self.json["code"].as_str()),
+            (status, Some(code)),
+            "{:#}",
+            self.json
+        );
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
-        assert!(self.json["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{:#}", self.json);
+        assert!(
+            self.json["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{:#}",
+            self.json
+        );
         self.json
     }
 
@@ -40,6 +49,8 @@ impl Answer {
     /// The log position that a write reached.
     #[track_caller]
     pub(crate) fn position(&self) -> u64 {
-        self.header("hub-position").and_then(|position| position.parse().ok()).expect("the answer has a Hub-Position")
+        self.header("hub-position")
+            .and_then(|position| position.parse().ok())
+            .expect("the answer has a Hub-Position")
     }
 }

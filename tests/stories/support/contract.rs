@@ -29,9 +29,15 @@ pub(crate) fn check(method: &str, path: &str, status: u16, kind: &str, body: &Va
     // A template without parameters is the closer one.
     let mut fitting: Vec<_> = paths.iter().filter(|(template, _)| fits(template, path)).collect();
     fitting.sort_by_key(|(template, _)| template.matches('{').count());
-    let call = fitting.first().map(|(_, item)| &item[method.to_lowercase()]).filter(|call| call.is_object());
+    let call = fitting
+        .first()
+        .map(|(_, item)| &item[method.to_lowercase()])
+        .filter(|call| call.is_object());
     let Some(call) = call else {
-        assert!([404, 405].contains(&status), "{method} {path} is answered with {status} and not described");
+        assert!(
+            [404, 405].contains(&status),
+            "{method} {path} is answered with {status} and not described"
+        );
         return;
     };
     let answers = &call["responses"];
@@ -45,9 +51,15 @@ pub(crate) fn check(method: &str, path: &str, status: u16, kind: &str, body: &Va
         return;
     }
     let schema = &content[kind.split(';').next().unwrap_or_default()]["schema"];
-    assert!(!schema.is_null(), "{method} {path} answered {kind}, which is not described: {content:#}");
+    assert!(
+        !schema.is_null(),
+        "{method} {path} answered {kind}, which is not described: {content:#}"
+    );
     let schema = json!({ "allOf": [schema], "components": description()["components"] });
     let validator = Validator::new(&schema).unwrap();
-    let faults: Vec<_> = validator.iter_errors(body).map(|fault| format!("{} at {}", fault, fault.instance_path())).collect();
+    let faults: Vec<_> = validator
+        .iter_errors(body)
+        .map(|fault| format!("{} at {}", fault, fault.instance_path()))
+        .collect();
     assert!(faults.is_empty(), "{method} {path} answered {body:#}\n{}", faults.join("\n"));
 }

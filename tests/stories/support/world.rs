@@ -59,7 +59,8 @@ impl World {
     }
 
     async fn start_with(bot: Option<WorkerSettings>) -> Self {
-        let sandbox = Sandbox::start(Config { limits: Limits::off(), ..Config::default() }).await.unwrap();
+        let sandbox =
+            Sandbox::start(Config { limits: Limits::off(), ..Config::default() }).await.unwrap();
         let mut world = Self {
             sandbox,
             clock: Clock::fixed(Clock::system().now()),
@@ -121,7 +122,8 @@ impl World {
 
     pub(crate) async fn key_of(&self, role: &str) -> String {
         let role: Role = role.parse().unwrap();
-        let (_, key) = self.node().store().keys().create(&role, "story", None, self.now()).await.unwrap();
+        let (_, key) =
+            self.node().store().keys().create(&role, "story", None, self.now()).await.unwrap();
         key.expose_secret().to_owned()
     }
 
@@ -134,7 +136,10 @@ impl World {
     pub(crate) async fn prove(&self) {
         self.settle().await;
         for name in VIEWS {
-            let verdict = Views::verify(&self.folder().join("views"), self.node().store(), name, |_| {}).await.unwrap();
+            let verdict =
+                Views::verify(&self.folder().join("views"), self.node().store(), name, |_| {})
+                    .await
+                    .unwrap();
             assert_eq!(verdict.differences, [], "{name}");
         }
     }
@@ -147,7 +152,8 @@ impl World {
         let answer = self.http.execute(request).await.unwrap();
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.unwrap();
-        let kind = headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind =
+            headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let json: Value = match text.as_str() {
             "" => Value::Null,
             text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
@@ -159,7 +165,12 @@ impl World {
     }
 
     /// A request with somebody's key.
-    pub(crate) fn request_as(&self, key: &str, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request_as(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.node().url())).bearer_auth(key)
     }
 
@@ -207,13 +218,19 @@ impl World {
     }
 
     pub(crate) async fn tier(&self, creator: &str, tier: &str) {
-        self.put(&format!("/v1/creators/{creator}/tiers/{tier}"), json!({ "name": tier })).await.ok();
+        self.put(&format!("/v1/creators/{creator}/tiers/{tier}"), json!({ "name": tier }))
+            .await
+            .ok();
     }
 
     /// A server of somebody, with the roles `gold` and `vip`, that no hub knows.
     pub(crate) fn server(&self, owner: u64) -> (u64, u64, u64) {
         self.sandbox.with(|world| {
-            let role = |name: &str, position| NewRole { name: name.into(), position, ..NewRole::default() };
+            let role = |name: &str, position| NewRole {
+                name: name.into(),
+                position,
+                ..NewRole::default()
+            };
             let guild = world.add_guild(NewGuild {
                 name: "Club".into(),
                 owner,
@@ -221,7 +238,14 @@ impl World {
                 ..NewGuild::default()
             });
             let id = |name: &str| {
-                world.guild(guild).unwrap().roles.values().find(|role| role.name == name).unwrap().id
+                world
+                    .guild(guild)
+                    .unwrap()
+                    .roles
+                    .values()
+                    .find(|role| role.name == name)
+                    .unwrap()
+                    .id
             };
             (guild, id("gold"), id("vip"))
         })
@@ -229,14 +253,17 @@ impl World {
 
     pub(crate) async fn integration(&self, creator: &str) -> String {
         let body = json!({ "provider": "discord", "name": "Club" });
-        let made = self.post(&format!("/v1/creators/{creator}/integrations"), body).await.is(201).ok();
+        let made =
+            self.post(&format!("/v1/creators/{creator}/integrations"), body).await.is(201).ok();
         made["id"].as_str().unwrap().to_owned()
     }
 
     /// Connects an integration to a server, as its owner does it in the browser.
     pub(crate) async fn connect(&self, integration: &str, owner: u64, guild: u64) -> Answer {
-        let asked = self.post(&format!("/v1/integrations/{integration}/connect"), json!({})).await.ok();
-        self.authorize(asked, &Choice { user: owner, guild: Some(guild), ..Choice::default() }).await
+        let asked =
+            self.post(&format!("/v1/integrations/{integration}/connect"), json!({})).await.ok();
+        self.authorize(asked, &Choice { user: owner, guild: Some(guild), ..Choice::default() })
+            .await
     }
 
     /// Puts the bot's role above all others and lets the hub look.
@@ -264,11 +291,20 @@ impl World {
 
     pub(crate) async fn attach(&self, club: &Club, tier: &str, roles: &[u64]) {
         let roles: Vec<_> = roles.iter().map(u64::to_string).collect();
-        self.put(&format!("{}/memberships/{tier}", club.path()), json!({ "roles": roles })).await.ok();
+        self.put(&format!("{}/memberships/{tier}", club.path()), json!({ "roles": roles }))
+            .await
+            .ok();
     }
 
     /// The platform reports a membership, named `fan-tier`.
-    pub(crate) async fn reports(&self, club: &Club, fan: &str, tier: &str, status: &str, version: u64) -> Answer {
+    pub(crate) async fn reports(
+        &self,
+        club: &Club,
+        fan: &str,
+        tier: &str,
+        status: &str,
+        version: u64,
+    ) -> Answer {
         self.reports_until(club, fan, tier, status, version, None).await
     }
 
@@ -306,7 +342,8 @@ impl World {
 
     /// The roles that somebody has in the club; `None` where they are not in it.
     pub(crate) fn roles(&self, club: &Club, user: u64) -> Option<Vec<u64>> {
-        self.sandbox.with(|world| Some(world.member(club.guild, user)?.roles.iter().copied().collect()))
+        self.sandbox
+            .with(|world| Some(world.member(club.guild, user)?.roles.iter().copied().collect()))
     }
 
     /// How a fan stands in the club, and the code of the reason.
@@ -322,7 +359,12 @@ impl World {
     pub(crate) async fn events(&self) -> Vec<String> {
         let page = self.get("/v1/audit/events?limit=200").await.ok();
         assert_eq!(page["next_cursor"], Value::Null);
-        page["data"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The calls that the sandbox got for members, as `METHOD route status`.
