@@ -184,8 +184,7 @@ fn default_of(mut command: Command, name: &str, value: &str, known: &mut bool) -
     {
         *known = true;
         let value = value.to_owned();
-        command = command
-            .mut_arg(name.to_owned(), |argument| argument.default_value(value).required(false));
+        command = command.mut_arg(name, |argument| argument.default_value(value).required(false));
     }
     let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for sub in names {
@@ -244,7 +243,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_people_write_them() {
-        assert_eq!(duration("3d"), Ok(Duration::from_secs(3 * 86_400)));
+        assert_eq!(duration("3d"), Ok(Duration::from_hours(72)));
         assert!(duration("soon").unwrap_err().contains("3d"));
     }
 }

@@ -19,10 +19,10 @@ use crate::telemetry;
 const KEEP_ANSWERS: TimeDelta = TimeDelta::hours(48);
 
 /// How often old answers are forgotten.
-const TIDY: Duration = Duration::from_secs(3_600);
+const TIDY: Duration = Duration::from_hours(1);
 
 /// How long a node may take to come to rest before something is wrong.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 /// Which Discord, before it is known where browsers reach the Hub.
 #[derive(Debug, Clone)]
@@ -148,16 +148,15 @@ impl Node {
     /// # Errors
     /// What is left after a minute.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        match timeout(SETTLE, self.settled()).await {
-            Ok(settled) => settled,
-            Err(_) => {
-                let open = self
-                    .views
-                    .fan_access()
-                    .commands(&[0], 1, &CommandCursor::after(Position(0)), 10)
-                    .await?;
-                bail!("the node did not come to rest; open commands: {open:#?}")
-            }
+        if let Ok(settled) = timeout(SETTLE, self.settled()).await {
+            settled
+        } else {
+            let open = self
+                .views
+                .fan_access()
+                .commands(&[0], 1, &CommandCursor::after(Position(0)), 10)
+                .await?;
+            bail!("the node did not come to rest; open commands: {open:#?}")
         }
     }
 

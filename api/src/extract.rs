@@ -173,12 +173,11 @@ impl Fields {
 
     /// A field that must be there.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        match self.values.remove(name) {
-            Some(value) => self.parse(name, value),
-            None => {
-                self.fault(name, "must be given");
-                None
-            }
+        if let Some(value) = self.values.remove(name) {
+            self.parse(name, &value)
+        } else {
+            self.fault(name, "must be given");
+            None
         }
     }
 
@@ -187,7 +186,7 @@ impl Fields {
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<Option<T>> {
         match self.values.remove(name) {
             None | Some(Value::Null) => Some(None),
-            Some(value) => self.parse(name, value).map(Some),
+            Some(value) => self.parse(name, &value).map(Some),
         }
     }
 
@@ -204,14 +203,14 @@ impl Fields {
         self.values.clear();
     }
 
-    fn parse<T: DeserializeOwned>(&mut self, name: &str, value: Value) -> Option<T> {
-        let first = match T::deserialize(&value) {
+    fn parse<T: DeserializeOwned>(&mut self, name: &str, value: &Value) -> Option<T> {
+        let first = match T::deserialize(value) {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
         // In a query a number or a flag is a text too.
         if self.texts
-            && let Value::String(text) = &value
+            && let Value::String(text) = value
             && let Ok(written) = serde_json::from_str::<Value>(text)
             && !written.is_string()
         {
@@ -290,7 +289,9 @@ mod tests {
             let fan = fields.required::<FanId>("fan");
             let version = fields.required::<u64>("version");
             let note = fields.optional::<String>("note");
-            (fan?, version?, note?);
+            fan?;
+            version?;
+            note?;
             Some(Self)
         }
     }

@@ -53,7 +53,7 @@ impl Paging {
     }
 
     /// The cursor of a place.
-    pub(crate) fn cursor_at(&self, place: &impl Serialize) -> Option<String> {
+    pub(crate) fn cursor_at(place: &impl Serialize) -> Option<String> {
         serde_json::to_vec(place).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
     }
 
@@ -67,7 +67,7 @@ impl Paging {
         let more = rows.len() > shown;
         rows.truncate(shown);
         let last = rows.last().filter(|_| more);
-        let cursor = last.and_then(|row| self.cursor_at(&place(row)));
+        let cursor = last.and_then(|row| Self::cursor_at(&place(row)));
         (rows, cursor)
     }
 }

@@ -87,7 +87,7 @@ pub fn router(app: Arc<App>) -> Router {
     let shown = description.clone();
     routes
         .route("/openapi.json", get(move || async move { Json(description) }))
-        .route("/docs", get(move || ops::docs(shown)))
+        .route("/docs", get(move || async move { ops::docs(&shown) }))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unrouted)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), idempotency::guard))

@@ -75,7 +75,7 @@ fn shard_of(name: &str) -> Option<(u32, u32)> {
     Some((shard.parse().ok()?, of.parse().ok()?))
 }
 
-fn lease(held: eventstore::leases::Lease) -> Option<Lease> {
+fn lease(held: &eventstore::leases::Lease) -> Option<Lease> {
     let (shard, of) = shard_of(&held.name)?;
     Some(Lease { shard, of, epoch: held.epoch, until: held.until })
 }
@@ -126,7 +126,9 @@ impl Desk {
             if got.len() >= usize::try_from(want).unwrap_or(usize::MAX) {
                 break;
             }
-            got.extend(self.store.leases().acquire(&name, bot, now, LEASE).await?.and_then(lease));
+            got.extend(
+                self.store.leases().acquire(&name, bot, now, LEASE).await?.as_ref().and_then(lease),
+            );
         }
         Ok(got)
     }
@@ -134,7 +136,13 @@ impl Desk {
     /// Keeps a lease; `None` where it was lost.
     pub async fn renew(&self, bot: &str, epoch: u64) -> Result<Option<Lease>, DeskError> {
         let Some(name) = self.lease_of(bot, epoch).await? else { return Ok(None) };
-        Ok(self.store.leases().renew(&name, bot, epoch, self.now(), LEASE).await?.and_then(lease))
+        Ok(self
+            .store
+            .leases()
+            .renew(&name, bot, epoch, self.now(), LEASE)
+            .await?
+            .as_ref()
+            .and_then(lease))
     }
 
     /// Gives a lease back; answers whether it was held.

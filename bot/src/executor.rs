@@ -141,17 +141,16 @@ impl Execution<'_> {
 
     async fn grant(&mut self) -> Result<(), Stop> {
         if self.command.calls.join {
-            match &self.started.access_token {
-                Some(token) => self.join(&token.clone().into()).await?,
-                None => {
-                    let refusal = Refusal {
-                        trouble: Trouble::LinkBroken,
-                        http_status: 0,
-                        code: 0,
-                        detail: "Discord gives no token for this account".to_owned(),
-                    };
-                    self.only_if_member(refusal).await?;
-                }
+            if let Some(token) = &self.started.access_token {
+                self.join(&token.clone().into()).await?;
+            } else {
+                let refusal = Refusal {
+                    trouble: Trouble::LinkBroken,
+                    http_status: 0,
+                    code: 0,
+                    detail: "Discord gives no token for this account".to_owned(),
+                };
+                self.only_if_member(refusal).await?;
             }
         }
         // First what is given, then what is taken: nobody stands without access in between.
@@ -216,16 +215,13 @@ impl Execution<'_> {
 
     /// Nobody can be brought in; whoever is in the server already can be given roles all the same.
     async fn only_if_member(&mut self, refusal: Refusal) -> Result<(), Stop> {
-        match self.member().await? {
-            Some(seen) => {
-                self.take_stock(&seen);
-                Ok(())
-            }
-            None => {
-                self.is_gone();
-                self.refuse(refusal.trouble, None, refusal);
-                Err(Stop::Refused)
-            }
+        if let Some(seen) = self.member().await? {
+            self.take_stock(&seen);
+            Ok(())
+        } else {
+            self.is_gone();
+            self.refuse(refusal.trouble, None, refusal);
+            Err(Stop::Refused)
         }
     }
 

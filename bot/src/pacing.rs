@@ -20,7 +20,7 @@ use tokio::{
 const GLOBAL: u32 = 45;
 
 /// How long everything waits after an answer that did not come from Discord itself.
-const BLOCKED: Duration = Duration::from_secs(60);
+const BLOCKED: Duration = Duration::from_mins(1);
 
 /// A route as Discord counts it: ids of members and roles do not tell buckets apart, the server's does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -115,7 +115,6 @@ impl State {
         let bucket = self.bucket(route, now);
         match bucket.limit {
             None if bucket.in_flight > 0 => return Err(None),
-            None => {}
             Some(_) if bucket.left == 0 && bucket.resets > now => return Err(Some(bucket.resets)),
             Some(_) if bucket.left == 0 => return Err(None),
             Some(_)
@@ -123,7 +122,7 @@ impl State {
             {
                 return Err(None);
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
         if used >= GLOBAL {
             return Err(Some(window_ends));

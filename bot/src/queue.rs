@@ -99,9 +99,9 @@ impl Queue {
             .is_some_and(|command| command.kind == CommandKind::Revoke);
         let guild = self.guilds.entry(key.0).or_default();
         if revoke {
-            guild.revokes.push_back(key.1)
+            guild.revokes.push_back(key.1);
         } else {
-            guild.others.push_back(key.1)
+            guild.others.push_back(key.1);
         }
         if !guild.has_turn {
             guild.has_turn = true;
@@ -243,7 +243,9 @@ mod tests {
 
     fn queue(commands: &[Command]) -> (Queue, Instant) {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        commands.iter().for_each(|command| queue.put(command.clone(), now, NOW));
+        for command in commands {
+            queue.put(command.clone(), now, NOW);
+        }
         (queue, now)
     }
 
@@ -300,9 +302,9 @@ mod tests {
     fn what_is_put_off_waits_for_its_time_and_not_for_more() {
         let (mut queue, now) = queue(&[grant(1, 1, 5)]);
         let job = queue.next(now).unwrap();
-        queue.ended(job.command, Some(Duration::from_secs(60)), now);
+        queue.ended(job.command, Some(Duration::from_mins(1)), now);
         assert!(queue.next(now).is_none());
-        assert_eq!(queue.wakes_at(), Some(now + Duration::from_secs(60)));
+        assert_eq!(queue.wakes_at(), Some(now + Duration::from_mins(1)));
         // The same command read again changes nothing; a newer decision does not wait.
         queue.put(grant(1, 1, 5), now, NOW);
         assert!(queue.next(now).is_none());

@@ -107,7 +107,7 @@ impl Remote {
                 Ok(heard) if heard => pause = Duration::from_millis(200),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the command stream broke; it is opened again")
+                    tracing::warn!(%error, "the command stream broke; it is opened again");
                 }
             }
             if commands.is_closed() {

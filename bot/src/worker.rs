@@ -34,7 +34,7 @@ const WIND_DOWN: Duration = DEADLINE;
 const PAGE: u32 = 500;
 
 /// The longest pause between two tries of a command that nobody has to mend.
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// The Hub as a bot process reaches it.
 #[derive(Clone)]
@@ -148,13 +148,14 @@ async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Co
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the commands cannot be read; they are read again")
+                tracing::warn!(%error, "the commands cannot be read; they are read again");
             }
         }
         // A change that was missed because there were too many is found by reading.
-        match timeout(RENEW, changes.recv()).await {
-            Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) => return,
-            Ok(_) | Err(_) => {}
+        if let Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) =
+            timeout(RENEW, changes.recv()).await
+        {
+            return;
         }
     }
 }
@@ -184,7 +185,7 @@ impl WorkerSettings {
             want: NonZeroU32::MIN,
             parallel: 256,
             retry: Duration::from_secs(1),
-            parked: Duration::from_secs(3_600),
+            parked: Duration::from_hours(1),
         }
     }
 }

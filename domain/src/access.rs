@@ -284,8 +284,8 @@ impl Standing {
         self.account = report.holder.account.clone();
         self.present = report.present;
         self.brought_in = report.brought_in;
-        self.given = report.given.clone();
-        self.kept = report.kept.clone();
+        self.given.clone_from(&report.given);
+        self.kept.clone_from(&report.kept);
         self.maybe_given.clear();
         self.join_attempted = None;
         self.removal_attempted = None;

@@ -15,7 +15,7 @@ use crate::{
     integration::{OnEnd, Phase, State as Integration},
     membership::Status as MembershipStatus,
     personal::{Account, Personal},
-    trouble::{Trouble, Who},
+    trouble::{Matter, Trouble, Who},
 };
 
 /// What is known of one fan.
@@ -251,7 +251,7 @@ impl Status {
 /// What stands in the way of the current command of `place`, if anything does.
 ///
 /// `broken`: how the fan's link is broken, if it is. A removal never needs the link.
-pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<(Trouble, Option<RoleId>)> {
+pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     let standing = &place.standing;
     let plan = place.plan();
     match standing.gone {
@@ -282,7 +282,7 @@ pub fn status(
     facts: &Facts,
     id: IntegrationId,
     integration: &Integration,
-) -> Option<(Status, Option<(Trouble, Option<RoleId>)>)> {
+) -> Option<(Status, Option<Matter>)> {
     let places =
         integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
     let offers = offered(facts, integration).count() > 0;

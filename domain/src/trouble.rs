@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::RoleId;
+
 /// Who can mend a trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -12,6 +14,9 @@ pub enum Who {
     Creator,
     Operator,
 }
+
+/// What the matter is, and which role it is about.
+pub type Matter = (Trouble, Option<RoleId>);
 
 macro_rules! troubles {
     ($($(#[$doc:meta])* $name:ident, $code:literal, $who:ident, $detail:literal, $fix:literal;)*) => {

@@ -21,14 +21,12 @@ impl Clock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the edge that the rule leads to")]
     pub fn now(&self) -> DateTime<Utc> {
-        match &self.0 {
-            Some(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
-            // The log stores microseconds: a time reads back as it was written.
-            None => {
-                let now = Utc::now();
-                DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
-            }
+        if let Some(at) = &self.0 {
+            return *at.lock().unwrap_or_else(PoisonError::into_inner);
         }
+        // The log stores microseconds: a time reads back as it was written.
+        let now = Utc::now();
+        DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
     /// Moves a fixed clock; the machine's clock stays as it is.

@@ -49,7 +49,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
 pub(crate) fn pool(path: &Path, size: u32, read_only: bool) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(size)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options(path).read_only(read_only))
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod database;
 mod decision;
 mod error;
+mod hex;
 pub mod idempotency;
 pub mod keys;
 pub mod leases;

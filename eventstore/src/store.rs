@@ -68,12 +68,15 @@ pub struct Loaded<S> {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+/// A stream's version, and its aggregate's state there.
+type Remembered = (u64, Arc<dyn Any + Send + Sync>);
+
 struct Inner {
     clock: Clock,
     log: Log,
     vault: Vault,
     side: SqlitePool,
-    states: Mutex<LruCache<StreamName, (u64, Arc<dyn Any + Send + Sync>)>>,
+    states: Mutex<LruCache<StreamName, Remembered>>,
     /// Held until the store is dropped: nobody else appends meanwhile.
     _lock: Option<std::fs::File>,
 }

@@ -26,6 +26,7 @@ use sqlx::{Row, SqlitePool};
 use zeroize::Zeroizing;
 
 use crate::error::{OpenError, StoreError};
+use crate::hex::hex;
 
 /// How many fans' keys are kept unwrapped in memory.
 const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
@@ -100,7 +101,7 @@ impl Vault {
     /// What stands for a Discord account in stream names and reservations.
     pub fn account_key(&self, account: DiscordUserId) -> AccountKey {
         let tag = hmac::sign(&self.0.accounts, account.to_string().as_bytes());
-        AccountKey::new(tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        AccountKey::new(hex(tag.as_ref()))
     }
 
     /// Seals bytes with a fan's key, which is made where there is none.

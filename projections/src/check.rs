@@ -58,7 +58,7 @@ pub(crate) async fn verify<P: Projection>(
     copied.close().await?;
     let mut rebuilt = Generation::create::<P>(aside.clone()).await?;
     catch_up::<P>(&mut rebuilt, store, position, |done| {
-        progress(Progress { done, head: position })
+        progress(Progress { done, head: position });
     })
     .await?;
     rebuilt.close().await?;

@@ -114,7 +114,7 @@ pub(crate) async fn catch_up<P: Projection>(
         if read.is_empty() {
             return Ok(());
         }
-        let run: Vec<_> = store.decode(read.to_vec()).await?.into_iter().map(Arc::new).collect();
+        let run: Vec<_> = store.decode(read.clone()).await?.into_iter().map(Arc::new).collect();
         generation.apply::<P>(&run).await?;
         progress(generation.position());
     }

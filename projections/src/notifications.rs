@@ -102,7 +102,7 @@ impl Projection for Follow {
         for envelope in run {
             match &envelope.event {
                 Event::Membership(event) => {
-                    memberships.set(event.terms().membership.clone(), event.clone())
+                    memberships.set(event.terms().membership.clone(), event.clone());
                 }
                 Event::Integration(event) => {
                     flush(db, &mut memberships).await?;

@@ -164,7 +164,7 @@ impl Steps {
         say(format_args!("\n{:>2}. {what}", self.0));
     }
 
-    fn result(&self, what: impl std::fmt::Display) {
+    fn result(what: impl std::fmt::Display) {
         say(format_args!("    → {what}"));
     }
 }
@@ -229,7 +229,7 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
 
     steps.next("The platform registers the tier that Kim sells.");
     platform.put("/v1/creators/kim/tiers/gold", json!({ "name": "Gold" })).await?;
-    steps.result("tier gold");
+    Steps::result("tier gold");
 
     steps.next("Kim adds an integration and connects her Discord server.");
     let made = platform.post(
@@ -243,13 +243,13 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     let choice = Choice { user: cast.kim, guild: Some(cast.club), ..Choice::default() };
     platform.authorize(sandbox, &asked, &choice).await?;
     let connected = platform.get(&integration).await?;
-    steps.result(format_args!(
+    Steps::result(format_args!(
         "status {}, server {}",
         connected["status"], connected["guild"]["name"]
     ));
 
     steps.next("The bot's role stands below the others, so it can give none of them yet.");
-    show_roles(&steps, &platform.get(&format!("{integration}/roles")).await?);
+    show_roles(&platform.get(&format!("{integration}/roles")).await?);
 
     steps.next("Kim drags the bot's role to the top in Discord and chooses Refresh Roles.");
     sandbox.with(|world| {
@@ -257,31 +257,31 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
             world.edit_role(cast.club, bot, |role| role.position = 10);
         }
     });
-    show_roles(&steps, &platform.post(&format!("{integration}/roles/refresh"), json!({})).await?);
+    show_roles(&platform.post(&format!("{integration}/roles/refresh"), json!({})).await?);
 
     steps.next("Kim attaches the tier: Gold gives the role Gold.");
     let attach = json!({ "roles": [cast.gold.to_string()] });
     platform.put(&format!("{integration}/memberships/gold"), attach).await?;
-    steps.result(format_args!("status {}", platform.get(&integration).await?["status"]));
+    Steps::result(format_args!("status {}", platform.get(&integration).await?["status"]));
 
     steps.next("Ada buys Gold; the platform reports it. She has not connected Discord yet.");
     let bought =
         json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": 1 });
     platform.put("/v1/memberships/ada-gold", bought).await?;
-    steps.result(seen(sandbox, &cast, cast.ada));
+    Steps::result(seen(sandbox, &cast, cast.ada));
 
     steps.next("Ada clicks Connect. The bot brings her in with the role of her tier.");
     let asked = platform.post("/v1/fans/ada/link", json!({})).await?;
     platform.authorize(sandbox, &asked, &Choice { user: cast.ada, ..Choice::default() }).await?;
     node.settle().await?;
-    steps.result(seen(sandbox, &cast, cast.ada));
+    Steps::result(seen(sandbox, &cast, cast.ada));
 
     steps
         .next("Her membership ends. The bot takes the access away, because it had brought her in.");
     let ended = json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "expired", "version": 2 });
     platform.put("/v1/memberships/ada-gold", ended).await?;
     node.settle().await?;
-    steps.result(seen(sandbox, &cast, cast.ada));
+    Steps::result(seen(sandbox, &cast, cast.ada));
 
     steps.next("Every step is an event, and every view can be proven from them.");
     for name in projections::VIEWS {
@@ -289,18 +289,18 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
         if !verdict.differences.is_empty() {
             bail!("the view {name} does not equal the log: {:?}", verdict.differences);
         }
-        steps.result(format_args!("{name}: equal at position {}", verdict.position));
+        Steps::result(format_args!("{name}: equal at position {}", verdict.position));
     }
     go_on(&platform, sandbox, &cast, &id);
     Ok(())
 }
 
-fn show_roles(steps: &Steps, roles: &Value) {
+fn show_roles(roles: &Value) {
     for role in roles["data"].as_array().into_iter().flatten() {
         let name = role["name"].as_str().unwrap_or_default();
         match role["why_not"]["detail"].as_str() {
-            Some(why) => steps.result(format_args!("{name}: cannot be given. {why}")),
-            None => steps.result(format_args!("{name}: can be given")),
+            Some(why) => Steps::result(format_args!("{name}: cannot be given. {why}")),
+            None => Steps::result(format_args!("{name}: can be given")),
         }
     }
 }

@@ -217,8 +217,8 @@ async fn several_tiers_are_attached_together_or_not_at_all() {
     let bad = json!({ "memberships": [{ "tier": "vip", "roles": [vip] }, { "tier": "gold", "roles": ["5"] }] });
     world.put(&path, bad).await.problem(422, "roles_not_assignable");
     assert_eq!(world.get(&path).await.ok()["data"].as_array().unwrap().len(), 1);
-    let good = json!({ "memberships": [{ "tier": "vip", "roles": [vip, gold] }, { "tier": "gold", "roles": [gold] }] });
-    let done = world.put(&path, good).await.ok();
+    let both = json!({ "memberships": [{ "tier": "vip", "roles": [vip, gold] }, { "tier": "gold", "roles": [gold] }] });
+    let done = world.put(&path, both).await.ok();
     assert_eq!(done["memberships"].as_array().unwrap().len(), 2);
     let tiers = world.get("/v1/creators/kim/tiers").await.ok();
     assert_eq!(tiers["data"][0]["integrations"], json!([club.integration]));

@@ -185,6 +185,6 @@ pub(crate) async fn events(
     let full = found.len() == wanted;
     let (found, next_cursor) = query.paging.page(found, |envelope| envelope.position);
     // Where the search stopped for its length, the next page begins where this one ended.
-    let next_cursor = if full || ended { next_cursor } else { query.paging.cursor_at(&last) };
+    let next_cursor = if full || ended { next_cursor } else { Paging::cursor_at(&last) };
     Ok(Json(Page { data: found.into_iter().map(RecordedEvent::of).collect(), next_cursor }))
 }

@@ -137,7 +137,7 @@ pub(crate) async fn report(
         }
         let mut decision = app.store.begin(metadata.clone(), None);
         let known = decision.load::<Membership>(&stream).await?;
-        let outcome = known.outcome(&terms).map_err(refused)?;
+        let outcome = known.outcome(&terms).map_err(|refusal| refused(&refusal))?;
         let command = membership::Command::Report {
             terms: terms.clone(),
             now: metadata.at,
@@ -145,7 +145,7 @@ pub(crate) async fn report(
         };
         match decision.handle::<Membership>(&stream, command).await {
             Ok(_) => {}
-            Err(HandleError::Refused(refusal)) => return Err(refused(refusal)),
+            Err(HandleError::Refused(refusal)) => return Err(refused(&refusal)),
             Err(HandleError::Store(error)) => return Err(error.into()),
         }
         let state = decision.load::<Membership>(&stream).await?;
@@ -155,8 +155,8 @@ pub(crate) async fn report(
     }
 }
 
-fn refused(refusal: membership::Refusal) -> ApiError {
-    let (kind, field) = match &refusal {
+fn refused(refusal: &membership::Refusal) -> ApiError {
+    let (kind, field) = match refusal {
         membership::Refusal::VersionConflict { .. } => (Kind::VERSION_CONFLICT, "version"),
         membership::Refusal::OwnerFixed { field } => (Kind::OWNER_FIXED, *field),
     };

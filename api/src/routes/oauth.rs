@@ -114,12 +114,17 @@ fn back(url: &Url, said: &[(&str, &str)]) -> Response {
 async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<(), ApiError> {
     match purpose {
         Purpose::Server { integration, actor, .. } => {
-            let tokens = app.oauth.exchange(code, None).await.map_err(oauth_failed)?;
+            let tokens =
+                app.oauth.exchange(code, None).await.map_err(|error| oauth_failed(&error))?;
             connect(app, *integration, actor, tokens).await
         }
         Purpose::Account { fan, verifier, actor, .. } => {
             let verifier = SecretString::from(verifier.clone());
-            let tokens = app.oauth.exchange(code, Some(&verifier)).await.map_err(oauth_failed)?;
+            let tokens = app
+                .oauth
+                .exchange(code, Some(&verifier))
+                .await
+                .map_err(|error| oauth_failed(&error))?;
             link(app, fan, actor, tokens).await
         }
     }
@@ -170,7 +175,7 @@ async fn connect(
 
 /// Links the account that the token names, and reserves it in the same append.
 async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
-    let account = app.oauth.account(&tokens.access).await.map_err(oauth_failed)?;
+    let account = app.oauth.account(&tokens.access).await.map_err(|error| oauth_failed(&error))?;
     let account_key = app.store.vault().account_key(account.id);
     let link = Link {
         fan: fan.clone(),
@@ -223,7 +228,7 @@ async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Res
     }
 }
 
-fn oauth_failed(error: OAuthError) -> ApiError {
+fn oauth_failed(error: &OAuthError) -> ApiError {
     let text = error.to_string();
     match error {
         OAuthError::InvalidGrant => ApiError::new(Kind::OAUTH_CODE, text),

@@ -83,8 +83,8 @@ pub(crate) async fn metrics_text(State(app): AppState) -> Response {
 }
 
 /// A page that shows the description, without a script from anywhere.
-pub(crate) async fn docs(description: OpenApi) -> Html<String> {
-    let json = serde_json::to_value(&description).unwrap_or_default();
+pub(crate) fn docs(description: &OpenApi) -> Html<String> {
+    let json = serde_json::to_value(description).unwrap_or_default();
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Integrations Hub API</title><style>\

@@ -174,8 +174,9 @@ fn render(world: &World, asked: &Asked, query: &str) -> String {
         "bot" => "Add a bot to a server",
         _ => "Use another of Discord's scopes",
     };
-    let scopes: String =
+    let scopes: Vec<_> =
         asked.scopes.iter().map(|scope| format!("<li>{}</li>", wants(scope))).collect();
+    let scopes = scopes.concat();
     let guilds: String = if asked.scopes.iter().any(|scope| scope == "bot") {
         let managed =
             people.flat_map(|user| world.managed_by(user.id).map(move |guild| (guild, user)));

@@ -114,6 +114,7 @@ async fn add_guild(Extract(state): Sandbox, Json(new): Json<NewGuild>) -> Json<V
 #[derive(Deserialize)]
 struct EditGuild {
     name: Option<String>,
+    #[expect(clippy::option_option, reason = "missing leaves it, null takes it away")]
     member_limit: Option<Option<usize>>,
     screening: Option<bool>,
     mfa_level: Option<u8>,

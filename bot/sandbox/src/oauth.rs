@@ -122,15 +122,13 @@ fn fields(
     state: &State,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<HashMap<String, String>, Response> {
+) -> Result<HashMap<String, String>, Box<Response>> {
     let form =
         headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !form.starts_with("application/x-www-form-urlencoded") {
-        return Err(error(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "The body must be form-encoded",
-        ));
+        let refused =
+            error(StatusCode::BAD_REQUEST, "invalid_request", "The body must be form-encoded");
+        return Err(Box::new(refused));
     }
     let mut fields: HashMap<String, String> =
         url::form_urlencoded::parse(body).into_owned().collect();
@@ -153,7 +151,7 @@ fn fields(
     if proven {
         Ok(fields)
     } else {
-        Err(error(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client"))
+        Err(Box::new(error(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client")))
     }
 }
 
@@ -164,7 +162,7 @@ async fn token(
 ) -> Response {
     let fields = match fields(&state, &headers, &body) {
         Ok(fields) => fields,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     let refused = |what: &str| {
@@ -222,6 +220,6 @@ async fn revoke(
             lock(&state.oauth).revoke(fields.get("token").map(String::as_str).unwrap_or_default());
             Json(json!({})).into_response()
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }

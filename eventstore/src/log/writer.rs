@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Append, AppendError, AppendKey, Appended, Recorded, Request, number, recent::Recent};
-use crate::{database, metadata::Position};
+use crate::{database, hex::hex, metadata::Position};
 
 /// The most appends that one commit takes together.
 const BATCH: usize = 512;
@@ -220,7 +220,7 @@ impl Writer {
         let rolled_back = sqlx::query("rollback").execute(&mut self.db).await;
         let code = error
             .as_database_error()
-            .and_then(|error| error.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok());
         match (code.map(|code| code & 0xff), rolled_back) {
             // Full disk, busy, constraint, too big: SQLite has taken the transaction back.
@@ -246,7 +246,7 @@ impl Writer {
 fn is_constraint(error: &sqlx::Error) -> bool {
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 19)
 }
@@ -417,13 +417,4 @@ fn row(event: &Recorded) -> Value {
         event.metadata.correlation.simple().to_string(),
         event.metadata.at.timestamp_micros(),
     ])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

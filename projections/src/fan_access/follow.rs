@@ -59,11 +59,11 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             tables.remember(terms);
             tables.load_creators([terms.creator.clone()].into()).await?;
             tables.change(&terms.fan, position, Some(&terms.creator), |fan, known| {
-                fan.on_membership(event, known)
+                fan.on_membership(event, known);
             });
         }
         Event::Fan(event) => {
-            tables.change(event.fan(), position, None, |fan, known| fan.on_fan(event, known))
+            tables.change(event.fan(), position, None, |fan, known| fan.on_fan(event, known));
         }
         Event::Access(event) => {
             tables.change(&event.holder().fan, position, None, |fan, _| fan.on_access(event));
@@ -145,7 +145,7 @@ async fn of_integration(
             tables.change(fan, position, None, |fan, _| match &reach {
                 Touched::Parked(guild) => fan.on_server_changed(*guild),
                 Touched::All(_) => {
-                    state.open_guild().into_iter().for_each(|guild| fan.on_server_changed(guild))
+                    state.open_guild().into_iter().for_each(|guild| fan.on_server_changed(guild));
                 }
                 Touched::Tiers(_) | Touched::Nobody => {}
             });

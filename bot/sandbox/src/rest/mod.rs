@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State as Extract},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -77,6 +77,92 @@ impl Reply {
 /// The most that a body may have.
 const MAX_BODY: usize = 1 << 20;
 
+/// A call as the log of calls will have it, once it is known how it ends.
+struct Heard<'a> {
+    state: &'a State,
+    call: Call,
+}
+
+impl Heard<'_> {
+    fn ends(&self, status: u16, code: Option<u64>, scope: Option<Scope>) {
+        let invalid = matches!(status, 401 | 403 | 429) && scope != Some(Scope::Shared);
+        let call = Call { at: now(), status, code, ..self.call.clone() };
+        lock(&self.state.calls).push(call, invalid);
+    }
+
+    /// What a fault answers before the call has any effect.
+    async fn struck(&self, fault: Option<&Action>) -> Option<Response> {
+        match fault? {
+            Action::Delay { ms } => {
+                faults::wait(*ms).await;
+                None
+            }
+            Action::DropBefore => {
+                self.ends(0, None, None);
+                Some(cut())
+            }
+            Action::Refuse { status, code, message } => {
+                self.ends(*status, Some(*code), None);
+                Some(respond(Reply::error(*status, *code, message), HeaderMap::new()))
+            }
+            Action::Error { status } => {
+                self.ends(*status, None, None);
+                Some(respond(Reply::error(*status, 0, "Internal Server Error"), HeaderMap::new()))
+            }
+            Action::RateLimit { scope, retry_after } => {
+                self.ends(429, None, Some(*scope));
+                Some(rate_limited(*scope, *retry_after, HeaderMap::new()))
+            }
+            Action::Cloudflare { retry_after } => {
+                self.ends(429, None, None);
+                Some(cloudflare(*retry_after))
+            }
+            Action::LostUpdate => {
+                self.ends(204, None, None);
+                Some(respond(Reply::empty(), HeaderMap::new()))
+            }
+            Action::ErrorAfterEffect { .. } | Action::DropAfter => None,
+        }
+    }
+
+    /// The permit's headers, or the refusal of a call that is one too many.
+    fn permitted(&self) -> Result<HeaderMap, Box<Response>> {
+        let Call { path, method, route, .. } = &self.call;
+        let rest = path.strip_prefix("/guilds/");
+        let major = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let permit = {
+            let (limits, windows) = &mut *lock(&self.state.limits);
+            windows.take(limits, method, route, major, now())
+        };
+        match permit {
+            Permit::Granted(headers) => Ok(headers),
+            Permit::Refused { scope, retry_after, headers } => {
+                self.ends(429, None, Some(scope));
+                Err(Box::new(rate_limited(scope, retry_after.as_secs_f64(), headers)))
+            }
+        }
+    }
+
+    /// Does what was asked.
+    fn effect(&self, parts: &Parts, body: &[u8]) -> Reply {
+        let Some(caller) = caller(self.state, &parts.headers) else { return Reply::unauthorized() };
+        let parsed =
+            if body.is_empty() { Ok(None) } else { serde_json::from_slice(body).map(Some) };
+        let Ok(body) = parsed else {
+            return Reply::error(400, 50109, "The request body contains invalid JSON.");
+        };
+        let ask = Ask {
+            method: parts.method.clone(),
+            path: self.call.path.clone(),
+            query: url_query(parts.uri.query().unwrap_or_default()),
+            body,
+            reason: self.call.reason.clone(),
+            caller,
+        };
+        self.state.with(|world| dispatch(world, self.state, &ask))
+    }
+}
+
 pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -88,114 +174,44 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return respond(Reply::error(413, 40005, "Request entity too large"), HeaderMap::new());
     };
-    let method = parts.method.clone();
-    let route = masked(&path);
-    let reason = parts
-        .headers
-        .get("x-audit-log-reason")
-        .and_then(|reason| reason.to_str().ok())
-        .map(percent_decoded);
-    let sent = serde_json::from_slice::<Value>(&body).ok().map(without_tokens);
-    let log = |status: u16, code: Option<u64>, scope: Option<Scope>| {
-        let call = Call {
-            n: 0,
-            at: now(),
-            method: method.to_string(),
-            path: path.clone(),
-            route: route.clone(),
-            status,
-            code,
-            reason: reason.clone(),
-            body: sent.clone(),
-        };
-        let invalid = matches!(status, 401 | 403 | 429) && scope != Some(Scope::Shared);
-        lock(&state.calls).push(call, invalid);
+    let reason = parts.headers.get("x-audit-log-reason").and_then(|reason| reason.to_str().ok());
+    let call = Call {
+        n: 0,
+        at: now(),
+        method: parts.method.to_string(),
+        route: masked(&path),
+        path,
+        status: 0,
+        code: None,
+        reason: reason.map(percent_decoded),
+        body: serde_json::from_slice::<Value>(&body).ok().map(without_tokens),
     };
-
-    let fault = faults::strike(&mut lock(&state.faults), method.as_str(), &path);
-    match &fault {
-        Some(Action::Delay { ms }) => faults::wait(*ms).await,
-        Some(Action::DropBefore) => {
-            log(0, None, None);
-            return cut();
-        }
-        Some(Action::Refuse { status, code, message }) => {
-            log(*status, Some(*code), None);
-            return respond(Reply::error(*status, *code, message), HeaderMap::new());
-        }
-        Some(Action::Error { status }) => {
-            log(*status, None, None);
-            return respond(Reply::error(*status, 0, "Internal Server Error"), HeaderMap::new());
-        }
-        Some(Action::RateLimit { scope, retry_after }) => {
-            log(429, None, Some(*scope));
-            return rate_limited(*scope, *retry_after, HeaderMap::new());
-        }
-        Some(Action::Cloudflare { retry_after }) => {
-            log(429, None, None);
-            return cloudflare(*retry_after);
-        }
-        Some(Action::LostUpdate) => {
-            log(204, None, None);
-            return respond(Reply::empty(), HeaderMap::new());
-        }
-        Some(Action::ErrorAfterEffect { .. } | Action::DropAfter) | None => {}
+    let fault = faults::strike(&mut lock(&state.faults), &call.method, &call.path);
+    let heard = Heard { state: &state, call };
+    if let Some(response) = heard.struck(fault.as_ref()).await {
+        return response;
     }
-
     if state.config.check_user_agent && !is_bot_agent(&parts.headers) {
-        log(403, Some(40333), None);
+        heard.ends(403, Some(40333), None);
         let message = "internal network error: set the User-Agent DiscordBot (url, version)";
         return respond(Reply::error(403, 40333, message), HeaderMap::new());
     }
-    let major = path
-        .strip_prefix("/guilds/")
-        .and_then(|rest| rest.split('/').next())
-        .unwrap_or_default()
-        .to_owned();
-    let permit = {
-        let (limits, windows) = &mut *lock(&state.limits);
-        windows.take(limits, method.as_str(), &route, &major, now())
+    let limit_headers = match heard.permitted() {
+        Ok(headers) => headers,
+        Err(refused) => return *refused,
     };
-    let limit_headers = match permit {
-        Permit::Granted(headers) => headers,
-        Permit::Refused { scope, retry_after, headers } => {
-            log(429, None, Some(scope));
-            return rate_limited(scope, retry_after.as_secs_f64(), headers);
-        }
-    };
-    let reply = match caller(&state, &parts.headers) {
-        None => Reply::unauthorized(),
-        Some(caller) => {
-            let query = url_query(parts.uri.query().unwrap_or_default());
-            let parsed =
-                if body.is_empty() { Ok(None) } else { serde_json::from_slice(&body).map(Some) };
-            match parsed {
-                Ok(body) => {
-                    let ask = Ask {
-                        method: method.clone(),
-                        path: path.clone(),
-                        query,
-                        body,
-                        reason: reason.clone(),
-                        caller,
-                    };
-                    state.with(|world| dispatch(world, &state, &ask))
-                }
-                Err(_) => Reply::error(400, 50109, "The request body contains invalid JSON."),
-            }
-        }
-    };
+    let reply = heard.effect(&parts, &body);
     match fault {
         Some(Action::DropAfter) => {
-            log(0, None, None);
+            heard.ends(0, None, None);
             cut()
         }
         Some(Action::ErrorAfterEffect { status }) => {
-            log(status, None, None);
+            heard.ends(status, None, None);
             respond(Reply::error(status, 0, "Internal Server Error"), HeaderMap::new())
         }
         _ => {
-            log(reply.status, reply.code, None);
+            heard.ends(reply.status, reply.code, None);
             respond(reply, limit_headers)
         }
     }
