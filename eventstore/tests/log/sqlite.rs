@@ -1,0 +1,89 @@
+//! The engine on SQLite: the suite, and what a folder must keep.
+
+use std::path::PathBuf;
+
+use eventstore::{Access, Clock, OpenError, Store, StoreOptions};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use crate::conformance::{self, append, conformance, write};
+
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        open(&self.path(), Access::Serve, None).await.unwrap()
+    }
+}
+
+async fn open(folder: &std::path::Path, access: Access, key: Option<&str>) -> Result<Store, OpenError> {
+    let master_key = key.map(|key| key.to_owned().into());
+    Store::open(folder, StoreOptions { clock: Clock::system(), master_key, access }).await
+}
+
+conformance!(suite, crate::sqlite::Folder);
+
+#[tokio::test]
+async fn a_folder_has_one_server_at_a_time_and_others_may_look_beside_it() {
+    let folder = Folder::new();
+    let serving = folder.open().await;
+    let refused = open(&folder.path(), Access::Serve, None).await.map(drop);
+    assert!(matches!(refused, Err(OpenError::InUse(_))), "{refused:?}");
+    serving.log().append(append(vec![write("a", 0, &["1"])], None)).await.unwrap();
+    let beside = open(&folder.path(), Access::Beside, None).await.unwrap();
+    assert_eq!(beside.log().head().0, 1);
+    assert!(beside.log().append(append(vec![write("a", 1, &["2"])], None)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_log_takes_no_other_master_key_than_the_first() {
+    let folder = Folder::new();
+    let (first, other) = ("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=");
+    drop(open(&folder.path(), Access::Beside, Some(first)).await.unwrap());
+    let refused = open(&folder.path(), Access::Beside, Some(other)).await.map(drop);
+    assert!(matches!(refused, Err(OpenError::WrongMasterKey)), "{refused:?}");
+    let refused = open(&folder.path(), Access::Beside, Some("short")).await.map(drop);
+    assert!(matches!(refused, Err(OpenError::InvalidMasterKey)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_left_alone() {
+    let folder = Folder::new();
+    drop(folder.open().await);
+    let mut db = raw(&folder).await;
+    sqlx::query("pragma user_version = 99").execute(&mut db).await.unwrap();
+    let refused = open(&folder.path(), Access::Beside, None).await.map(drop);
+    assert!(matches!(refused, Err(OpenError::Newer { found: 99, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn events_are_never_changed_or_deleted() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.log().append(append(vec![write("a", 0, &["1"])], None)).await.unwrap();
+    let mut db = raw(&folder).await;
+    for sql in ["update events set data = 'x'", "delete from events"] {
+        let refused = sqlx::query(sql).execute(&mut db).await.unwrap_err().to_string();
+        assert!(refused.contains("events are never"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_named() {
+    let folder = Folder::new();
+    std::fs::write(folder.path(), "not a folder").unwrap();
+    let refused = open(&folder.path(), Access::Serve, None).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("--data"), "{refused}");
+}
+
+async fn raw(folder: &Folder) -> sqlx::SqliteConnection {
+    SqliteConnectOptions::new().filename(folder.path().join("hub.sqlite")).connect().await.unwrap()
+}
