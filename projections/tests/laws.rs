@@ -1,0 +1,379 @@
+//! The laws of the views, on random histories: however the log was cut into runs, and however often the process was
+//! started anew, a view equals the one that is built from the beginning; and executing every command empties the
+//! command stream.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    Account, CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, Personal, RoleId, TierId, Trouble,
+    access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    discord::{Permissions, Role, RoleList},
+    fan::{self, Fan, Link},
+    integration::{self, Integration, OnEnd, Provider, Server},
+    membership::{self, Membership, Status, Terms},
+};
+use eventstore::{Access as Mode, Actor, Clock, Metadata, Position, Store, StoreOptions};
+use projections::{CommandCursor, CommandKind, CommandRow, VIEWS, Views};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Report { membership: u8, tier: u8, status: Status },
+    Link { fan: u8, account: u8 },
+    Unlink { fan: u8 },
+    Choose { fan: u8, integration: u8, on: bool },
+    Connect { integration: u8 },
+    Attach { integration: u8, tier: u8, roles: u8 },
+    Detach { integration: u8, tier: u8 },
+    Policy { integration: u8, on_end: OnEnd },
+    Leave { integration: u8 },
+    Confirm { integration: u8 },
+    Execute { nth: u8, ends: Ends },
+    See { nth: u8, sighting: Sighting },
+    /// The views come to rest, so that the next run begins here.
+    Rest,
+    StartAnew,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    Done,
+    Refused,
+    Unknown,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let status = prop::sample::select(vec![Status::Active, Status::Active, Status::Paused, Status::Refunded]);
+    let ends = prop::sample::select(vec![Ends::Done, Ends::Done, Ends::Refused, Ends::Unknown]);
+    let sighting = prop::sample::select(vec![
+        Sighting::Left,
+        Sighting::Returned,
+        Sighting::Banned,
+        Sighting::Missing([RoleId(10)].into()),
+    ]);
+    let on_end = prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer]);
+    prop_oneof![
+        6 => (0u8..5, 0u8..2, status).prop_map(|(membership, tier, status)| Step::Report { membership, tier, status }),
+        3 => (0u8..3, 0u8..4).prop_map(|(fan, account)| Step::Link { fan, account }),
+        1 => (0u8..3).prop_map(|fan| Step::Unlink { fan }),
+        2 => (0u8..3, 0u8..3, any::<bool>())
+            .prop_map(|(fan, integration, on)| Step::Choose { fan, integration, on }),
+        2 => (0u8..3).prop_map(|integration| Step::Connect { integration }),
+        4 => (0u8..3, 0u8..2, 0u8..4)
+            .prop_map(|(integration, tier, roles)| Step::Attach { integration, tier, roles }),
+        1 => (0u8..3, 0u8..2).prop_map(|(integration, tier)| Step::Detach { integration, tier }),
+        1 => (0u8..3, on_end).prop_map(|(integration, on_end)| Step::Policy { integration, on_end }),
+        1 => (0u8..3).prop_map(|integration| Step::Leave { integration }),
+        1 => (0u8..3).prop_map(|integration| Step::Confirm { integration }),
+        6 => (0u8..4, ends).prop_map(|(nth, ends)| Step::Execute { nth, ends }),
+        1 => (0u8..4, sighting).prop_map(|(nth, sighting)| Step::See { nth, sighting }),
+        3 => Just(Step::Rest),
+        1 => Just(Step::StartAnew),
+    ]
+}
+
+fn kim() -> CreatorId {
+    "kim".parse().unwrap()
+}
+
+fn fan(n: u8) -> FanId {
+    format!("fan{n}").parse().unwrap()
+}
+
+fn tier(n: u8) -> TierId {
+    format!("tier{n}").parse().unwrap()
+}
+
+fn id(n: u8) -> IntegrationId {
+    IntegrationId(Uuid::from_u128(u128::from(n) + 1))
+}
+
+/// The first two integrations share a server.
+fn guild(integration: u8) -> GuildId {
+    GuildId(100 + u64::from(integration / 2))
+}
+
+fn list(guild: GuildId) -> RoleList {
+    let role = |id, position, permissions| Role {
+        id: RoleId(id),
+        name: format!("r{id}"),
+        position,
+        color: 0,
+        managed: position == 9,
+        permissions,
+    };
+    let none = Permissions::default();
+    RoleList::new(
+        vec![role(guild.0, 0, none), role(10, 1, none), role(11, 2, none), role(50, 9, Permissions::INSTALL)],
+        [RoleId(50)],
+    )
+}
+
+struct Game {
+    folder: TempDir,
+    store: Store,
+    views: Views,
+    following: Option<(CancellationToken, JoinHandle<()>)>,
+    version: u64,
+    now: DateTime<Utc>,
+}
+
+impl Game {
+    async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let options = StoreOptions { clock: Clock::fixed(now), master_key: None, access: Mode::Serve };
+        let store = Store::open(folder.path(), options).await.unwrap();
+        let views = Views::open(&folder.path().join("views"), &store).await.unwrap();
+        let mut game = Self { folder, store, views, following: None, version: 0, now };
+        game.follow();
+        for n in 0..3 {
+            let name = format!("Club {n}").parse().unwrap();
+            let create =
+                integration::Command::Create { integration: id(n), creator: kim(), provider: Provider::Discord, name };
+            game.integration(n, create).await;
+        }
+        game
+    }
+
+    fn follow(&mut self) {
+        let (stop, views) = (CancellationToken::new(), self.views.clone());
+        let stopped = stop.clone();
+        self.following = Some((stop, tokio::spawn(async move { views.run(stopped).await.unwrap() })));
+    }
+
+    async fn start_anew(&mut self) {
+        let (stop, following) = self.following.take().unwrap();
+        stop.cancel();
+        following.await.unwrap();
+        self.views = Views::open(&self.folder.path().join("views"), &self.store).await.unwrap();
+        self.follow();
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata { at: self.now, actor: Actor::Platform, correlation: Uuid::nil() }
+    }
+
+    async fn rest(&self) {
+        self.views.seen(self.store.log().head(), Duration::from_secs(20)).await.unwrap();
+    }
+
+    async fn integration(&self, n: u8, command: integration::Command) {
+        // A refusal changes nothing, which is all that matters here.
+        let stream = integration::stream(id(n));
+        let _ = self.store.handle::<Integration>(&stream, command.to(id(n)), self.metadata(), None).await;
+    }
+
+    async fn fan(&self, n: u8, command: fan::Command) {
+        let _ = self.store.handle::<Fan>(&fan::stream(&fan(n)), command, self.metadata(), None).await;
+    }
+
+    async fn access(&self, row: &CommandRow, command: access::Command) {
+        let stream = access::stream(row.guild, &row.fan);
+        let _ = self.store.handle::<Access>(&stream, command, self.metadata(), None).await;
+    }
+
+    async fn open(&self) -> Vec<CommandRow> {
+        self.rest().await;
+        self.views.fan_access().commands(&[0], 1, &CommandCursor::after(Position(0)), 500).await.unwrap()
+    }
+
+    async fn nth(&self, nth: u8) -> Option<CommandRow> {
+        let mut open = self.open().await;
+        if open.is_empty() { None } else { Some(open.swap_remove(usize::from(nth) % open.len())) }
+    }
+
+    async fn play(&mut self, step: Step) {
+        match step {
+            Step::Report { membership, tier: of, status } => {
+                self.version += 1;
+                let name: MembershipId = format!("m{membership}").parse().unwrap();
+                let terms = Terms {
+                    membership: name.clone(),
+                    fan: fan(membership % 3),
+                    creator: kim(),
+                    tier: tier(of),
+                    status,
+                    ends_at: None,
+                    version: self.version,
+                };
+                let command = membership::Command::Report { terms, now: self.now, grace: TimeDelta::days(3) };
+                let stream = membership::stream(&name);
+                self.store.handle::<Membership>(&stream, command, self.metadata(), None).await.unwrap();
+            }
+            Step::Link { fan: n, account } => {
+                // Each fan has accounts of their own: whose is whose is the reservation's to decide.
+                let account = Account { id: DiscordUserId(u64::from(n * 10 + account) + 1), username: "x".into() };
+                let account_key = self.store.vault().account_key(account.id);
+                let link = Link { fan: fan(n), account: Personal::Known(account), account_key };
+                self.fan(n, fan::Command::Link(link)).await;
+            }
+            Step::Unlink { fan: n } => self.fan(n, fan::Command::Unlink { fan: fan(n) }).await,
+            Step::Choose { fan: n, integration, on } => {
+                let (fan, integration) = (fan(n), id(integration));
+                let command = if on {
+                    fan::Command::Activate { fan, integration, again: false }
+                } else {
+                    fan::Command::Deactivate { fan, integration }
+                };
+                self.fan(n, command).await;
+            }
+            Step::Connect { integration: n } => {
+                let server = Server { id: guild(n), name: "Club".into(), icon: None };
+                self.integration(n, integration::Command::Connect { server, roles: list(guild(n)) }).await;
+            }
+            Step::Attach { integration: n, tier: of, roles } => {
+                let all = [RoleId(10), RoleId(11)];
+                let roles: BTreeSet<_> = (0..2).filter(|bit| roles & (1 << bit) != 0).map(|bit| all[bit]).collect();
+                self.integration(n, integration::Command::Attach { tiers: [(tier(of), roles)].into() }).await;
+            }
+            Step::Detach { integration: n, tier: of } => {
+                self.integration(n, integration::Command::Detach { tier: tier(of) }).await;
+            }
+            Step::Policy { integration: n, on_end } => {
+                self.integration(n, integration::Command::ChangeRemovalPolicy { on_end }).await;
+            }
+            Step::Leave { integration: n } => {
+                self.integration(n, integration::Command::Disconnect { remove: false }).await;
+            }
+            Step::Confirm { integration: n } => {
+                self.integration(n, integration::Command::ConfirmDisconnected { left_behind: 0 }).await;
+            }
+            Step::Execute { nth, ends } => {
+                if let Some(row) = self.nth(nth).await {
+                    self.execute(&row, ends).await;
+                }
+            }
+            Step::See { nth, sighting } => {
+                if let Some(row) = self.nth(nth).await {
+                    self.access(&row, access::Command::Observe { holder: holder(&row), sighting }).await;
+                }
+            }
+            Step::Rest => self.rest().await,
+            Step::StartAnew => self.start_anew().await,
+        }
+    }
+
+    async fn execute(&self, row: &CommandRow, ends: Ends) {
+        let calls = match row.kind {
+            CommandKind::Grant => Calls::Join,
+            CommandKind::Change => Calls::Roles,
+            CommandKind::Revoke => Calls::Removal,
+        };
+        let attempt = Attempt {
+            holder: holder(row),
+            command: row.version,
+            at: self.now,
+            roles: row.plan.grant.clone(),
+            removes: row.plan.remove.clone(),
+        };
+        self.access(row, access::Command::Start { attempt, calls }).await;
+        let done = match ends {
+            Ends::Done => true,
+            Ends::Refused => false,
+            Ends::Unknown => return,
+        };
+        let standing = &row.standing;
+        let out = done && row.plan.kick;
+        let present = if out { Some(false) } else { Some(row.desired.present || standing.present == Some(true)) };
+        let given = if done { row.desired.roles.difference(&standing.kept).copied().collect() } else { standing.roles() };
+        let report = Report {
+            holder: holder(row),
+            command: row.version,
+            desired: row.desired.clone(),
+            given: if present == Some(false) { BTreeSet::new() } else { given },
+            kept: standing.kept.clone(),
+            present,
+            brought_in: !out && (standing.brought_in || row.plan.join),
+            trouble: (!done).then_some(Trouble::MissingPermissions),
+            role: None,
+            http_status: None,
+            detail: None,
+        };
+        self.access(row, access::Command::Report(report)).await;
+    }
+
+    async fn check(&self) {
+        self.rest().await;
+        for name in VIEWS {
+            let verdict = Views::verify(&self.folder.path().join("views"), &self.store, name, |_| {}).await.unwrap();
+            assert_eq!(verdict.differences, [], "{name}");
+        }
+    }
+
+    /// Executes everything until nothing is left that does not wait for somebody.
+    async fn finish(&self) {
+        for _ in 0..50 {
+            let open: Vec<_> = self.open().await.into_iter().filter(|row| row.parked.is_none()).collect();
+            if open.is_empty() {
+                return;
+            }
+            for row in &open {
+                self.execute(row, Ends::Done).await;
+            }
+        }
+        panic!("the command stream does not come to an end: {:#?}", self.open().await);
+    }
+}
+
+fn holder(row: &CommandRow) -> Holder {
+    Holder {
+        guild: row.guild,
+        fan: row.fan.clone(),
+        account: row.account.clone(),
+        account_key: row.account_key.clone(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_view_equals_the_one_that_is_built_from_the_beginning(steps in prop::collection::vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut game = Game::start().await;
+            for step in steps {
+                game.play(step).await;
+            }
+            game.check().await;
+            game.finish().await;
+            game.check().await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_is_rebuilt_takes_the_live_one_s_place() {
+    let mut game = Game::start().await;
+    let steps = [
+        Step::Connect { integration: 0 },
+        Step::Attach { integration: 0, tier: 0, roles: 1 },
+        Step::Link { fan: 0, account: 0 },
+        Step::Report { membership: 0, tier: 0, status: Status::Active },
+    ];
+    for step in steps {
+        game.play(step).await;
+    }
+    game.rest().await;
+    for name in VIEWS {
+        let folder = game.folder.path().join("views");
+        let position = Views::rebuild(&folder, &game.store, name, |_| {}).await.unwrap();
+        assert_eq!(position, game.store.log().head(), "{name}");
+    }
+    // The live node takes the new generations up by itself and goes on.
+    game.play(Step::Execute { nth: 0, ends: Ends::Done }).await;
+    game.rest().await;
+    let counts = game.views.fan_access().counts(id(0)).await.unwrap();
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(domain::desired::Status::Connected, 1)]);
+    game.check().await;
+    let status = game.views.status();
+    assert!(status.iter().all(|view| view.position == view.head), "{status:?}");
+}
