@@ -88,7 +88,15 @@ pub fn run() -> ExitCode {
 
 /// One line that says what happened and what to do, and a code that is not zero.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "hub: {error:#}");
+    let mut line = String::from("hub");
+    for cause in error.chain().map(ToString::to_string) {
+        // Many an error tells its cause itself.
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "{line}");
     ExitCode::FAILURE
 }
 

@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Account, CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, Personal, RoleId, TierId, Trouble,
+    Account, CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, Personal,
+    RoleId, TierId, Trouble,
     access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
     discord::{Permissions, Role, RoleList},
     fan::{self, Fan, Link},
@@ -25,18 +26,53 @@ use uuid::Uuid;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Report { membership: u8, tier: u8, status: Status },
-    Link { fan: u8, account: u8 },
-    Unlink { fan: u8 },
-    Choose { fan: u8, integration: u8, on: bool },
-    Connect { integration: u8 },
-    Attach { integration: u8, tier: u8, roles: u8 },
-    Detach { integration: u8, tier: u8 },
-    Policy { integration: u8, on_end: OnEnd },
-    Leave { integration: u8 },
-    Confirm { integration: u8 },
-    Execute { nth: u8, ends: Ends },
-    See { nth: u8, sighting: Sighting },
+    Report {
+        membership: u8,
+        tier: u8,
+        status: Status,
+    },
+    Link {
+        fan: u8,
+        account: u8,
+    },
+    Unlink {
+        fan: u8,
+    },
+    Choose {
+        fan: u8,
+        integration: u8,
+        on: bool,
+    },
+    Connect {
+        integration: u8,
+    },
+    Attach {
+        integration: u8,
+        tier: u8,
+        roles: u8,
+    },
+    Detach {
+        integration: u8,
+        tier: u8,
+    },
+    Policy {
+        integration: u8,
+        on_end: OnEnd,
+    },
+    Leave {
+        integration: u8,
+    },
+    Confirm {
+        integration: u8,
+    },
+    Execute {
+        nth: u8,
+        ends: Ends,
+    },
+    See {
+        nth: u8,
+        sighting: Sighting,
+    },
     /// The views come to rest, so that the next run begins here.
     Rest,
     StartAnew,
@@ -50,7 +86,12 @@ enum Ends {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let status = prop::sample::select(vec![Status::Active, Status::Active, Status::Paused, Status::Refunded]);
+    let status = prop::sample::select(vec![
+        Status::Active,
+        Status::Active,
+        Status::Paused,
+        Status::Refunded,
+    ]);
     let ends = prop::sample::select(vec![Ends::Done, Ends::Done, Ends::Refused, Ends::Unknown]);
     let sighting = prop::sample::select(vec![
         Sighting::Left,
@@ -111,7 +152,12 @@ fn list(guild: GuildId) -> RoleList {
     };
     let none = Permissions::default();
     RoleList::new(
-        vec![role(guild.0, 0, none), role(10, 1, none), role(11, 2, none), role(50, 9, Permissions::INSTALL)],
+        vec![
+            role(guild.0, 0, none),
+            role(10, 1, none),
+            role(11, 2, none),
+            role(50, 9, Permissions::INSTALL),
+        ],
         [RoleId(50)],
     )
 }
@@ -129,15 +175,20 @@ impl Game {
     async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let options = StoreOptions { clock: Clock::fixed(now), master_key: None, access: Mode::Serve };
+        let options =
+            StoreOptions { clock: Clock::fixed(now), master_key: None, access: Mode::Serve };
         let store = Store::open(folder.path(), options).await.unwrap();
         let views = Views::open(&folder.path().join("views"), &store).await.unwrap();
         let mut game = Self { folder, store, views, following: None, version: 0, now };
         game.follow();
         for n in 0..3 {
             let name = format!("Club {n}").parse().unwrap();
-            let create =
-                integration::Command::Create { integration: id(n), creator: kim(), provider: Provider::Discord, name };
+            let create = integration::Command::Create {
+                integration: id(n),
+                creator: kim(),
+                provider: Provider::Discord,
+                name,
+            };
             game.integration(n, create).await;
         }
         game
@@ -146,7 +197,8 @@ impl Game {
     fn follow(&mut self) {
         let (stop, views) = (CancellationToken::new(), self.views.clone());
         let stopped = stop.clone();
-        self.following = Some((stop, tokio::spawn(async move { views.run(stopped).await.unwrap() })));
+        self.following =
+            Some((stop, tokio::spawn(async move { views.run(stopped).await.unwrap() })));
     }
 
     async fn start_anew(&mut self) {
@@ -168,11 +220,15 @@ impl Game {
     async fn integration(&self, n: u8, command: integration::Command) {
         // A refusal changes nothing, which is all that matters here.
         let stream = integration::stream(id(n));
-        let _ = self.store.handle::<Integration>(&stream, command.to(id(n)), self.metadata(), None).await;
+        let _ = self
+            .store
+            .handle::<Integration>(&stream, command.to(id(n)), self.metadata(), None)
+            .await;
     }
 
     async fn fan(&self, n: u8, command: fan::Command) {
-        let _ = self.store.handle::<Fan>(&fan::stream(&fan(n)), command, self.metadata(), None).await;
+        let _ =
+            self.store.handle::<Fan>(&fan::stream(&fan(n)), command, self.metadata(), None).await;
     }
 
     async fn access(&self, row: &CommandRow, command: access::Command) {
@@ -182,7 +238,11 @@ impl Game {
 
     async fn open(&self) -> Vec<CommandRow> {
         self.rest().await;
-        self.views.fan_access().commands(&[0], 1, &CommandCursor::after(Position(0)), 500).await.unwrap()
+        self.views
+            .fan_access()
+            .commands(&[0], 1, &CommandCursor::after(Position(0)), 500)
+            .await
+            .unwrap()
     }
 
     async fn nth(&self, nth: u8) -> Option<CommandRow> {
@@ -204,13 +264,20 @@ impl Game {
                     ends_at: None,
                     version: self.version,
                 };
-                let command = membership::Command::Report { terms, now: self.now, grace: TimeDelta::days(3) };
+                let command =
+                    membership::Command::Report { terms, now: self.now, grace: TimeDelta::days(3) };
                 let stream = membership::stream(&name);
-                self.store.handle::<Membership>(&stream, command, self.metadata(), None).await.unwrap();
+                self.store
+                    .handle::<Membership>(&stream, command, self.metadata(), None)
+                    .await
+                    .unwrap();
             }
             Step::Link { fan: n, account } => {
                 // Each fan has accounts of their own: whose is whose is the reservation's to decide.
-                let account = Account { id: DiscordUserId(u64::from(n * 10 + account) + 1), username: "x".into() };
+                let account = Account {
+                    id: DiscordUserId(u64::from(n * 10 + account) + 1),
+                    username: "x".into(),
+                };
                 let account_key = self.store.vault().account_key(account.id);
                 let link = Link { fan: fan(n), account: Personal::Known(account), account_key };
                 self.fan(n, fan::Command::Link(link)).await;
@@ -227,12 +294,21 @@ impl Game {
             }
             Step::Connect { integration: n } => {
                 let server = Server { id: guild(n), name: "Club".into(), icon: None };
-                self.integration(n, integration::Command::Connect { server, roles: list(guild(n)) }).await;
+                self.integration(
+                    n,
+                    integration::Command::Connect { server, roles: list(guild(n)) },
+                )
+                .await;
             }
             Step::Attach { integration: n, tier: of, roles } => {
                 let all = [RoleId(10), RoleId(11)];
-                let roles: BTreeSet<_> = (0..2).filter(|bit| roles & (1 << bit) != 0).map(|bit| all[bit]).collect();
-                self.integration(n, integration::Command::Attach { tiers: [(tier(of), roles)].into() }).await;
+                let roles: BTreeSet<_> =
+                    (0..2).filter(|bit| roles & (1 << bit) != 0).map(|bit| all[bit]).collect();
+                self.integration(
+                    n,
+                    integration::Command::Attach { tiers: [(tier(of), roles)].into() },
+                )
+                .await;
             }
             Step::Detach { integration: n, tier: of } => {
                 self.integration(n, integration::Command::Detach { tier: tier(of) }).await;
@@ -244,7 +320,8 @@ impl Game {
                 self.integration(n, integration::Command::Disconnect { remove: false }).await;
             }
             Step::Confirm { integration: n } => {
-                self.integration(n, integration::Command::ConfirmDisconnected { left_behind: 0 }).await;
+                self.integration(n, integration::Command::ConfirmDisconnected { left_behind: 0 })
+                    .await;
             }
             Step::Execute { nth, ends } => {
                 if let Some(row) = self.nth(nth).await {
@@ -253,7 +330,8 @@ impl Game {
             }
             Step::See { nth, sighting } => {
                 if let Some(row) = self.nth(nth).await {
-                    self.access(&row, access::Command::Observe { holder: holder(&row), sighting }).await;
+                    self.access(&row, access::Command::Observe { holder: holder(&row), sighting })
+                        .await;
                 }
             }
             Step::Rest => self.rest().await,
@@ -282,8 +360,16 @@ impl Game {
         };
         let standing = &row.standing;
         let out = done && row.plan.kick;
-        let present = if out { Some(false) } else { Some(row.desired.present || standing.present == Some(true)) };
-        let given = if done { row.desired.roles.difference(&standing.kept).copied().collect() } else { standing.roles() };
+        let present = if out {
+            Some(false)
+        } else {
+            Some(row.desired.present || standing.present == Some(true))
+        };
+        let given = if done {
+            row.desired.roles.difference(&standing.kept).copied().collect()
+        } else {
+            standing.roles()
+        };
         let report = Report {
             holder: holder(row),
             command: row.version,
@@ -303,7 +389,10 @@ impl Game {
     async fn check(&self) {
         self.rest().await;
         for name in VIEWS {
-            let verdict = Views::verify(&self.folder.path().join("views"), &self.store, name, |_| {}).await.unwrap();
+            let verdict =
+                Views::verify(&self.folder.path().join("views"), &self.store, name, |_| {})
+                    .await
+                    .unwrap();
             assert_eq!(verdict.differences, [], "{name}");
         }
     }
@@ -311,7 +400,8 @@ impl Game {
     /// Executes everything until nothing is left that does not wait for somebody.
     async fn finish(&self) {
         for _ in 0..50 {
-            let open: Vec<_> = self.open().await.into_iter().filter(|row| row.parked.is_none()).collect();
+            let open: Vec<_> =
+                self.open().await.into_iter().filter(|row| row.parked.is_none()).collect();
             if open.is_empty() {
                 return;
             }

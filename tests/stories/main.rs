@@ -1,6 +1,10 @@
 //! Stories: a whole hub, a whole Discord beside it, and what people do with them.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story that cannot go on has failed"
+)]
 
 mod support;
 

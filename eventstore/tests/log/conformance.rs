@@ -7,7 +7,10 @@ use std::{
 
 use chrono::DateTime;
 use domain::StreamName;
-use eventstore::{Actor, Append, AppendError, AppendKey, Appended, Log, Metadata, NewEvent, Position, Recorded, Write};
+use eventstore::{
+    Actor, Append, AppendError, AppendKey, Appended, Log, Metadata, NewEvent, Position, Recorded,
+    Write,
+};
 use uuid::Uuid;
 
 pub(crate) fn stream(name: &str) -> StreamName {
@@ -48,7 +51,9 @@ pub(crate) async fn an_append_is_read_back_as_it_was_written(log: Log) {
     assert_eq!(log.read_stream(&stream("b"), 0).await.unwrap(), []);
 }
 
-pub(crate) async fn an_append_at_another_version_than_expected_is_refused_and_burns_no_position(log: Log) {
+pub(crate) async fn an_append_at_another_version_than_expected_is_refused_and_burns_no_position(
+    log: Log,
+) {
     log.append(append(vec![write("a", 0, &["1"])], None)).await.unwrap();
     for expected in [0, 2, 9] {
         let refused = log.append(append(vec![write("a", expected, &["x"])], None)).await;
@@ -70,7 +75,10 @@ pub(crate) async fn a_decision_can_stand_on_a_stream_that_it_only_read(log: Log)
     log.append(append(vec![write("a", 0, &["1"])], None)).await.unwrap();
     let standing_on = |a, b| append(vec![write("b", b, &["x"]), write("a", a, &[])], None);
     log.append(standing_on(1, 0)).await.unwrap();
-    assert_eq!(log.append(standing_on(0, 1)).await, Err(AppendError::Conflict { stream: stream("a") }));
+    assert_eq!(
+        log.append(standing_on(0, 1)).await,
+        Err(AppendError::Conflict { stream: stream("a") })
+    );
 }
 
 pub(crate) async fn a_key_answers_what_it_came_to_the_first_time(log: Log) {
@@ -115,7 +123,9 @@ pub(crate) async fn too_much_at_once_is_refused_before_anything_is_written(log: 
 
 /// The law of the log: whoever follows it with nothing but a position sees exactly what was acknowledged, once
 /// and in order, while many write at the same time and some of them are refused.
-pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_committed_in_order(log: Log) {
+pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_committed_in_order(
+    log: Log,
+) {
     const WRITERS: usize = 16;
     const EACH: usize = 40;
 
@@ -134,7 +144,9 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
             let mut acknowledged = vec![];
             for n in 0..EACH {
                 // Few streams, so that writers meet; now and then two of them at once.
-                let names: Vec<String> = (0..=usize::from(n % 5 == 0)).map(|k| format!("s{}", (writer + n + k) % 5)).collect();
+                let names: Vec<String> = (0..=usize::from(n % 5 == 0))
+                    .map(|k| format!("s{}", (writer + n + k) % 5))
+                    .collect();
                 let data = format!("{writer}:{n}");
                 loop {
                     let mut writes = vec![];
@@ -163,18 +175,27 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
     log.append(append(vec![write("end", 0, &["end"])], None)).await.unwrap();
     let seen = reading.await.unwrap();
 
-    assert_eq!(positions(&seen), (1..=seen.len() as u64).collect::<Vec<_>>(), "gapless, in order, once");
+    assert_eq!(
+        positions(&seen),
+        (1..=seen.len() as u64).collect::<Vec<_>>(),
+        "gapless, in order, once"
+    );
     let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
     for event in &seen {
         let version = versions.entry(event.stream.as_str()).or_default();
         *version += 1;
         assert_eq!(event.version, *version, "{}", event.stream);
     }
-    let written: BTreeSet<(u64, String)> =
-        seen.iter().filter(|event| event.data != "\"end\"").map(|event| (event.position.0, event.data.clone())).collect();
+    let written: BTreeSet<(u64, String)> = seen
+        .iter()
+        .filter(|event| event.data != "\"end\"")
+        .map(|event| (event.position.0, event.data.clone()))
+        .collect();
     let told: BTreeSet<(u64, String)> = acknowledged
         .iter()
-        .flat_map(|(data, at)| (at.first.0..=at.last.0).map(move |position| (position, format!("\"{data}\""))))
+        .flat_map(|(data, at)| {
+            (at.first.0..=at.last.0).map(move |position| (position, format!("\"{data}\"")))
+        })
         .collect();
     assert_eq!(written, told, "what was acknowledged, and nothing else");
 }
@@ -202,16 +223,25 @@ macro_rules! conformance {
 
                 let place = <$place>::new();
                 let store = place.open().await;
-                let first = store.log().append(append(vec![write("a", 0, &["1"])], Some("k"))).await.unwrap();
+                let first = store
+                    .log()
+                    .append(append(vec![write("a", 0, &["1"])], Some("k")))
+                    .await
+                    .unwrap();
                 let stopped = store.log().stopped();
                 drop(store);
                 // The writer lets go of the file once nobody can append any more.
                 stopped.cancelled().await;
                 let store = place.open().await;
                 assert_eq!(store.log().head(), first.last);
-                let again = store.log().append(append(vec![write("a", 0, &["1"])], Some("k"))).await.unwrap();
+                let again = store
+                    .log()
+                    .append(append(vec![write("a", 0, &["1"])], Some("k")))
+                    .await
+                    .unwrap();
                 assert!(again.replayed && again.last == first.last);
-                let next = store.log().append(append(vec![write("a", 1, &["2"])], None)).await.unwrap();
+                let next =
+                    store.log().append(append(vec![write("a", 1, &["2"])], None)).await.unwrap();
                 assert_eq!(next.first.0, first.last.0 + 1);
             }
         }

@@ -34,11 +34,17 @@ async fn writes_until_it_is_killed() {
             let log = store.log().clone();
             tokio::spawn(async move {
                 let (left, right) = (format!("{writer}-left"), format!("{writer}-right"));
-                let mut version = log.read_stream(&crate::conformance::stream(&left), 0).await.unwrap().len() as u64;
+                let mut version =
+                    log.read_stream(&crate::conformance::stream(&left), 0).await.unwrap().len()
+                        as u64;
                 loop {
                     let data = version.to_string();
-                    let writes = vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
-                    let done = log.append(append(writes, Some(&format!("{writer}:{version}")))).await.unwrap();
+                    let writes =
+                        vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
+                    let done = log
+                        .append(append(writes, Some(&format!("{writer}:{version}"))))
+                        .await
+                        .unwrap();
                     println!("ack {} {left} {version}", done.first);
                     version += 1;
                 }
@@ -87,7 +93,8 @@ fn take(acknowledged: &mut BTreeMap<u64, (String, String)>, line: &str) -> bool 
     let Some(said) = line.split("ack ").nth(1) else { return false };
     let parts: Vec<&str> = said.split(' ').collect();
     let [position, stream, version] = parts.as_slice() else { return false };
-    acknowledged.insert(position.parse().unwrap(), (format!("test/{stream}"), format!("\"{version}\"")));
+    acknowledged
+        .insert(position.parse().unwrap(), (format!("test/{stream}"), format!("\"{version}\"")));
     true
 }
 
@@ -107,7 +114,11 @@ async fn check(folder: &Path, acknowledged: &BTreeMap<u64, (String, String)>) {
     }
     for (position, (stream, data)) in acknowledged {
         let event = &events[usize::try_from(*position).unwrap() - 1];
-        assert_eq!((event.stream.as_str(), &event.data), (stream.as_str(), data), "acknowledged at {position}");
+        assert_eq!(
+            (event.stream.as_str(), &event.data),
+            (stream.as_str(), data),
+            "acknowledged at {position}"
+        );
     }
     // Both halves of every append are there, next to each other.
     for pair in events.chunks(2) {

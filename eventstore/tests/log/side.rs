@@ -6,10 +6,7 @@ use domain::{
     fan::{self, Fan, Link},
 };
 use eventstore::{
-    Actor, Metadata, Position, Store,
-    keys::Role,
-    sessions::Kind,
-    tokens::DiscordToken,
+    Actor, Metadata, Position, Store, keys::Role, sessions::Kind, tokens::DiscordToken,
 };
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -26,7 +23,11 @@ fn ada() -> FanId {
 
 fn link(store: &Store) -> Link {
     let account = Account { id: DiscordUserId(42), username: "ada#42".into() };
-    Link { fan: ada(), account_key: store.vault().account_key(account.id), account: Personal::Known(account) }
+    Link {
+        fan: ada(),
+        account_key: store.vault().account_key(account.id),
+        account: Personal::Known(account),
+    }
 }
 
 #[tokio::test]
@@ -51,7 +52,8 @@ async fn a_state_is_used_once_and_within_ten_minutes() {
     let folder = Folder::new();
     let store = folder.open().await;
     let states = store.oauth_states();
-    let (first, late) = (states.create(&"a", at(0)).await.unwrap(), states.create(&"b", at(0)).await.unwrap());
+    let (first, late) =
+        (states.create(&"a", at(0)).await.unwrap(), states.create(&"b", at(0)).await.unwrap());
     let take = |state: &secrecy::SecretString, now| {
         let state = state.expose_secret().to_owned();
         let store = store.clone();
@@ -69,7 +71,10 @@ async fn a_link_signs_in_once_and_a_session_until_it_ends() {
     let token = store.sessions().create(Kind::Link, &"kim", at(5), at(0)).await.unwrap();
     let token = token.expose_secret();
     assert_eq!(store.sessions().take::<String>(Kind::Session, token, at(1)).await.unwrap(), None);
-    assert_eq!(store.sessions().take::<String>(Kind::Link, token, at(1)).await.unwrap(), Some("kim".into()));
+    assert_eq!(
+        store.sessions().take::<String>(Kind::Link, token, at(1)).await.unwrap(),
+        Some("kim".into())
+    );
     assert_eq!(store.sessions().take::<String>(Kind::Link, token, at(1)).await.unwrap(), None);
     let token = store.sessions().create(Kind::Session, &"kim", at(5), at(0)).await.unwrap();
     let sessions = store.sessions();
@@ -116,14 +121,24 @@ async fn a_person_s_data_is_sealed_in_the_log_and_in_the_side_tables() {
     store.tokens().put(&ada(), &token).await.unwrap();
 
     let raw = store.log().read_after(Position(0), 10).await.unwrap();
-    assert!(raw[0].data.contains("\"sealed\"") && !raw[0].data.contains("ada#42"), "{}", raw[0].data);
+    assert!(
+        raw[0].data.contains("\"sealed\"") && !raw[0].data.contains("ada#42"),
+        "{}",
+        raw[0].data
+    );
     let opened = store.decode(raw).await.unwrap();
     assert_eq!(opened[0].event, fan::Event::FanLinked(linked).into());
-    assert_eq!(store.tokens().get(&ada()).await.unwrap().unwrap().access.expose_secret(), "access-of-ada");
+    assert_eq!(
+        store.tokens().get(&ada()).await.unwrap().unwrap().access.expose_secret(),
+        "access-of-ada"
+    );
     for file in ["hub.sqlite", "hub.sqlite-wal"] {
         let bytes = std::fs::read(folder.path().join(file)).unwrap();
         for secret in ["ada#42", "access-of-ada"] {
-            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} in {file}");
+            assert!(
+                !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{secret} in {file}"
+            );
         }
     }
 }

@@ -24,7 +24,11 @@ impl Folder {
     }
 }
 
-async fn open(folder: &std::path::Path, access: Access, key: Option<&str>) -> Result<Store, OpenError> {
+async fn open(
+    folder: &std::path::Path,
+    access: Access,
+    key: Option<&str>,
+) -> Result<Store, OpenError> {
     let master_key = key.map(|key| key.to_owned().into());
     Store::open(folder, StoreOptions { clock: Clock::system(), master_key, access }).await
 }
@@ -46,7 +50,10 @@ async fn a_folder_has_one_server_at_a_time_and_others_may_look_beside_it() {
 #[tokio::test]
 async fn the_log_takes_no_other_master_key_than_the_first() {
     let folder = Folder::new();
-    let (first, other) = ("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=");
+    let (first, other) = (
+        "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=",
+    );
     drop(open(&folder.path(), Access::Beside, Some(first)).await.unwrap());
     let refused = open(&folder.path(), Access::Beside, Some(other)).await.map(drop);
     assert!(matches!(refused, Err(OpenError::WrongMasterKey)), "{refused:?}");

@@ -1,0 +1,134 @@
+//! The command line: one line says what is wrong and what to do, and the exit code is not zero.
+
+use discord_sandbox::{Config, Sandbox};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::hub::{Hub, binary, command};
+
+/// Runs a command that is refused; answers what it said.
+async fn refused(mut command: Command) -> String {
+    let output = command.output().await.unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_second_server_on_a_folder_is_refused_and_looking_beside_it_is_not() {
+    let hub = Hub::start().await;
+    let said = refused(hub.command(&["serve", "--listen", "127.0.0.1:0"])).await;
+    assert!(said.contains("another hub is running"), "{said}");
+    hub.club().await;
+    let listed = hub.run(&["views", "list"]).await;
+    assert!(listed.contains("fan_access"), "{listed}");
+    let rebuilt = hub.run(&["views", "rebuild"]).await;
+    assert_eq!(rebuilt.matches("rebuilt at position").count(), 4, "{rebuilt}");
+    assert!(rebuilt.contains("100%"), "{rebuilt}");
+    let verified = hub.run(&["views", "verify", "integrations"]).await;
+    assert!(verified.contains("integrations: equal at position"), "{verified}");
+    let said = refused(hub.command(&["views", "rebuild", "nothing"])).await;
+    assert!(said.contains("hub views list"), "{said}");
+    let doctor = hub.run(&["doctor"]).await;
+    assert_eq!(doctor.matches("ok ").count(), 4, "{doctor}");
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked_beside_the_server() {
+    let hub = Hub::start().await;
+    let key = hub
+        .run(&["keys", "create", "--role", "creator:kim", "--name", "pages", "--expires", "90d"])
+        .await;
+    assert!(key.starts_with("hub_") && key.lines().count() == 1, "{key}");
+    let listed = hub.run(&["keys", "list"]).await;
+    assert!(!listed.contains(key.trim()), "{listed}");
+    let line = listed.lines().find(|line| line.contains("creator:kim")).unwrap();
+    assert!(line.contains("valid") && line.contains("pages"), "{line}");
+    let id = line.split(' ').next().unwrap();
+    hub.run(&["keys", "revoke", id]).await;
+    let listed = hub.run(&["keys", "list"]).await;
+    assert!(listed.lines().any(|line| line.contains(id) && line.contains("revoked")), "{listed}");
+    assert!(refused(hub.command(&["keys", "revoke", id])).await.contains("hub keys list"));
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let sandbox = Sandbox::start(Config::default()).await.unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let said = refused(command(&sandbox, &file, &serve)).await;
+    assert!(said.contains("cannot be used") && said.contains("--data"), "{said}");
+
+    let data = folder.path().join("data");
+    let mut unset = command(&sandbox, &data, &serve);
+    unset.env_remove("HUB_DISCORD_BOT_TOKEN");
+    let said = refused(unset).await;
+    assert!(said.contains("HUB_DISCORD_BOT_TOKEN") && said.contains("hub demo"), "{said}");
+
+    let said = refused(command(&sandbox, &data, &["serve", "--roles", "api"])).await;
+    assert!(said.contains("PostgreSQL"), "{said}");
+
+    let taken = sandbox.addr().to_string();
+    let said = refused(command(&sandbox, &data, &["serve", "--listen", &taken])).await;
+    assert!(said.contains("--listen"), "{said}");
+
+    let mut wrong = command(&sandbox, &data, &serve);
+    wrong.env("HUB_MASTER_KEY", "short");
+    let said = refused(wrong).await;
+    assert!(said.contains("openssl rand -base64 32"), "{said}");
+
+    std::fs::write(folder.path().join("hub.toml"), "grcae = \"3d\"").unwrap();
+    let said = refused(command(&sandbox, &data, &serve)).await;
+    assert!(said.contains("grcae"), "{said}");
+}
+
+#[tokio::test]
+async fn a_setting_may_stand_in_a_file() {
+    let hub = Hub::start().await;
+    let file = hub.data().parent().unwrap().join("other.toml");
+    std::fs::write(&file, format!("data = {:?}", hub.data())).unwrap();
+    let mut list = Command::new(binary());
+    list.args(["--config", file.to_str().unwrap(), "keys", "list"]).env_remove("HUB_DATA");
+    let output = list.output().await.unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("platform"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_costs_nothing_that_was_acknowledged() {
+    let mut hub = Hub::start().await;
+    hub.put("/v1/creators/kim/tiers/gold", serde_json::json!({ "name": "Gold" })).await;
+    hub.kill().await;
+    // No file may grow beyond what this allows: the disk is full for the process.
+    let mut limited = Command::new("sh");
+    let line =
+        format!("ulimit -f 1024; trap '' XFSZ; exec {} serve --listen 127.0.0.1:0", binary());
+    let inherited = hub.command(&[]);
+    limited.args(["-c", &line]);
+    limited.envs(inherited.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let errors = hub.data().with_extension("errors");
+    limited.stderr(std::fs::File::create(&errors).unwrap());
+    hub.serve_with(limited).await;
+    let mut acknowledged = 0;
+    for version in 1..5_000 {
+        let body = serde_json::json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": version });
+        let answer =
+            hub.request(reqwest::Method::PUT, "/v1/memberships/ada-gold").json(&body).send().await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => acknowledged = version,
+            Ok(_) | Err(_) => break,
+        }
+    }
+    assert!((10..4_000).contains(&acknowledged), "{acknowledged}");
+    assert!(!hub.ended().await.success());
+    let said = std::fs::read_to_string(&errors).unwrap();
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("hub: ") && last.contains("disk"), "{said}");
+    hub.serve().await;
+    let known = hub.get("/v1/memberships/ada-gold").await;
+    assert!(known["state"]["version"].as_u64().unwrap() >= acknowledged, "{known}");
+    hub.run(&["views", "verify"]).await;
+}
