@@ -25,12 +25,12 @@ need jq jq
 need npm npm
 cargo nextest --version >/dev/null 2>&1 || { say "installing cargo-nextest"; cargo install --quiet --locked cargo-nextest; }
 
-# Discord's own description of its API, which the sandbox and the bot are held against.
-ORACLE=discord-api-spec@10.0.266135
+# Schemas made from Discord's own description of its API, which the sandbox and the bot are held against.
+ORACLE="discord-api-spec@10.0.266135 zod@4.1.13"
 if [ "$(cat target/oracles/installed 2>/dev/null)" != "$ORACLE" ]; then
     say "fetching $ORACLE"
     mkdir -p target/oracles
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oracles "$ORACLE"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oracles $ORACLE
     echo "$ORACLE" > target/oracles/installed
 fi
 

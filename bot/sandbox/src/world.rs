@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -437,7 +437,7 @@ impl World {
             "banner": null,
             "collectibles": null,
             "roles": member.roles.iter().map(u64::to_string).collect::<Vec<_>>(),
-            "joined_at": member.joined_at.to_rfc3339(),
+            "joined_at": timestamp(member.joined_at),
             "premium_since": null,
             "communication_disabled_until": null,
             "deaf": false,
@@ -504,7 +504,7 @@ impl World {
         let mut json = self.guild_json(guild);
         let Some(known) = self.guilds.get(&guild) else { return json };
         json["joined_at"] =
-            json!(known.members.get(&self.bot_user).map(|member| member.joined_at.to_rfc3339()));
+            json!(known.members.get(&self.bot_user).map(|member| timestamp(member.joined_at)));
         json["large"] = json!(false);
         json["unavailable"] = json!(false);
         json["member_count"] = json!(known.members.len());
@@ -544,4 +544,9 @@ pub(crate) fn role_json(role: &Role) -> Value {
         json["tags"] = json!({ "bot_id": bot.to_string() });
     }
     json
+}
+
+/// A time as Discord writes it.
+pub(crate) fn timestamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, false)
 }

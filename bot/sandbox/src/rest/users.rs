@@ -1,9 +1,12 @@
 //! Who somebody is: users, authorisations, the application, where the gateway is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Ask, Caller, Reply};
-use crate::{server::State, world::World};
+use crate::{
+    server::State,
+    world::{World, timestamp},
+};
 
 pub(super) fn me(world: &World, ask: &Ask) -> Reply {
     let user = match &ask.caller {
@@ -28,8 +31,8 @@ pub(super) fn get(world: &World, user: Option<u64>) -> Reply {
 
 pub(super) fn authorization(world: &World, state: &State, ask: &Ask) -> Reply {
     let Caller::Bearer { user, scopes } = &ask.caller else { return Reply::unauthorized() };
-    let application = application(world, state).body;
-    let expires = (world.now + crate::oauth::LIFETIME).to_rfc3339();
+    let application = public_application(world, state);
+    let expires = timestamp(world.now + crate::oauth::LIFETIME);
     let user = world.user_json(*user);
     Reply::json(
         200,
@@ -37,27 +40,41 @@ pub(super) fn authorization(world: &World, state: &State, ask: &Ask) -> Reply {
     )
 }
 
-pub(super) fn application(world: &World, state: &State) -> Reply {
+/// The application as everybody sees it.
+fn public_application(world: &World, state: &State) -> Value {
     let flags = if state.config.members_intent { 1 << 15 } else { 0 };
-    Reply::json(
-        200,
-        json!({
-            "id": state.config.application.client_id,
-            "name": "Integrations Hub",
-            "icon": null,
-            "description": "",
-            "type": null,
-            "bot": world.user_json(world.bot_user),
-            "bot_public": true,
-            "bot_require_code_grant": true,
-            "verify_key": "0".repeat(64),
-            "flags": flags,
-            "max_participants": null,
-            "tags": [],
-            "integration_types_config": {},
-            "redirect_uris": [],
-        }),
-    )
+    json!({
+        "id": state.config.application.client_id,
+        "name": "Integrations Hub",
+        "icon": null,
+        "description": "",
+        "type": null,
+        "bot": world.user_json(world.bot_user),
+        "bot_public": true,
+        "bot_require_code_grant": true,
+        "verify_key": "0".repeat(64),
+        "flags": flags,
+        "flags_new": flags.to_string(),
+        "max_participants": null,
+        "tags": [],
+        "integration_types_config": {},
+    })
+}
+
+/// The application as its own bot sees it.
+pub(super) fn application(world: &World, state: &State) -> Reply {
+    let mut json = public_application(world, state);
+    json["redirect_uris"] = json!([]);
+    json["interactions_endpoint_url"] = json!(null);
+    json["role_connections_verification_url"] = json!(null);
+    json["owner"] = world.user_json(world.bot_user);
+    json["team"] = json!(null);
+    json["approximate_guild_count"] = json!(world.guilds.len());
+    json["approximate_user_install_count"] = json!(0);
+    json["approximate_user_authorization_count"] = json!(0);
+    json["explicit_content_filter"] = json!(0);
+    json["eligible_oauth2_scopes"] = json!(["bot", "identify", "guilds.join"]);
+    Reply::json(200, json)
 }
 
 pub(super) fn gateway(state: &State) -> Reply {
