@@ -126,7 +126,7 @@ impl Vault {
     }
 
     /// Seals the personal data of an event before it is written.
-    pub(crate) async fn seal_event(&self, event: &mut Event) -> Result<(), StoreError> {
+    pub async fn seal_event(&self, event: &mut Event) -> Result<(), StoreError> {
         let Some(Subject { fan, account }) = event.subject() else { return Ok(()) };
         let Personal::Known(known) = &*account else { return Ok(()) };
         let plain = serde_json::to_vec(known).map_err(StoreError::Encode)?;

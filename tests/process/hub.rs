@@ -82,7 +82,7 @@ impl Hub {
             .unwrap()
             .unwrap()
             .expect("hub serve says where it listens");
-        self.url = line.strip_prefix("hub is listening on ").unwrap().to_owned();
+        line.strip_prefix("hub is listening on ").unwrap().clone_into(&mut self.url);
         self.process = Some(process);
     }
 

@@ -137,10 +137,10 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
         }
         seen
     });
-    let mut writers = vec![];
+    let mut tasks = vec![];
     for writer in 0..WRITERS {
         let log = log.clone();
-        writers.push(tokio::spawn(async move {
+        tasks.push(tokio::spawn(async move {
             let mut acknowledged = vec![];
             for n in 0..EACH {
                 // Few streams, so that writers meet; now and then two of them at once.
@@ -169,8 +169,8 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
         }));
     }
     let mut acknowledged = vec![];
-    for writer in writers {
-        acknowledged.extend(writer.await.unwrap());
+    for task in tasks {
+        acknowledged.extend(task.await.unwrap());
     }
     log.append(append(vec![write("end", 0, &["end"])], None)).await.unwrap();
     let seen = reading.await.unwrap();

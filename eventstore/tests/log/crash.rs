@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use eventstore::{Access, Clock, Position, Recorded, Store, StoreOptions};
+use eventstore::{Access, Clock, Log, Position, Recorded, Store, StoreOptions};
 
 use crate::{
     conformance::{append, write},
@@ -29,30 +29,23 @@ async fn open(folder: &Path) -> Store {
 async fn writes_until_it_is_killed() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let store = open(Path::new(&folder)).await;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let log = store.log().clone();
-            tokio::spawn(async move {
-                let (left, right) = (format!("{writer}-left"), format!("{writer}-right"));
-                let mut version =
-                    log.read_stream(&crate::conformance::stream(&left), 0).await.unwrap().len()
-                        as u64;
-                loop {
-                    let data = version.to_string();
-                    let writes =
-                        vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
-                    let done = log
-                        .append(append(writes, Some(&format!("{writer}:{version}"))))
-                        .await
-                        .unwrap();
-                    println!("ack {} {left} {version}", done.first);
-                    version += 1;
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.unwrap();
+    for writer in 0..WRITERS {
+        tokio::spawn(write_for_ever(store.log().clone(), writer));
+    }
+    // Until it is killed.
+    std::future::pending::<()>().await;
+}
+
+async fn write_for_ever(log: Log, writer: usize) {
+    let (left, right) = (format!("{writer}-left"), format!("{writer}-right"));
+    let known = log.read_stream(&crate::conformance::stream(&left), 0).await.unwrap();
+    let mut version = known.len() as u64;
+    loop {
+        let data = version.to_string();
+        let writes = vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
+        let done = log.append(append(writes, Some(&format!("{writer}:{version}")))).await.unwrap();
+        println!("ack {} {left} {version}", done.first);
+        version += 1;
     }
 }
 

@@ -1,0 +1,39 @@
+//! What the figures share: medians, a table, a folder on the disk that is measured.
+
+use std::{path::Path, time::Duration};
+
+/// The middle of some measurements.
+pub(crate) fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+/// The time under which so many of a hundred measurements lie.
+pub(crate) fn percentile(of: &mut [Duration], percent: usize) -> Duration {
+    of.sort();
+    of[(of.len() * percent / 100).min(of.len() - 1)]
+}
+
+/// A line of the table that goes into the README.
+pub(crate) fn line(what: &str, value: &str, compared: &str) {
+    println!("| {what} | {value} | {compared} |");
+}
+
+pub(crate) fn heading(title: &str) {
+    println!("\n## {title}\n\n| what | measured | compared |\n|---|---|---|");
+}
+
+/// Appends of one page, each made durable, for a while; answers how many in a second.
+pub(crate) fn fdatasyncs(folder: &Path, during: Duration) -> f64 {
+    use std::io::Write;
+
+    let mut file = std::fs::File::create(folder.join("floor")).unwrap();
+    let (page, began) = ([7u8; 4096], std::time::Instant::now());
+    let mut count = 0u32;
+    while began.elapsed() < during {
+        file.write_all(&page).unwrap();
+        file.sync_data().unwrap();
+        count += 1;
+    }
+    f64::from(count) / began.elapsed().as_secs_f64()
+}
