@@ -1,7 +1,7 @@
 //! Discord's REST API with the bot's token: the one file that calls it.
 //!
-//! twilight builds and types every request and answer; the room's own client carries them, because rate
-//! limits and refusals speak in headers that twilight's client keeps to itself.
+//! twilight builds every request; the room's own client carries it, because rate limits and refusals speak in
+//! headers that twilight's client keeps to itself. Of an answer only what is needed is read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,18 +14,14 @@ use domain::{
 };
 use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::OnceCell, time::timeout};
 use tokio_util::sync::CancellationToken;
 use twilight_http::{
     Client,
     request::{AuditLogReason, Method, Request, TryIntoRequest},
 };
-use twilight_model::{
-    guild::{Guild, Member},
-    id::Id,
-    user::CurrentUser,
-};
+use twilight_model::id::Id;
 
 use crate::{
     http::{self, ClientError, DEADLINE},
@@ -76,10 +72,45 @@ pub enum Joined {
 }
 
 /// A member as Discord shows them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Seen {
+    #[serde(default)]
     pub joined_at: Option<DateTime<Utc>>,
     pub roles: Vec<RoleId>,
+}
+
+/// What is read of a server. Whatever else Discord tells, or may tell one day, is nobody's business here.
+#[derive(Deserialize)]
+struct GuildSeen {
+    name: String,
+    #[serde(default)]
+    icon: Option<String>,
+    roles: Vec<RoleSeen>,
+}
+
+#[derive(Deserialize)]
+struct RoleSeen {
+    id: RoleId,
+    name: String,
+    position: i64,
+    #[serde(default)]
+    managed: bool,
+    permissions: Permissions,
+    /// Superseded by `colors`, which a server that stands in for Discord may not have.
+    #[serde(default)]
+    color: u32,
+    #[serde(default)]
+    colors: Option<ColorsSeen>,
+}
+
+#[derive(Deserialize)]
+struct ColorsSeen {
+    primary_color: u32,
+}
+
+#[derive(Deserialize)]
+struct UserSeen {
+    id: DiscordUserId,
 }
 
 /// Speaks to Discord as the bot. Cloning is cheap.
@@ -183,13 +214,7 @@ impl Discord {
 
     pub async fn member(&self, guild: GuildId, user: DiscordUserId) -> Answer<Seen> {
         let request = self.inner.requests.guild_member(Id::new(guild.0), Id::new(user.0));
-        let answer = self.call("member", guild, false, request.try_into_request()).await;
-        read::<Member>(answer).map(|member| Seen {
-            joined_at: member
-                .joined_at
-                .and_then(|at| DateTime::from_timestamp_micros(at.as_micros())),
-            roles: member.roles.into_iter().map(|role| RoleId(role.get())).collect(),
-        })
+        read(self.call("member", guild, false, request.try_into_request()).await)
     }
 
     /// A server, its roles in Discord's order, and where the bot stands among them.
@@ -199,25 +224,24 @@ impl Discord {
             other => return other.without(),
         };
         let request = self.inner.requests.guild(Id::new(guild.0)).try_into_request();
-        let known = match read::<Guild>(self.call("guild", guild, false, request).await) {
+        let known: GuildSeen = match read(self.call("guild", guild, false, request).await) {
             Answer::Done(known) => known,
             other => return other.without(),
         };
-        let bot_roles = match self.member(guild, bot).await {
-            Answer::Done(seen) => seen.roles,
+        let seen = match self.member(guild, bot).await {
+            Answer::Done(seen) => seen,
             other => return other.without(),
         };
         let roles = known.roles.into_iter().map(|role| Role {
-            id: RoleId(role.id.get()),
+            id: role.id,
             name: role.name,
             position: role.position,
-            color: role.colors.primary_color,
+            color: role.colors.map_or(role.color, |colors| colors.primary_color),
             managed: role.managed,
-            permissions: Permissions(role.permissions.bits()),
+            permissions: role.permissions,
         });
-        let server =
-            Server { id: guild, name: known.name, icon: known.icon.map(|icon| icon.to_string()) };
-        Answer::Done((server, RoleList::new(roles.collect(), bot_roles)))
+        let server = Server { id: guild, name: known.name, icon: known.icon };
+        Answer::Done((server, RoleList::new(roles.collect(), seen.roles)))
     }
 
     /// The bot's own account, asked for once.
@@ -226,8 +250,7 @@ impl Discord {
             return Answer::Done(*known);
         }
         let request = self.inner.requests.current_user().try_into_request();
-        let answer = read::<CurrentUser>(self.call("me", GuildId(0), false, request).await);
-        let answer = answer.map(|user| DiscordUserId(user.id.get()));
+        let answer = read::<UserSeen>(self.call("me", GuildId(0), false, request).await).map(|user| user.id);
         if let Answer::Done(user) = &answer {
             // Two first calls may race; they were told the same.
             let _ = self.inner.bot_user.set(*user);

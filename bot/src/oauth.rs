@@ -60,7 +60,8 @@ pub struct Tokens {
     pub access: SecretString,
     pub refresh: Option<SecretString>,
     pub expires_in: Duration,
-    pub scopes: Vec<String>,
+    /// `None`: what was asked for, as the answer does not say otherwise.
+    pub scopes: Option<Vec<String>>,
     /// The server that the bot was added to: the only word on it that counts.
     pub guild: Option<Server>,
 }
@@ -225,7 +226,7 @@ fn tokens(answer: &Answer) -> Tokens {
         access: answer.access_token().secret().clone().into(),
         refresh: answer.refresh_token().map(|refresh| refresh.secret().clone().into()),
         expires_in: answer.expires_in().unwrap_or(Duration::from_hours(168)),
-        scopes: answer.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
+        scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
         guild: guild.map(|guild| Server { id: guild.id, name: guild.name, icon: guild.icon }),
     }
 }

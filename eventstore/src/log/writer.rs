@@ -29,6 +29,9 @@ const BATCH: usize = 512;
 /// Where a batch is closed, in bytes of event data.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How often the writer steps aside without anybody coming before it closes a batch.
+const PATIENCE: u32 = 8;
+
 /// How often the write-ahead log is copied into the database.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,7 @@ impl Writer {
         let mut checkpoint = interval(CHECKPOINT);
         checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
+        let mut last = 0;
         loop {
             tokio::select! {
                 biased;
@@ -72,6 +76,8 @@ impl Writer {
                     if taken == 0 {
                         break;
                     }
+                    gather(&mut requests, &mut batch, last).await;
+                    last = batch.len();
                     if let Err(reason) = self.write(&mut batch).await {
                         tracing::error!(%reason, "the disk failed to keep an append; the log stops");
                         self.stop(&reason, batch, requests).await;
@@ -239,6 +245,22 @@ impl Writer {
             if let Err(error) = cut {
                 tracing::warn!(%error, "the write-ahead log could not be cut; it is tried again");
             }
+        }
+    }
+}
+
+/// Lets those who were just answered come again before the next batch is closed. As many as came last time are
+/// likely to: without this, the first of them would be committed alone and the others wait for the next commit.
+async fn gather(requests: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>, last: usize) {
+    let mut silent = 0;
+    while batch.len() < last.min(BATCH) && silent < PATIENCE {
+        tokio::task::yield_now().await;
+        silent += 1;
+        while batch.len() < BATCH
+            && let Ok(request) = requests.try_recv()
+        {
+            batch.push(request);
+            silent = 0;
         }
     }
 }

@@ -36,14 +36,15 @@ async fn writes_until_it_is_killed() {
     std::future::pending::<()>().await;
 }
 
+#[expect(clippy::print_stdout, reason = "the test reads what was acknowledged")]
 async fn write_for_ever(log: Log, writer: usize) {
     let (left, right) = (format!("{writer}-left"), format!("{writer}-right"));
     let known = log.read_stream(&crate::conformance::stream(&left), 0).await.unwrap();
     let mut version = known.len() as u64;
     loop {
         let data = version.to_string();
-        let writes = vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
-        let done = log.append(append(writes, Some(&format!("{writer}:{version}")))).await.unwrap();
+        let both = vec![write(&left, version, &[&data]), write(&right, version, &[&data])];
+        let done = log.append(append(both, Some(&format!("{writer}:{version}")))).await.unwrap();
         println!("ack {} {left} {version}", done.first);
         version += 1;
     }
