@@ -122,6 +122,6 @@ fn is_kicked(facts: &Facts, state: &State) -> bool {
     let (Some(guild), Some(link)) = (state.open_guild(), &facts.link) else { return false };
     let place = facts.standings.get(&guild).and_then(|places| places.get(&link.account_key));
     place.is_some_and(|place| {
-        place.kick && (place.standing.brought_in || place.standing.join_attempted.is_some())
+        place.rules.kick && (place.standing.brought_in || place.standing.join_attempted.is_some())
     })
 }

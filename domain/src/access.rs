@@ -193,6 +193,12 @@ pub struct Standing {
     /// The first removal from the server whose outcome is not known.
     pub removal_attempted: Option<DateTime<Utc>>,
     pub gone: Option<Gone>,
+    /// Roles that the Hub gave and somebody else took away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing: BTreeSet<RoleId>,
+    /// How often that happened since the desired access changed or somebody looked into it.
+    #[serde(default)]
+    pub drifts: u32,
     /// What Discord refused of the last command, and the role that it is about.
     pub trouble: Option<(Trouble, Option<RoleId>)>,
     /// The version of the last command that was started or reported.
@@ -212,6 +218,8 @@ impl Standing {
             join_attempted: None,
             removal_attempted: None,
             gone: None,
+            missing: BTreeSet::new(),
+            drifts: 0,
             trouble: None,
             command: 0,
             reported: false,
@@ -253,6 +261,8 @@ impl Standing {
             | Event::AccessBlocked(report)
             | Event::RevokeBlocked(report) => self.report(report),
             Event::DriftObserved { missing, .. } => {
+                self.missing.extend(missing);
+                self.drifts += 1;
                 self.given.retain(|role| !missing.contains(role));
                 self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
@@ -286,6 +296,7 @@ impl Standing {
         self.brought_in = report.brought_in;
         self.given.clone_from(&report.given);
         self.kept.clone_from(&report.kept);
+        self.missing.retain(|role| !report.given.contains(role) && !report.kept.contains(role));
         self.maybe_given.clear();
         self.join_attempted = None;
         self.removal_attempted = None;
@@ -528,7 +539,8 @@ mod tests {
         assert_eq!(standing.roles(), [VIP].into());
         // Renewed before the outcome was known: both the server and the role are asked for again.
         let wanted = Desired { present: true, roles: [VIP].into() };
-        let plan = crate::desired::plan(standing, &wanted, true);
+        let rules = crate::desired::Rules { kick: true, ..Default::default() };
+        let plan = crate::desired::plan(standing, &wanted, &rules);
         assert!(plan.join && plan.grant == [VIP].into() && plan.remove.is_empty());
     }
 

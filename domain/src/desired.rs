@@ -12,7 +12,7 @@ use crate::{
     account::AccountKey,
     fan::{BrokenBy, Link},
     ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
-    integration::{OnEnd, Phase, State as Integration},
+    integration::{Drift, OnEnd, Phase, State as Integration},
     membership::Status as MembershipStatus,
     personal::{Account, Personal},
     trouble::{Matter, Trouble, Who},
@@ -47,8 +47,7 @@ pub struct Place {
     pub contributors: BTreeSet<IntegrationId>,
     /// Those through which something may still be held.
     pub holding: BTreeSet<IntegrationId>,
-    /// Whether every contributor says that the fan is removed from the server at the end.
-    pub kick: bool,
+    pub rules: Rules,
     pub decided: Decided,
 }
 
@@ -64,40 +63,73 @@ pub struct Decided {
     pub parked: bool,
 }
 
+/// What the integrations on a server say together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Whether every contributor wants the fan removed from the server at the end.
+    pub kick: bool,
+    pub drift: Drift,
+    /// Whether the bot was thrown out of the server.
+    pub bot_missing: bool,
+}
+
+impl Rules {
+    /// The rules for somebody to whom `contributors` gave reasons.
+    pub fn of<'a>(contributors: impl IntoIterator<Item = &'a Integration>) -> Self {
+        let mut contributors = contributors.into_iter().peekable();
+        let mut rules = Self { kick: contributors.peek().is_some(), ..Self::default() };
+        let (mut repair, mut report, mut any) = (false, false, false);
+        for integration in contributors {
+            any = true;
+            rules.kick &= integration.on_end == OnEnd::RemoveFromServer;
+            rules.bot_missing |= integration.bot_missing;
+            repair |= integration.drift == Drift::Repair;
+            report |= integration.drift == Drift::Report;
+        }
+        // The one that cares most decides.
+        rules.drift = match (repair || !any, report) {
+            (true, _) => Drift::Repair,
+            (false, true) => Drift::Report,
+            (false, false) => Drift::Respect,
+        };
+        rules
+    }
+}
+
 impl Place {
     pub fn new(account: Personal<Account>) -> Self {
         Self {
             standing: Standing::new(account),
             contributors: BTreeSet::new(),
             holding: BTreeSet::new(),
-            kick: false,
+            rules: Rules::default(),
             decided: Decided::default(),
         }
     }
 
     pub fn plan(&self) -> Plan {
-        plan(&self.standing, &self.decided.desired, self.kick)
+        plan(&self.standing, &self.decided.desired, &self.rules)
     }
 
     /// Decides anew after the event at `position`. Another wish, work where there was none, or an obstacle
     /// that is gone makes a new command; anything else leaves the one that is open as it is.
     ///
-    /// `through`: the integrations that give a reason now. `wants_removal`: whether all of some
-    /// integrations want the fan removed at the end.
+    /// `through`: the integrations that give a reason now. `rules`: what some integrations together say.
     pub fn decide(
         &mut self,
         desired: Desired,
         through: &BTreeSet<IntegrationId>,
-        wants_removal: impl FnOnce(&BTreeSet<IntegrationId>) -> bool,
+        rules: impl FnOnce(&BTreeSet<IntegrationId>) -> Rules,
         broken: Option<BrokenBy>,
         position: u64,
     ) {
         self.contributors.extend(through);
         self.holding.extend(through);
-        self.kick = wants_removal(&self.contributors);
+        self.rules = rules(&self.contributors);
         let changed = self.decided.desired != desired;
         if changed {
             self.standing.trouble = None;
+            self.standing.drifts = 0;
             self.decided.desired = desired;
         }
         let open = !self.plan().is_empty();
@@ -191,19 +223,34 @@ impl Plan {
     }
 }
 
-/// The way from `standing` to `desired`. `kick`: whether the contributors want the fan removed at the end.
-pub fn plan(standing: &Standing, desired: &Desired, kick: bool) -> Plan {
+/// The way from `standing` to `desired`.
+pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
+    let withheld = withheld(standing, rules);
     let ours = standing.brought_in || standing.join_attempted.is_some();
     Plan {
         join: desired.present && standing.present != Some(true) && standing.gone.is_none(),
         grant: if standing.gone.is_some() {
             BTreeSet::new()
         } else {
-            let has = |role: &RoleId| standing.given.contains(role) || standing.kept.contains(role);
+            let has = |role: &RoleId| {
+                standing.given.contains(role) || standing.kept.contains(role) || withheld.contains(role)
+            };
             desired.roles.iter().filter(|role| !has(role)).copied().collect()
         },
         remove: standing.roles().difference(&desired.roles).copied().collect(),
-        kick: !desired.present && kick && ours && standing.present != Some(false),
+        kick: !desired.present && rules.kick && ours && standing.present != Some(false),
+    }
+}
+
+/// How often a role may be taken away before it is no longer given again.
+const CONTESTED: u32 = 3;
+
+/// The roles that somebody took away and that are not given again by themselves.
+fn withheld(standing: &Standing, rules: &Rules) -> BTreeSet<RoleId> {
+    if rules.drift == Drift::Repair && standing.drifts < CONTESTED {
+        BTreeSet::new()
+    } else {
+        standing.missing.clone()
     }
 }
 
@@ -263,6 +310,18 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
         }
         Some(Gone::Banned | Gone::Left) | None => {}
     }
+    if place.rules.bot_missing && !plan.is_empty() {
+        return Some((Trouble::BotMissing, None));
+    }
+    let withheld = withheld(standing, &place.rules);
+    if let Some(role) = withheld.intersection(&place.decided.desired.roles).next() {
+        if standing.drifts >= CONTESTED {
+            return Some((Trouble::RoleContested, Some(*role)));
+        }
+        if place.rules.drift == Drift::Report {
+            return Some((Trouble::RoleTakenAway, Some(*role)));
+        }
+    }
     if plan.is_empty() {
         return None;
     }
@@ -302,9 +361,12 @@ pub fn status(
                 .filter(|(_, held)| held.live)
                 .filter_map(|(_, held)| integration.attachments.get(&held.tier));
             let standing = &place.standing;
-            let has = roles
-                .flatten()
-                .all(|role| standing.given.contains(role) || standing.kept.contains(role));
+            let respected = |role: &RoleId| {
+                place.rules.drift == Drift::Respect && standing.missing.contains(role)
+            };
+            let has = roles.flatten().all(|role| {
+                standing.given.contains(role) || standing.kept.contains(role) || respected(role)
+            });
             return Some(match obstacle {
                 Some((trouble, _)) if trouble.who() == Who::Fan => {
                     (Status::ActionRequired, obstacle)
@@ -327,18 +389,6 @@ pub fn status(
         (false, true) => Some((Status::Revoked, None)),
         (false, false) => None,
     })
-}
-
-/// What the contributors together want at the end: removal only where every one of them says so.
-pub fn wants_removal<'a>(contributors: impl IntoIterator<Item = &'a Integration>) -> bool {
-    let mut any = false;
-    for integration in contributors {
-        any = true;
-        if integration.on_end == OnEnd::RolesOnly {
-            return false;
-        }
-    }
-    any
 }
 
 #[cfg(test)]
@@ -452,40 +502,89 @@ mod tests {
         }
     }
 
+    fn rules(kick: bool) -> Rules {
+        Rules { kick, ..Rules::default() }
+    }
+
     fn want(wanted: &[RoleId]) -> Desired {
         Desired { present: true, roles: roles(wanted) }
     }
 
     #[test]
     fn a_fan_is_brought_in_and_given_each_role() {
-        let plan = plan(&Standing::new(account()), &want(&[VIP, GOLD]), true);
+        let plan = plan(&Standing::new(account()), &want(&[VIP, GOLD]), &rules(true));
         assert_eq!(plan, Plan { join: true, grant: roles(&[VIP, GOLD]), ..Plan::default() });
     }
 
     #[test]
     fn only_what_the_hub_gave_is_taken_and_only_who_it_brought_in_is_removed() {
         let nothing = Desired::default();
-        let kicked = plan(&standing(&[VIP], true), &nothing, true);
+        let kicked = plan(&standing(&[VIP], true), &nothing, &rules(true));
         assert_eq!(kicked, Plan { remove: roles(&[VIP]), kick: true, ..Plan::default() });
-        assert!(!plan(&standing(&[VIP], false), &nothing, true).kick, "was there before");
+        assert!(!plan(&standing(&[VIP], false), &nothing, &rules(true)).kick, "was there before");
         assert!(
-            !plan(&standing(&[VIP], true), &nothing, false).kick,
+            !plan(&standing(&[VIP], true), &nothing, &rules(false)).kick,
             "a contributor keeps its fans"
         );
-        assert!(plan(&standing(&[], false), &nothing, true).is_empty());
+        assert!(plan(&standing(&[], false), &nothing, &rules(true)).is_empty());
     }
 
     #[test]
     fn a_role_in_both_tiers_is_untouched_by_a_change_of_tier() {
-        let plan = plan(&standing(&[VIP], true), &want(&[VIP, GOLD]), true);
+        let plan = plan(&standing(&[VIP], true), &want(&[VIP, GOLD]), &rules(true));
         assert_eq!(plan, Plan { grant: roles(&[GOLD]), ..Plan::default() });
+    }
+
+    fn drifted(times: usize) -> Place {
+        let mut place = Place::new(account());
+        place.standing = standing(&[VIP], true);
+        place.decided = Decided { desired: want(&[VIP]), version: 1, ..Decided::default() };
+        let holder = crate::access::Holder {
+            guild: CLUB,
+            fan: "ada".parse().unwrap(),
+            account: account(),
+            account_key: key(),
+        };
+        let drift = crate::access::Event::DriftObserved { holder, missing: roles(&[VIP]) };
+        for _ in 0..times {
+            place.standing.apply(&drift);
+        }
+        place
+    }
+
+    #[test]
+    fn a_role_that_somebody_took_away_is_given_again_until_it_is_contested() {
+        let place = drifted(1);
+        assert_eq!((place.plan().grant, obstacle(&place, None)), (roles(&[VIP]), None));
+        let contested = drifted(3);
+        assert_eq!(contested.plan().grant, roles(&[]));
+        assert_eq!(obstacle(&contested, None), Some((Trouble::RoleContested, Some(VIP))));
+    }
+
+    #[test]
+    fn what_a_moderator_took_is_reported_or_respected_where_the_creator_says_so() {
+        let with = |drift| {
+            let mut place = drifted(1);
+            place.rules.drift = drift;
+            (place.plan().grant, obstacle(&place, None))
+        };
+        let reported = Some((Trouble::RoleTakenAway, Some(VIP)));
+        assert_eq!(with(Drift::Report), (roles(&[]), reported));
+        assert_eq!(with(Drift::Respect), (roles(&[]), None));
+    }
+
+    #[test]
+    fn commands_wait_while_the_bot_is_not_in_the_server() {
+        let mut place = drifted(1);
+        place.rules.bot_missing = true;
+        assert_eq!(obstacle(&place, None), Some((Trouble::BotMissing, None)));
     }
 
     #[test]
     fn who_left_is_not_added_again_by_itself() {
         let left =
             Standing { gone: Some(Gone::Left), present: Some(false), ..Standing::new(account()) };
-        assert!(plan(&left, &want(&[VIP]), true).is_empty());
+        assert!(plan(&left, &want(&[VIP]), &rules(true)).is_empty());
     }
 
     #[test]
@@ -495,7 +594,7 @@ mod tests {
             join_attempted: DateTime::from_timestamp(0, 0),
             ..Standing::new(account())
         };
-        let plan = plan(&attempted, &Desired::default(), true);
+        let plan = plan(&attempted, &Desired::default(), &rules(true));
         assert_eq!(plan, Plan { remove: roles(&[VIP]), kick: true, ..Plan::default() });
     }
 
@@ -507,7 +606,7 @@ mod tests {
             standing: standing(&[VIP], true),
             contributors: [id(1)].into(),
             holding: [id(1)].into(),
-            kick: true,
+            rules: rules(true),
             ..Place::new(account())
         };
         facts.standings.insert(CLUB, [(key(), place.clone())].into());
@@ -528,7 +627,7 @@ mod tests {
         place.decide(
             wanted.map(want).unwrap_or_default(),
             &through,
-            |all| !all.is_empty(),
+            |all| rules(!all.is_empty()),
             None,
             position,
         );
@@ -606,12 +705,12 @@ mod tests {
             let set = |ids: BTreeSet<u64>| ids.into_iter().map(RoleId).collect::<BTreeSet<_>>();
             let mut standing = Standing { given: set(given), maybe_given: set(maybe), present, brought_in, ..Standing::new(account()) };
             let target = target.map_or_else(Desired::default, |roles| Desired { present: true, roles: set(roles) });
-            let todo = plan(&standing, &target, kick);
+            let todo = plan(&standing, &target, &rules(kick));
             standing.given = target.roles.clone();
             standing.maybe_given.clear();
             standing.brought_in = (brought_in || todo.join) && target.present;
             standing.present = Some(target.present);
-            prop_assert!(plan(&standing, &target, kick).is_empty());
+            prop_assert!(plan(&standing, &target, &rules(kick)).is_empty());
         }
     }
 }

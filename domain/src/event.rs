@@ -201,6 +201,8 @@ mod tests {
             MembershipAttached { integration, tier: tier(), roles: [vip].into() },
             AttachmentRolesChanged { integration, tier: tier(), roles: [].into() },
             MembershipDetached { integration, tier: tier() },
+            BotRemoved { integration, guild },
+            BotReturned { integration, guild },
             DisconnectStarted { integration, guild, remove: true },
             ServerDisconnected { integration, guild, left_behind: 0 },
             IntegrationRemoved { integration },

@@ -99,6 +99,15 @@ pub enum Event {
         integration: IntegrationId,
         tier: TierId,
     },
+    /// The bot was thrown out of the server.
+    BotRemoved {
+        integration: IntegrationId,
+        guild: GuildId,
+    },
+    BotReturned {
+        integration: IntegrationId,
+        guild: GuildId,
+    },
     DisconnectStarted {
         integration: IntegrationId,
         guild: GuildId,
@@ -126,6 +135,8 @@ impl Event {
             | Self::MembershipAttached { integration, .. }
             | Self::AttachmentRolesChanged { integration, .. }
             | Self::MembershipDetached { integration, .. }
+            | Self::BotRemoved { integration, .. }
+            | Self::BotReturned { integration, .. }
             | Self::DisconnectStarted { integration, .. }
             | Self::ServerDisconnected { integration, .. }
             | Self::IntegrationRemoved { integration } => *integration,
@@ -156,6 +167,10 @@ pub enum Command {
     },
     RefreshRoles {
         roles: RoleList,
+    },
+    /// The bot was seen to be in the server, or not to be.
+    ObserveBot {
+        present: bool,
     },
     /// Attaches tiers or changes their roles: all of them or none.
     Attach {
@@ -225,6 +240,8 @@ pub struct State {
     /// The server that is connected, or was last.
     pub server: Option<Server>,
     pub roles: Option<RoleList>,
+    #[serde(default)]
+    pub bot_missing: bool,
     pub attachments: BTreeMap<TierId, BTreeSet<RoleId>>,
 }
 
@@ -237,6 +254,9 @@ impl State {
     /// What is the matter with the server as it was last seen, and about which role.
     pub fn troubles(&self) -> Vec<(Trouble, Option<RoleId>)> {
         let (Some(guild), Some(list)) = (self.open_guild(), &self.roles) else { return vec![] };
+        if self.bot_missing {
+            return vec![(Trouble::BotMissing, None)];
+        }
         let kicks = self.on_end == OnEnd::RemoveFromServer;
         let mut troubles: Vec<_> = list
             .missing_permissions(guild)
@@ -278,7 +298,10 @@ impl State {
             Phase::Connected if self.open_guild() != Some(guild) => {
                 Err(Refusal::ConnectedElsewhere)
             }
-            Phase::Connected if self.server.as_ref() == Some(&server) => Ok(vec![refreshed]),
+            Phase::Connected if self.server.as_ref() == Some(&server) => {
+                let returned = Event::BotReturned { integration, guild };
+                Ok(self.bot_missing.then_some(returned).into_iter().chain([refreshed]).collect())
+            }
             Phase::Connected | Phase::NotConnected | Phase::Disconnected => {
                 Ok(vec![Event::ServerConnected { integration, guild: server }, refreshed])
             }
@@ -380,6 +403,22 @@ impl Decider for Integration {
                 let changed = state.roles.as_ref() != Some(&roles);
                 some(Event::RolesRefreshed { integration, guild, roles }, changed)
             }
+            Command::ObserveBot { present } => Ok(match state.phase {
+                Phase::Connected | Phase::Removing { .. } if state.bot_missing == present => {
+                    let guild = state.server.as_ref().map(|server| server.id);
+                    guild
+                        .map(|guild| {
+                            if present {
+                                Event::BotReturned { integration, guild }
+                            } else {
+                                Event::BotRemoved { integration, guild }
+                            }
+                        })
+                        .into_iter()
+                        .collect()
+                }
+                _ => vec![],
+            }),
             Command::Attach { tiers } => {
                 connected?;
                 state.attach(integration, tiers)
@@ -425,7 +464,10 @@ impl Decider for Integration {
                 }
                 state.server = Some(guild.clone());
                 state.phase = Phase::Connected;
+                state.bot_missing = false;
             }
+            Event::BotRemoved { .. } => state.bot_missing = true,
+            Event::BotReturned { .. } => state.bot_missing = false,
             Event::RolesRefreshed { roles, .. } => state.roles = Some(roles.clone()),
             Event::MembershipAttached { tier, roles, .. }
             | Event::AttachmentRolesChanged { tier, roles, .. } => {
@@ -657,6 +699,7 @@ mod tests {
                 .prop_map(|drift| Command::ChangeDriftPolicy { drift }),
             Just(Command::RefreshRoles { roles: RoleList::new(vec![], []) }),
             Just(Command::RefreshRoles { roles: roles() }),
+            any::<bool>().prop_map(|present| Command::ObserveBot { present }),
             tiers.prop_map(|tiers| Command::Attach { tiers }),
             Just(Command::Detach { tier: gold() }),
             any::<bool>().prop_map(|remove| Command::Disconnect { remove }),

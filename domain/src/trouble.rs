@@ -126,6 +126,12 @@ troubles! {
     RoleInvalid, "role_invalid", Creator,
         "Discord does not let this role be given.",
         "Choose another role for the tier.";
+    RoleTakenAway, "role_taken_away", Creator,
+        "Somebody took the role away in Discord, and this integration only reports that.",
+        "Give the role again in Discord, or let the integration repair what is taken away.";
+    RoleContested, "role_contested", Creator,
+        "The role is taken away every time it is given; another bot may be fighting for it.",
+        "Find who takes it away in the server's audit log and stop that, then choose Refresh Roles.";
     /// 60003
     TwoFactorNeeded, "two_factor_needed", Operator,
         "The server asks for two-factor authentication from whoever moderates it.",

@@ -173,6 +173,8 @@ async fn of_integration(
         | IntegrationEvent::RemovalPolicyChanged { .. }
         | IntegrationEvent::DriftPolicyChanged { .. }
         | IntegrationEvent::ServerConnected { .. }
+        | IntegrationEvent::BotRemoved { .. }
+        | IntegrationEvent::BotReturned { .. }
         | IntegrationEvent::RolesRefreshed { .. }
         | IntegrationEvent::AttachmentRolesChanged { .. }
         | IntegrationEvent::ServerDisconnected { .. } => Ok(vec![]),

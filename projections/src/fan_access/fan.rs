@@ -6,7 +6,7 @@ use domain::{
     CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, Trouble, Who,
     access::Event as AccessEvent,
     account::AccountKey,
-    desired::{self, Decided, Facts, Held, Place},
+    desired::{self, Decided, Facts, Held, Place, Rules},
     fan::Event as FanEvent,
     integration::State as Integration,
     membership::Event as MembershipEvent,
@@ -95,6 +95,7 @@ impl Fan {
         for place in self.facts.standings.get_mut(&guild).into_iter().flat_map(BTreeMap::values_mut)
         {
             place.standing.trouble.take_if(|(trouble, _)| trouble.who() != Who::Fan);
+            place.standing.drifts = 0;
         }
     }
 
@@ -125,6 +126,8 @@ impl Fan {
         if let Some(place) = places.and_then(|places| places.get_mut(&link.account_key)) {
             place.standing.gone = None;
             place.standing.trouble = None;
+            place.standing.missing.clear();
+            place.standing.drifts = 0;
         }
     }
 
@@ -147,12 +150,10 @@ impl Fan {
                     .map(|reason| reason.integration)
                     .collect();
                 let desired = if current { wanted.remove(guild) } else { None }.unwrap_or_default();
-                let wants_removal = |contributors: &BTreeSet<IntegrationId>| {
-                    desired::wants_removal(
-                        contributors.iter().filter_map(|id| known.get(id).copied()),
-                    )
+                let rules = |contributors: &BTreeSet<IntegrationId>| {
+                    Rules::of(contributors.iter().filter_map(|id| known.get(id).copied()))
                 };
-                place.decide(desired, &through, wants_removal, broken, position.0);
+                place.decide(desired, &through, rules, broken, position.0);
             }
         }
     }

@@ -20,7 +20,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -98,6 +98,9 @@ fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
             Touched::Tiers([tier.clone()].into())
         }
         IntegrationEvent::RemovalPolicyChanged { .. }
+        | IntegrationEvent::DriftPolicyChanged { .. }
+        | IntegrationEvent::BotRemoved { .. }
+        | IntegrationEvent::BotReturned { .. }
         | IntegrationEvent::ServerConnected { .. }
         | IntegrationEvent::DisconnectStarted { .. }
         | IntegrationEvent::ServerDisconnected { .. }
@@ -106,8 +109,7 @@ fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
         }
         IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Parked(*guild),
         IntegrationEvent::IntegrationCreated { .. }
-        | IntegrationEvent::IntegrationRenamed { .. }
-        | IntegrationEvent::DriftPolicyChanged { .. } => Touched::Nobody,
+        | IntegrationEvent::IntegrationRenamed { .. } => Touched::Nobody,
     }
 }
 
