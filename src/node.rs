@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use api::{App, InFlight};
-use bot::{Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Worker, WorkerSettings};
+use bot::{
+    Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
+};
 use chrono::TimeDelta;
 use eventstore::{Access, Clock, Position, Store, StoreOptions};
 use projections::{CommandCursor, Views};
@@ -83,7 +85,7 @@ impl Node {
             public_url: public_url.clone(),
         };
         let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
-        let desk = Desk::new(store.clone(), views.clone(), oauth.clone());
+        let (desk, asked) = Desk::new(store.clone(), views.clone(), oauth.clone());
         let policies = Policies::new(store.clone(), views.clone(), grace);
         let shutdown = CancellationToken::new();
         let app = Arc::new(App {
@@ -113,6 +115,12 @@ impl Node {
         let (applied, stop) = (policies.clone(), shutdown.clone());
         tasks.spawn(async move {
             applied.run(stop).await;
+            Ok(())
+        });
+        let (reconciler, stop) =
+            (Reconciler::new(desk.clone(), discord.clone(), asked), shutdown.clone());
+        tasks.spawn(async move {
+            reconciler.run(stop).await;
             Ok(())
         });
         if let Some(bot) = bot {

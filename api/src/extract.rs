@@ -190,6 +190,12 @@ impl Fields {
         }
     }
 
+    /// All fields together, as one value; what is at fault is told under `name`.
+    pub(crate) fn whole<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let values = Value::Object(std::mem::take(&mut self.values));
+        self.parse(name, &values)
+    }
+
     /// A text that may be missing; anything else counts as missing too.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         match self.values.remove(name) {

@@ -26,8 +26,8 @@ use crate::{
     extract::{unrouted, wrong_method},
     idempotency,
     routes::{
-        attachments, audit, bot, connect, fans, import, integration_fans, integrations, keys,
-        links, memberships, notifications, oauth, ops, providers, roles, streams, tiers,
+        attachments, audit, bot, connect, fans, health, import, integration_fans, integrations,
+        keys, links, memberships, notifications, oauth, ops, providers, roles, streams, tiers,
     },
 };
 
@@ -51,6 +51,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(attachments::put_all, attachments::list))
         .routes(routes!(attachments::put, attachments::delete))
         .routes(routes!(integration_fans::list))
+        .routes(routes!(health::get))
+        .routes(routes!(health::sync))
         // Fan
         .routes(routes!(fans::integrations))
         .routes(routes!(fans::activate, fans::deactivate))
@@ -66,6 +68,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(bot::commands))
         .routes(routes!(bot::start))
         .routes(routes!(bot::outcome))
+        .routes(routes!(bot::observe))
         .routes(routes!(streams::follow));
     OpenApiRouter::with_openapi(OpenApiBuilder::new().components(Some(Components::new())).build())
         .merge(v1)

@@ -244,13 +244,30 @@ impl Discord {
         Answer::Done((server, RoleList::new(roles.collect(), seen.roles)))
     }
 
+    /// Where the gateway is.
+    pub(crate) async fn gateway(&self) -> Answer<String> {
+        #[derive(Deserialize)]
+        struct Gateway {
+            url: String,
+        }
+        let request = self.inner.requests.gateway().authed().try_into_request();
+        read::<Gateway>(self.call("gateway", GuildId(0), false, request).await)
+            .map(|gateway| gateway.url)
+    }
+
+    /// The bot's token, for the gateway.
+    pub(crate) fn token(&self) -> String {
+        self.inner.settings.bot_token.expose_secret().to_owned()
+    }
+
     /// The bot's own account, asked for once.
     pub async fn bot_user(&self) -> Answer<DiscordUserId> {
         if let Some(known) = self.inner.bot_user.get() {
             return Answer::Done(*known);
         }
         let request = self.inner.requests.current_user().try_into_request();
-        let answer = read::<UserSeen>(self.call("me", GuildId(0), false, request).await).map(|user| user.id);
+        let answer =
+            read::<UserSeen>(self.call("me", GuildId(0), false, request).await).map(|user| user.id);
         if let Answer::Done(user) = &answer {
             // Two first calls may race; they were told the same.
             let _ = self.inner.bot_user.set(*user);

@@ -1,17 +1,20 @@
 //! The bot: executes commands on Discord, and the two other things that speak to Discord beside it.
 //!
 //! `desk` is what a bot process asks of the Hub; `remote` asks the same over REST. `worker` follows the
-//! command stream, `executor` brings one account to its desired access. Only `discord` and `oauth` speak
-//! to Discord; `pacing` decides when they may.
+//! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
+//! Discord, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
+//! decides when calls may be made.
 
 pub mod desk;
 pub mod discord;
 mod executor;
+pub mod gateway;
 pub mod http;
 pub mod oauth;
 mod pacing;
 pub mod policies;
 mod queue;
+pub mod reconciler;
 pub mod remote;
 mod settings;
 pub mod wire;
@@ -21,6 +24,7 @@ pub use desk::{Desk, DeskError};
 pub use discord::Discord;
 pub use oauth::OAuth;
 pub use policies::Policies;
+pub use reconciler::Reconciler;
 pub use remote::Remote;
 pub use settings::DiscordSettings;
 pub use worker::{Hub, Worker, WorkerSettings};

@@ -226,7 +226,9 @@ fn tokens(answer: &Answer) -> Tokens {
         access: answer.access_token().secret().clone().into(),
         refresh: answer.refresh_token().map(|refresh| refresh.secret().clone().into()),
         expires_in: answer.expires_in().unwrap_or(Duration::from_hours(168)),
-        scopes: answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+        scopes: answer
+            .scopes()
+            .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
         guild: guild.map(|guild| Server { id: guild.id, name: guild.name, icon: guild.icon }),
     }
 }

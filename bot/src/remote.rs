@@ -11,7 +11,10 @@ use url::Url;
 
 use crate::{
     http::{self, ClientError, DEADLINE},
-    wire::{Command, Lease, LeaseRef, LeaseRequest, Leases, Outcome, StartRequest, Started},
+    wire::{
+        Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, StartRequest,
+        Started,
+    },
 };
 
 /// The longest silence on the stream: the Hub sends a comment every 15 seconds.
@@ -95,6 +98,10 @@ impl Remote {
         self.post::<serde_json::Value>(&format!("/v1/bot/commands/{id}/outcome"), outcome)
             .await
             .map(drop)
+    }
+
+    pub(crate) async fn observe(&self, observation: &Observation) -> Result<Noted, RemoteError> {
+        self.post("/v1/bot/observations", observation).await
     }
 
     /// Follows the command stream, again from where it was whenever it breaks.

@@ -7,6 +7,7 @@ use domain::{
     DiscordUserId, GuildId, RoleId,
     access::{Desired, Standing},
     desired::Plan,
+    discord::RoleList,
 };
 use projections::{CommandKind, CommandRow};
 use serde::{Deserialize, Serialize};
@@ -223,4 +224,45 @@ pub struct Outcome {
 pub struct Recorded {
     /// The log position that the report reached.
     pub position: u64,
+}
+
+/// What a bot process saw on Discord beside the answers to its calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Observation {
+    /// A server's roles, and which of them the bot has. The bot is in it.
+    Server {
+        #[schema(value_type = String)]
+        guild: GuildId,
+        #[schema(value_type = Object)]
+        roles: RoleList,
+    },
+    /// The bot is not in the server any more; an outage does not count.
+    BotRemoved {
+        #[schema(value_type = String)]
+        guild: GuildId,
+    },
+    /// Events of this server may have been missed: everybody in it is to be looked at.
+    Missed {
+        #[schema(value_type = String)]
+        guild: GuildId,
+    },
+    /// A member's roles; without `roles`, somebody who is not a member any more.
+    Member {
+        #[schema(value_type = String)]
+        guild: GuildId,
+        #[schema(value_type = String)]
+        user: DiscordUserId,
+        #[schema(value_type = Option<Vec<String>>)]
+        roles: Option<BTreeSet<RoleId>>,
+        /// Read for this, and not told by an event that may be older than the last answer.
+        confirmed: bool,
+    },
+}
+
+/// What became of an observation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Noted {
+    /// It would be recorded if it were confirmed: read the member and say it again.
+    pub confirm: bool,
 }

@@ -2,7 +2,11 @@
 //!
 //! Whatever it forgets by dying stands in the command stream, which it reads from the start when it comes back.
 
-use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use domain::GuildId;
 use eventstore::Position;
@@ -18,10 +22,11 @@ use crate::{
     desk::{Desk, DeskError},
     discord::Discord,
     executor::{self, Ended},
+    gateway::{GatewaySettings, Observer},
     http::DEADLINE,
     queue::{Job, Queue},
     remote::{Remote, RemoteError},
-    wire::{Command, Lease, LeaseRequest, Outcome, Started},
+    wire::{Command, Lease, LeaseRequest, Noted, Observation, Outcome, Started},
 };
 
 /// How often leases are renewed: a third of their lifetime.
@@ -121,6 +126,17 @@ impl Hub {
         Ok(())
     }
 
+    pub(crate) async fn observe(
+        &self,
+        bot: &str,
+        observation: Observation,
+    ) -> Result<Noted, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => desk.observe(bot, observation).await?,
+            Self::Remote(remote) => remote.observe(&observation).await?,
+        })
+    }
+
     /// Hands every open command of some shards to `commands`, and every new one, until the process ends.
     async fn follow(&self, shards: Vec<u32>, of: u32, commands: mpsc::Sender<Command>) {
         match self {
@@ -175,6 +191,8 @@ pub struct WorkerSettings {
     pub retry: Duration,
     /// The pause before a command is tried again that waits for somebody to mend something.
     pub parked: Duration,
+    /// How to hear what others change on Discord; `None`: it is found by comparing.
+    pub gateway: Option<GatewaySettings>,
 }
 
 impl WorkerSettings {
@@ -186,6 +204,7 @@ impl WorkerSettings {
             parallel: 256,
             retry: Duration::from_secs(1),
             parked: Duration::from_hours(1),
+            gateway: None,
         }
     }
 }
@@ -216,9 +235,11 @@ pub struct Worker {
     leases: Vec<Lease>,
     renewed: Instant,
     queue: Queue,
-    tries: std::collections::HashMap<String, u32>,
+    tries: HashMap<String, u32>,
     jobs: JoinSet<Finished>,
     token_dead: bool,
+    /// The shards on which this process listens.
+    observers: HashMap<u32, CancellationToken>,
 }
 
 impl Worker {
@@ -230,9 +251,10 @@ impl Worker {
             leases: vec![],
             renewed: Instant::now(),
             queue: Queue::default(),
-            tries: std::collections::HashMap::new(),
+            tries: HashMap::new(),
             jobs: JoinSet::new(),
             token_dead: false,
+            observers: HashMap::new(),
         }
     }
 
@@ -254,6 +276,7 @@ impl Worker {
                     Ok(false) => {}
                     Ok(true) => {
                         follower.take().inspect(JoinHandle::abort);
+                        self.listen();
                         let shards: Vec<u32> = self.leases.iter().map(|lease| lease.shard).collect();
                         if !shards.is_empty() {
                             let (hub, of, send) = (self.hub.clone(), self.settings.of.get(), send.clone());
@@ -268,8 +291,34 @@ impl Worker {
             }
         };
         follower.take().inspect(JoinHandle::abort);
+        self.observers.values().for_each(CancellationToken::cancel);
         self.wind_down().await;
         ended
+    }
+
+    /// Listens on the shards that are held, and on no others.
+    fn listen(&mut self) {
+        let Some(gateway) = &self.settings.gateway else { return };
+        let held: BTreeSet<u32> = self.leases.iter().map(|lease| lease.shard).collect();
+        self.observers.retain(|shard, stop| {
+            if !held.contains(shard) {
+                stop.cancel();
+            }
+            held.contains(shard)
+        });
+        for shard in held {
+            if let Entry::Vacant(free) = self.observers.entry(shard) {
+                let observer = Observer {
+                    hub: self.hub.clone(),
+                    discord: self.discord.clone(),
+                    settings: gateway.clone(),
+                    name: self.settings.name.clone(),
+                    shard,
+                    of: self.settings.of.get(),
+                };
+                tokio::spawn(observer.run(free.insert(CancellationToken::new()).clone()));
+            }
+        }
     }
 
     fn take(&mut self, command: Command) {

@@ -225,7 +225,7 @@ impl Plan {
 
 /// The way from `standing` to `desired`.
 pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
-    let withheld = withheld(standing, rules);
+    let withheld = withheld(standing, *rules);
     let ours = standing.brought_in || standing.join_attempted.is_some();
     Plan {
         join: desired.present && standing.present != Some(true) && standing.gone.is_none(),
@@ -233,7 +233,9 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
             BTreeSet::new()
         } else {
             let has = |role: &RoleId| {
-                standing.given.contains(role) || standing.kept.contains(role) || withheld.contains(role)
+                standing.given.contains(role)
+                    || standing.kept.contains(role)
+                    || withheld.contains(role)
             };
             desired.roles.iter().filter(|role| !has(role)).copied().collect()
         },
@@ -246,7 +248,7 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
 const CONTESTED: u32 = 3;
 
 /// The roles that somebody took away and that are not given again by themselves.
-fn withheld(standing: &Standing, rules: &Rules) -> BTreeSet<RoleId> {
+fn withheld(standing: &Standing, rules: Rules) -> BTreeSet<RoleId> {
     if rules.drift == Drift::Repair && standing.drifts < CONTESTED {
         BTreeSet::new()
     } else {
@@ -313,7 +315,7 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     if place.rules.bot_missing && !plan.is_empty() {
         return Some((Trouble::BotMissing, None));
     }
-    let withheld = withheld(standing, &place.rules);
+    let withheld = withheld(standing, place.rules);
     if let Some(role) = withheld.intersection(&place.decided.desired.roles).next() {
         if standing.drifts >= CONTESTED {
             return Some((Trouble::RoleContested, Some(*role)));
@@ -377,7 +379,7 @@ pub fn status(
             });
         }
         if place.holding.contains(&id) {
-            leftover = Some(match place.standing.trouble {
+            leftover = Some(match obstacle(place, facts.broken) {
                 Some(trouble) => (Status::RevokeBlocked, Some(trouble)),
                 None => (Status::Revoking, None),
             });

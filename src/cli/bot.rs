@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 
 use anyhow::Context;
-use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings};
+use bot::{
+    Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, gateway::GatewaySettings,
+};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
@@ -42,6 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let bot_token = discord
         .discord_bot_token
         .context("Discord's settings are missing: set HUB_DISCORD_BOT_TOKEN")?;
+    let gateway = Some(GatewaySettings { url: discord.discord_gateway_url });
     let discord = Discord::new(&DiscordSettings {
         api_url: discord.discord_api_url,
         authorize_url: discord.discord_authorize_url,
@@ -52,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         public_url: hub.clone(),
     })?;
     let name = name.unwrap_or_else(|| Uuid::now_v7().to_string());
-    let settings = WorkerSettings { of, want, ..WorkerSettings::new(name) };
+    let settings = WorkerSettings { of, want, gateway, ..WorkerSettings::new(name) };
     say(format_args!("bot {} works for {hub}", settings.name));
     let worker = Worker::new(Hub::Remote(Remote::new(hub, key.into())?), discord, settings);
     let shutdown = CancellationToken::new();

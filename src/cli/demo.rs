@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use bot::WorkerSettings;
+use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
 use eventstore::{Clock, keys::Role};
@@ -180,6 +180,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             format!("the address {sandbox} cannot be listened on; choose another with --sandbox")
         })?;
     let application = sandbox.application();
+    let gateway = Some(GatewaySettings { url: Some(Url::parse(&sandbox.gateway_url())?) });
     let node = Node::start(NodeSettings {
         data: folder.clone(),
         listen,
@@ -194,7 +195,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             bot_token: application.bot_token.clone().into(),
         },
         grace: TimeDelta::days(3),
-        bot: Some(WorkerSettings::new("demo")),
+        bot: Some(WorkerSettings { gateway, ..WorkerSettings::new("demo") }),
     })
     .await?;
     let played = play(&node, &sandbox, &folder).await;

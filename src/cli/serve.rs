@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::bail;
-use bot::WorkerSettings;
+use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use eventstore::Clock;
 use uuid::Uuid;
@@ -61,6 +61,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
              and run `hub bot` for more bots"
         );
     }
+    let gateway = Some(GatewaySettings { url: discord.discord_gateway_url.clone() });
     let node = Node::start(NodeSettings {
         data: data.data,
         listen,
@@ -69,7 +70,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         public_url: platform.public_url,
         discord: discord.place()?,
         grace: TimeDelta::from_std(platform.grace)?,
-        bot: Some(WorkerSettings::new(Uuid::now_v7().to_string())),
+        bot: Some(WorkerSettings { gateway, ..WorkerSettings::new(Uuid::now_v7().to_string()) }),
     })
     .await?;
     say(format_args!("hub is listening on {}", node.url()));

@@ -13,4 +13,5 @@ mod bot_process;
 mod contract;
 mod fans;
 mod main_job;
+mod observed;
 mod setup;

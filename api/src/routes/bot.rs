@@ -1,7 +1,9 @@
 //! What bot processes ask: shards, commands, leave to call Discord.
 
 use axum::{Json, extract::State, http::HeaderMap, response::Response};
-use bot::wire::{LeaseRef, LeaseRequest, Leases, Outcome, Recorded, StartRequest, Started};
+use bot::wire::{
+    LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded, StartRequest, Started,
+};
 use projections::CommandCursor;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -195,6 +197,29 @@ pub(crate) async fn start(
 ) -> Result<Json<Started>, ApiError> {
     caller.bot()?;
     Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, epoch).await?))
+}
+
+/// Tell what was seen on Discord
+///
+/// What others change: roles, members who come and go, a bot that is thrown out.
+#[utoipa::path(post, path = "/v1/bot/observations", tag = "Bots", operation_id = "observe", request_body = Observation,
+    responses((status = 200, description = "Taken in", body = Noted)))]
+pub(crate) async fn observe(
+    State(app): AppState,
+    caller: Caller,
+    Body(Observed(observation)): Body<Observed>,
+) -> Result<Json<Noted>, ApiError> {
+    caller.bot()?;
+    Ok(Json(app.desk.observe(&caller.key.id.to_string(), observation).await?))
+}
+
+/// An observation, whose fields depend on its kind.
+pub(crate) struct Observed(Observation);
+
+impl FromFields for Observed {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.whole("kind").map(Self)
+    }
 }
 
 /// Report what came of a command

@@ -182,7 +182,8 @@ async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Res
         account: Personal::Known(account),
         account_key: account_key.clone(),
     };
-    let may_join = tokens.scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope == "guilds.join"));
+    let may_join =
+        tokens.scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope == "guilds.join"));
     let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
     let token = DiscordToken {
         access: tokens.access,

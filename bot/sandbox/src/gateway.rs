@@ -96,6 +96,11 @@ impl Gateway {
         }
     }
 
+    /// How many sessions are known, open or to be resumed.
+    pub(crate) fn sessions(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
     pub(crate) fn cut(&self, resumable: bool) {
         if !resumable {
             lock(&self.sessions).clear();

@@ -220,6 +220,11 @@ impl Sandbox {
         consent::decide(&self.state, authorize_url, choice)
     }
 
+    /// How many gateway sessions there are.
+    pub fn gateway_sessions(&self) -> usize {
+        self.state.gateway.sessions()
+    }
+
     /// Cuts every gateway connection; `resumable`: whether sessions can be resumed.
     pub fn cut_gateway(&self, resumable: bool) {
         self.state.gateway.cut(resumable);

@@ -87,7 +87,7 @@ enum Touched {
     /// Everybody whom the integration has to do with.
     All(BTreeSet<TierId>),
     /// Everybody who waits for somebody in a server.
-    Parked(GuildId),
+    Waiting(GuildId),
 }
 
 fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
@@ -107,7 +107,7 @@ fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
         | IntegrationEvent::IntegrationRemoved { .. } => {
             Touched::All(state.attachments.keys().cloned().collect())
         }
-        IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Parked(*guild),
+        IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Waiting(*guild),
         IntegrationEvent::IntegrationCreated { .. }
         | IntegrationEvent::IntegrationRenamed { .. } => Touched::Nobody,
     }
@@ -139,13 +139,13 @@ async fn of_integration(
             Touched::All(tiers) => {
                 tables.holders(&creator, tiers, Some(id), after.as_ref(), PAGE).await?
             }
-            Touched::Parked(guild) => tables.parked(*guild, after.as_ref(), PAGE).await?,
+            Touched::Waiting(guild) => tables.waiting(*guild, id, after.as_ref(), PAGE).await?,
         };
         let Some(last) = fans.last().cloned() else { return Ok(()) };
         let loaded = tables.load_fans(fans.iter().cloned().collect()).await?;
         for fan in &fans {
             tables.change(fan, position, None, |fan, _| match &reach {
-                Touched::Parked(guild) => fan.on_server_changed(*guild),
+                Touched::Waiting(guild) => fan.on_server_changed(*guild),
                 Touched::All(_) => {
                     state.open_guild().into_iter().for_each(|guild| fan.on_server_changed(guild));
                 }

@@ -235,18 +235,21 @@ impl<'db> Tables<'db> {
         fans.iter().map(|fan| stored(fan)).collect()
     }
 
-    /// The fans whose command in a server waits for somebody, by id.
-    pub(super) async fn parked(
+    /// The fans who wait for somebody in a server, by id: with a command, or with nothing to do until then.
+    pub(super) async fn waiting(
         &mut self,
         guild: GuildId,
+        integration: IntegrationId,
         after: Option<&FanId>,
         limit: u32,
     ) -> Result<Vec<FanId>, ViewError> {
         let fans: Vec<String> = sqlx::query_scalar(
-            "select distinct fan from commands
-             where guild = ?1 and fan > ?2 and parked is not null order by fan limit ?3",
+            "select fan from commands where guild = ?1 and fan > ?3 and parked is not null
+             union select fan from access where integration = ?2 and status = 'blocked' and fan > ?3
+             order by fan limit ?4",
         )
         .bind(guild.to_string())
+        .bind(integration.to_string())
         .bind(after.map_or("", FanId::as_str))
         .bind(limit)
         .fetch_all(&mut *self.db)

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bot::WorkerSettings;
+use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
 use eventstore::{Clock, keys::Role};
@@ -53,26 +53,57 @@ impl World {
         Self::start_with(None).await
     }
 
+    /// A hub that hears from the gateway what others do.
+    pub(crate) async fn start_listening() -> Self {
+        let mut world = Self::prepare(Config { limits: Limits::off(), ..Config::default() }).await;
+        world.listen();
+        world.begin().await;
+        world
+    }
+
+    /// The same where the application may not hear of members.
+    pub(crate) async fn start_listening_without_members() -> Self {
+        let config = Config { limits: Limits::off(), members_intent: false, ..Config::default() };
+        let mut world = Self::prepare(config).await;
+        world.listen();
+        world.begin().await;
+        world
+    }
+
+    fn listen(&mut self) {
+        let url = Some(self.sandbox.gateway_url().parse().unwrap());
+        self.bot =
+            Some(WorkerSettings { gateway: Some(GatewaySettings { url }), ..Self::quick_bot() });
+    }
+
     /// A bot that does not wait long before it tries again.
     pub(crate) fn quick_bot() -> WorkerSettings {
         WorkerSettings { retry: Duration::from_millis(20), ..WorkerSettings::new("story") }
     }
 
     async fn start_with(bot: Option<WorkerSettings>) -> Self {
-        let sandbox =
-            Sandbox::start(Config { limits: Limits::off(), ..Config::default() }).await.unwrap();
-        let mut world = Self {
+        let mut world = Self::prepare(Config { limits: Limits::off(), ..Config::default() }).await;
+        world.bot = bot;
+        world.begin().await;
+        world
+    }
+
+    async fn prepare(config: Config) -> Self {
+        let sandbox = Sandbox::start(config).await.unwrap();
+        Self {
             sandbox,
             clock: Clock::fixed(Clock::system().now()),
             node: None,
             folder: TempDir::new().unwrap(),
             http: bot::http::client("stories").unwrap(),
             key: String::new(),
-            bot,
-        };
-        world.start_node().await;
-        world.key = world.key_of("platform").await;
-        world
+            bot: None,
+        }
+    }
+
+    async fn begin(&mut self) {
+        self.start_node().await;
+        self.key = self.key_of("platform").await;
     }
 
     async fn start_node(&mut self) {
@@ -130,6 +161,27 @@ impl World {
     /// Waits until the views have seen everything and the bot has nothing left to do.
     pub(crate) async fn settle(&self) {
         self.node().settle().await.unwrap();
+    }
+
+    /// Waits for something that comes about by itself.
+    pub(crate) async fn until(&self, what: &str, mut is: impl AsyncFnMut(&Self) -> bool) {
+        let waiting = async {
+            while !is(self).await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert!(waited.is_ok(), "{what} did not come about");
+        self.settle().await;
+    }
+
+    /// Waits for a fan's status and the code of its reason.
+    pub(crate) async fn comes_to(&self, club: &Club, fan: &str, status: &str, code: Option<&str>) {
+        let wanted = (status.to_owned(), code.map(str::to_owned));
+        self.until(&format!("{fan} {wanted:?}"), async |world| {
+            world.status(club, fan).await == wanted
+        })
+        .await;
     }
 
     /// Proves that every view equals what the log says. The last line of a story.
