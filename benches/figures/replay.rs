@@ -7,7 +7,7 @@ use domain::{
     Account, DiscordUserId, Event, GuildId, IntegrationId, Personal, RoleId,
     access::{self, Attempt, Desired, Holder, Report},
     account,
-    discord::RoleList,
+    discord::{Permissions, Role, RoleList},
     fan::{self, Link},
     integration::{self, Provider, Server},
     membership::{self, Status, Terms},
@@ -53,7 +53,7 @@ fn server(n: u64) -> Vec<Story> {
             integration,
             guild: Server { id: guild, name: "Club".into(), icon: None },
         },
-        integration::Event::RolesRefreshed { integration, guild, roles: RoleList::new(vec![], []) },
+        integration::Event::RolesRefreshed { integration, guild, roles: roles(guild) },
         integration::Event::MembershipAttached {
             integration,
             tier: tier.clone(),
@@ -66,6 +66,24 @@ fn server(n: u64) -> Vec<Story> {
         (tier::stream(&creator, &tier), vec![registered.into()]),
         (integration::stream(integration), set_up.into_iter().map(Into::into).collect()),
     ]
+}
+
+fn roles(guild: GuildId) -> RoleList {
+    let role = |id, position, managed, permissions| Role {
+        id: RoleId(id),
+        name: "role".into(),
+        position,
+        color: 0,
+        managed,
+        permissions,
+    };
+    let none = Permissions::default();
+    let all = vec![
+        role(guild.0, 0, false, none),
+        role(10, 1, false, none),
+        role(50, 9, true, Permissions::INSTALL),
+    ];
+    RoleList::new(all, [RoleId(50)])
 }
 
 /// A fan who buys, links, is brought in, renews, and at the end of some stories leaves.

@@ -524,7 +524,7 @@ fn all_done(row: &CommandRow, report: &Report) -> bool {
     let has = |role: &RoleId| report.given.contains(role) || report.kept.contains(role);
     if row.desired.present {
         // Somebody who left meanwhile is reported as having left.
-        let there = report.present == Some(true) && row.desired.roles.iter().all(has);
+        let there = report.present == Some(true) && row.plan.grant.iter().all(has);
         let gone = report.present == Some(false);
         (there && report.given.iter().all(|role| row.desired.roles.contains(role))) || gone
     } else {

@@ -21,7 +21,13 @@ const SKEW: TimeDelta = TimeDelta::seconds(30);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ended {
     /// To be reported to the Hub.
-    Report { result: OutcomeResult, refused: Option<Refused>, observed: Observed },
+    Report {
+        result: OutcomeResult,
+        refused: Option<Refused>,
+        observed: Observed,
+        /// The server's roles, where they were read to find out why something was refused.
+        roles: Option<RoleList>,
+    },
     /// What became of it is not known; to be tried again.
     Later { why: String, after: Option<std::time::Duration> },
     /// A newer decision came meanwhile.
@@ -130,7 +136,7 @@ impl Execution<'_> {
         };
         let result =
             if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
-        Ended::Report { result, refused: self.refused, observed }
+        Ended::Report { result, refused: self.refused, observed, roles: self.roles }
     }
 
     /// Keeps the first refusal: it is the one to mend first.
@@ -154,9 +160,18 @@ impl Execution<'_> {
             }
         }
         // First what is given, then what is taken: nobody stands without access in between.
-        let wanted = &self.command.desired.roles;
-        let missing: Vec<_> = wanted
+        let (before, calls) = (&self.command.known, &self.command.calls);
+        let missing: Vec<_> = self
+            .command
+            .desired
+            .roles
             .iter()
+            // A desired role that was neither there nor to be given is withheld for a reason.
+            .filter(|role| {
+                calls.grant.contains(role)
+                    || before.given.contains(role)
+                    || before.kept.contains(role)
+            })
             .filter(|role| !self.given.contains(role) && !self.kept.contains(role))
             .copied()
             .collect();

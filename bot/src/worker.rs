@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::GuildId;
+use domain::{GuildId, Trouble, discord::RoleList};
 use eventstore::Position;
 use projections::CommandCursor;
 use tokio::{
@@ -449,8 +449,10 @@ async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job)
         Err(error) => return Finished { again: after(&command, &error), command },
     };
     let again = match ended {
-        Ended::Report { result, refused, observed } => {
+        Ended::Report { result, refused, observed, roles } => {
             let parked = refused.is_some();
+            let server =
+                refused.as_ref().and_then(|refused| about_server(&command, refused, roles));
             let (code, role, status, detail) =
                 refused.map_or((None, None, None, None), |refused| {
                     let status = Some(refused.http_status).filter(|status| *status > 0);
@@ -470,6 +472,12 @@ async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job)
                 detail,
                 observed: Some(observed),
             };
+            // What is wrong with the server holds for everybody: the next one is not tried in vain.
+            if let Some(server) = server
+                && let Err(error) = hub.observe(name, server).await
+            {
+                tracing::warn!(%error, "what was seen of a server was not taken in");
+            }
             match report(hub, name, &command.id, outcome).await {
                 Ok(()) if parked => Again::Parked,
                 Ok(()) => Again::No,
@@ -484,6 +492,19 @@ async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job)
         Ended::TokenDead => Again::TokenDead,
     };
     Finished { command, again }
+}
+
+/// What a refusal tells of the server as a whole.
+fn about_server(
+    command: &Command,
+    refused: &executor::Refused,
+    roles: Option<RoleList>,
+) -> Option<Observation> {
+    match (refused.trouble, roles) {
+        (Trouble::BotMissing, _) => Some(Observation::BotRemoved { guild: command.guild }),
+        (_, Some(roles)) => Some(Observation::Server { guild: command.guild, roles }),
+        (_, None) => None,
+    }
 }
 
 /// What Discord answered is worth some patience: without the report it would have to be asked again.

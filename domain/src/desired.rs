@@ -64,18 +64,24 @@ pub struct Decided {
 }
 
 /// What the integrations on a server say together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// Whether every contributor wants the fan removed from the server at the end.
     pub kick: bool,
     pub drift: Drift,
     /// Whether the bot was thrown out of the server.
     pub bot_missing: bool,
+    /// Roles that the bot is known not to be able to give or take: nobody is tried in vain.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<RoleId, Trouble>,
 }
 
 impl Rules {
-    /// The rules for somebody to whom `contributors` gave reasons.
-    pub fn of<'a>(contributors: impl IntoIterator<Item = &'a Integration>) -> Self {
+    /// The rules for somebody to whom `contributors` gave reasons, and to whom `roles` matter.
+    pub fn of<'a>(
+        contributors: impl IntoIterator<Item = &'a Integration>,
+        roles: &BTreeSet<RoleId>,
+    ) -> Self {
         let mut contributors = contributors.into_iter().peekable();
         let mut rules = Self { kick: contributors.peek().is_some(), ..Self::default() };
         let (mut repair, mut report, mut any) = (false, false, false);
@@ -85,6 +91,10 @@ impl Rules {
             rules.bot_missing |= integration.bot_missing;
             repair |= integration.drift == Drift::Repair;
             report |= integration.drift == Drift::Report;
+            if let (Some(guild), Some(list)) = (integration.open_guild(), &integration.roles) {
+                let refused = |role: &RoleId| Some((*role, list.why_not(guild, *role)?));
+                rules.refused = roles.iter().filter_map(refused).collect();
+            }
         }
         // The one that cares most decides.
         rules.drift = match (repair || !any, report) {
@@ -119,13 +129,14 @@ impl Place {
         &mut self,
         desired: Desired,
         through: &BTreeSet<IntegrationId>,
-        rules: impl FnOnce(&BTreeSet<IntegrationId>) -> Rules,
+        rules: impl FnOnce(&BTreeSet<IntegrationId>, &BTreeSet<RoleId>) -> Rules,
         broken: Option<BrokenBy>,
         position: u64,
     ) {
         self.contributors.extend(through);
         self.holding.extend(through);
-        self.rules = rules(&self.contributors);
+        let roles = desired.roles.union(&self.standing.roles()).copied().collect();
+        self.rules = rules(&self.contributors, &roles);
         let changed = self.decided.desired != desired;
         if changed {
             self.standing.trouble = None;
@@ -225,7 +236,7 @@ impl Plan {
 
 /// The way from `standing` to `desired`.
 pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
-    let withheld = withheld(standing, *rules);
+    let withheld = withheld(standing, rules);
     let ours = standing.brought_in || standing.join_attempted.is_some();
     Plan {
         join: desired.present && standing.present != Some(true) && standing.gone.is_none(),
@@ -236,6 +247,7 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
                 standing.given.contains(role)
                     || standing.kept.contains(role)
                     || withheld.contains(role)
+                    || rules.refused.contains_key(role)
             };
             desired.roles.iter().filter(|role| !has(role)).copied().collect()
         },
@@ -248,7 +260,7 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
 const CONTESTED: u32 = 3;
 
 /// The roles that somebody took away and that are not given again by themselves.
-fn withheld(standing: &Standing, rules: Rules) -> BTreeSet<RoleId> {
+fn withheld(standing: &Standing, rules: &Rules) -> BTreeSet<RoleId> {
     if rules.drift == Drift::Repair && standing.drifts < CONTESTED {
         BTreeSet::new()
     } else {
@@ -315,7 +327,7 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     if place.rules.bot_missing && !plan.is_empty() {
         return Some((Trouble::BotMissing, None));
     }
-    let withheld = withheld(standing, place.rules);
+    let withheld = withheld(standing, &place.rules);
     if let Some(role) = withheld.intersection(&place.decided.desired.roles).next() {
         if standing.drifts >= CONTESTED {
             return Some((Trouble::RoleContested, Some(*role)));
@@ -323,6 +335,9 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
         if place.rules.drift == Drift::Report {
             return Some((Trouble::RoleTakenAway, Some(*role)));
         }
+    }
+    if let Some(refused) = refused(place, &plan) {
+        return Some(refused);
     }
     if plan.is_empty() {
         return None;
@@ -335,6 +350,25 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
             }
         })
     })
+}
+
+/// A role that is all that is left, and that the bot is known not to be able to give or take.
+fn refused(place: &Place, plan: &Plan) -> Option<Matter> {
+    if plan.join || plan.kick || !plan.grant.is_empty() {
+        return None;
+    }
+    let (standing, refused) = (&place.standing, &place.rules.refused);
+    let why = |role: &RoleId| refused.get(role).map(|why| (*why, Some(*role)));
+    let has = |role: &&RoleId| standing.given.contains(*role) || standing.kept.contains(*role);
+    // A role that is gone is nobody's: there is nothing to take.
+    let stays = |role: &RoleId| why(role).filter(|(why, _)| *why != Trouble::RoleDeleted);
+    if plan.remove.is_empty() {
+        place.decided.desired.roles.iter().filter(|role| !has(role)).find_map(why)
+    } else if plan.remove.iter().all(|role| stays(role).is_some()) {
+        plan.remove.iter().find_map(stays)
+    } else {
+        None
+    }
 }
 
 /// How a fan stands in one integration, and what the matter is. `None` where the integration neither
@@ -629,7 +663,7 @@ mod tests {
         place.decide(
             wanted.map(want).unwrap_or_default(),
             &through,
-            |all| rules(!all.is_empty()),
+            |all, _| rules(!all.is_empty()),
             None,
             position,
         );

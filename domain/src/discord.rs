@@ -85,6 +85,15 @@ impl RoleList {
         &self.roles
     }
 
+    /// The same list for those who only ask which roles can be given.
+    pub fn without_names(mut self) -> Self {
+        for role in &mut self.roles {
+            role.name.clear();
+            role.color = 0;
+        }
+        self
+    }
+
     pub fn role(&self, id: RoleId) -> Option<&Role> {
         self.roles.iter().find(|role| role.id == id)
     }

@@ -265,3 +265,86 @@ async fn the_hub_s_own_doing_is_not_taken_for_somebody_else_s() {
     assert!(!events.iter().any(|kind| others.contains(&kind.as_str())), "{events:?}");
     world.prove().await;
 }
+
+#[tokio::test]
+async fn one_refusal_speaks_for_everybody_whom_it_concerns() {
+    // Nobody listens here: the role was moved without the hub knowing.
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.attach(&club, "vip", &[club.vip, club.gold]).await;
+    world.sandbox.with(|discord| {
+        let bot = discord.bot_role(club.guild).unwrap();
+        discord.edit_role(club.guild, bot, |role| role.position = 3);
+        discord.edit_role(club.guild, club.gold, |role| role.position = 2);
+        discord.edit_role(club.guild, club.vip, |role| role.position = 50);
+    });
+    let mut users = vec![];
+    for n in 0..30 {
+        let fan = format!("fan{n}");
+        let user = world.user(&fan);
+        world.reports(&club, &fan, "vip", "active", 1).await;
+        world.links(&fan, user).await.is(200);
+        users.push(user);
+    }
+    world.settle().await;
+    // Everybody is in with the role that can be given, and is told what stands in the way of the other.
+    for (n, user) in users.iter().enumerate() {
+        assert_eq!(world.roles(&club, *user), Some(vec![club.gold]));
+        let fan = format!("fan{n}");
+        assert_eq!(
+            world.status(&club, &fan).await,
+            ("blocked".into(), Some("role_above_bot".into()))
+        );
+    }
+    let refused = world.sandbox.calls().iter().filter(|call| call.status == 403).count();
+    assert!(refused <= 8, "as many as were in flight together: {refused}");
+    world.raise_bot(&club).await;
+    world.settle().await;
+    assert!(users.iter().all(|user| world.roles(&club, *user).unwrap().len() == 2));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn the_doctor_names_the_cause_and_who_can_mend_it() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let path = format!("{}/health", club.path());
+    let ask = || world.get(&path);
+    assert_eq!(ask().await.ok()["ok"], true);
+    world.sandbox.with(|discord| {
+        let bot = discord.bot_role(club.guild).unwrap();
+        discord.edit_role(club.guild, bot, |role| {
+            role.permissions &= !2;
+            role.position = 0;
+        });
+    });
+    let sick = ask().await.ok();
+    let of = |check: &str, sick: &serde_json::Value| {
+        let found = sick["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["check"] == check)
+            .unwrap()
+            .clone();
+        found["reasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|reason| reason["code"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (sick["ok"].clone(), of("permissions", &sick)),
+        (json!(false), vec![json!("missing_kick_members")])
+    );
+    assert_eq!(of("roles", &sick), [json!("role_above_bot")]);
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+    assert_eq!(of("bot_in_server", &ask().await.ok()), [json!("bot_missing")]);
+    world.sandbox.set_bot_token_alive(false);
+    assert_eq!(of("discord", &ask().await.ok()), [json!("bot_token_dead")]);
+    let other = world.integration("kim").await;
+    let none = world.get(&format!("/v1/integrations/{other}/health")).await.ok();
+    assert_eq!(of("connected", &none), [json!("not_connected")]);
+}

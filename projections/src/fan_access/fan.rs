@@ -150,8 +150,8 @@ impl Fan {
                     .map(|reason| reason.integration)
                     .collect();
                 let desired = if current { wanted.remove(guild) } else { None }.unwrap_or_default();
-                let rules = |contributors: &BTreeSet<IntegrationId>| {
-                    Rules::of(contributors.iter().filter_map(|id| known.get(id).copied()))
+                let rules = |contributors: &BTreeSet<IntegrationId>, roles: &BTreeSet<RoleId>| {
+                    Rules::of(contributors.iter().filter_map(|id| known.get(id).copied()), roles)
                 };
                 place.decide(desired, &through, rules, broken, position.0);
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use domain::{
     CreatorId, Decider, FanId, GuildId, IntegrationId, MembershipId, TierId,
     account::AccountKey,
+    discord::RoleList,
     integration::{Event as IntegrationEvent, Integration, State},
     membership::Terms,
 };
@@ -194,8 +195,8 @@ impl<'db> Tables<'db> {
         let state = self.creators.entry(creator.clone()).or_default().entry(id).or_default();
         let before = state.clone();
         Integration::evolve(state, event);
-        // Role lists are long, and access does not need them.
-        state.roles = None;
+        // Of long role lists, what tells which roles can be given is enough.
+        state.roles = state.roles.take().map(RoleList::without_names);
         let after = state.clone();
         sqlx::query(
             "insert into integrations (id, creator, guild, doc) values (?1, ?2, ?3, ?4)
