@@ -13,6 +13,10 @@ mod latency;
 mod replay;
 mod table;
 
+// The same as the binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
     // Cargo adds options of its own.

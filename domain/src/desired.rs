@@ -77,10 +77,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules for somebody to whom `contributors` gave reasons, and to whom `roles` matter.
+    /// The rules in `guild` for somebody to whom `contributors` gave reasons, and whom `concerned` roles concern.
     pub fn of<'a>(
+        guild: GuildId,
         contributors: impl IntoIterator<Item = &'a Integration>,
-        roles: &BTreeSet<RoleId>,
+        concerned: &BTreeSet<RoleId>,
     ) -> Self {
         let mut contributors = contributors.into_iter().peekable();
         let mut rules = Self { kick: contributors.peek().is_some(), ..Self::default() };
@@ -88,12 +89,16 @@ impl Rules {
         for integration in contributors {
             any = true;
             rules.kick &= integration.on_end == OnEnd::RemoveFromServer;
-            rules.bot_missing |= integration.bot_missing;
             repair |= integration.drift == Drift::Repair;
             report |= integration.drift == Drift::Report;
-            if let (Some(guild), Some(list)) = (integration.open_guild(), &integration.roles) {
+            // One that has moved to another server knows nothing of this one any more.
+            if integration.server.as_ref().is_none_or(|server| server.id != guild) {
+                continue;
+            }
+            rules.bot_missing |= integration.bot_missing;
+            if let Some(list) = &integration.roles {
                 let refused = |role: &RoleId| Some((*role, list.why_not(guild, *role)?));
-                rules.refused = roles.iter().filter_map(refused).collect();
+                rules.refused = concerned.iter().filter_map(refused).collect();
             }
         }
         // The one that cares most decides.
@@ -135,8 +140,8 @@ impl Place {
     ) {
         self.contributors.extend(through);
         self.holding.extend(through);
-        let roles = desired.roles.union(&self.standing.roles()).copied().collect();
-        self.rules = rules(&self.contributors, &roles);
+        let concerned = desired.roles.union(&self.standing.roles()).copied().collect();
+        self.rules = rules(&self.contributors, &concerned);
         let changed = self.decided.desired != desired;
         if changed {
             self.standing.trouble = None;

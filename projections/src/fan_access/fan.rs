@@ -151,7 +151,8 @@ impl Fan {
                     .collect();
                 let desired = if current { wanted.remove(guild) } else { None }.unwrap_or_default();
                 let rules = |contributors: &BTreeSet<IntegrationId>, roles: &BTreeSet<RoleId>| {
-                    Rules::of(contributors.iter().filter_map(|id| known.get(id).copied()), roles)
+                    let contributors = contributors.iter().filter_map(|id| known.get(id).copied());
+                    Rules::of(*guild, contributors, roles)
                 };
                 place.decide(desired, &through, rules, broken, position.0);
             }
