@@ -47,11 +47,17 @@ pub(crate) struct Refused {
 
 /// Why the rest of a command is not executed.
 enum Stop {
-    Now(Ended),
+    Now(Box<Ended>),
     /// The account is not in the server.
     Gone,
     /// Discord refused everything that is left.
     Refused,
+}
+
+impl Stop {
+    fn now(ended: Ended) -> Self {
+        Self::Now(Box::new(ended))
+    }
 }
 
 impl<T> Answer<T> {
@@ -60,9 +66,9 @@ impl<T> Answer<T> {
         match self {
             Self::Done(value) => Ok(Ok(value)),
             Self::Refused(refusal) => Ok(Err(refusal)),
-            Self::Later { why, after } => Err(Stop::Now(Ended::Later { why, after })),
-            Self::TokenDead => Err(Stop::Now(Ended::TokenDead)),
-            Self::Unwanted => Err(Stop::Now(Ended::Superseded)),
+            Self::Later { why, after } => Err(Stop::now(Ended::Later { why, after })),
+            Self::TokenDead => Err(Stop::now(Ended::TokenDead)),
+            Self::Unwanted => Err(Stop::now(Ended::Superseded)),
         }
     }
 }
@@ -109,7 +115,7 @@ pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Star
             execution.is_gone();
             true
         }
-        Err(Stop::Now(ended)) => return ended,
+        Err(Stop::Now(ended)) => return *ended,
     };
     execution.report(left && command.desired.present)
 }
@@ -431,7 +437,7 @@ impl Execution<'_> {
     /// One such answer is no proof that the bot is gone: Discord gives it in outages too.
     async fn bot_missing(&mut self, refusal: Refusal) -> Result<(), Stop> {
         match self.discord.role_list(self.guild()).await.settled()? {
-            Ok(_) => Err(Stop::Now(Ended::Later {
+            Ok(_) => Err(Stop::now(Ended::Later {
                 why: "Discord said that the bot is not in the server, and then that it is"
                     .to_owned(),
                 after: None,

@@ -244,6 +244,8 @@ impl Standing {
             Event::JoinAttempted(attempt) => {
                 self.start(attempt);
                 self.join_attempted.get_or_insert(attempt.at);
+                // Who was outside may be inside from here on.
+                self.present = self.present.filter(|present| *present);
             }
             Event::RolesAttempted(attempt) => self.start(attempt),
             Event::RemovalAttempted(attempt) => {
@@ -525,6 +527,17 @@ mod tests {
 
         Access::evolve(&mut state, &AccessRevoked(report(9, false, &[])));
         assert!(!state.standings.values().next().unwrap().holds_anything());
+    }
+
+    #[test]
+    fn who_was_removed_and_is_being_brought_in_again_may_be_inside() {
+        let state = crate::fold::<Access>(&[
+            AccessRevoked(report(5, false, &[])),
+            JoinAttempted(attempt(9, &[VIP])),
+        ]);
+        let standing = state.standings.values().next().unwrap();
+        let rules = crate::desired::Rules { kick: true, ..Default::default() };
+        assert!(crate::desired::plan(standing, &Desired::default(), &rules).kick);
     }
 
     #[test]

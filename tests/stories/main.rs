@@ -11,6 +11,7 @@ mod support;
 mod access;
 mod bot_process;
 mod contract;
+mod edge_cases;
 mod fans;
 mod main_job;
 mod observed;

@@ -35,11 +35,20 @@ const WINDOW: TimeDelta = TimeDelta::minutes(10);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     next: u64,
+    /// The routes that were asked for, in order; an answer may still be on its way.
+    pub(crate) asked: VecDeque<String>,
     pub(crate) kept: VecDeque<Call>,
     invalid: VecDeque<DateTime<Utc>>,
 }
 
 impl Calls {
+    pub(crate) fn hear(&mut self, route: &str) {
+        if self.asked.len() == KEPT {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(route.to_owned());
+    }
+
     pub(crate) fn push(&mut self, mut call: Call, counts_as_invalid: bool) {
         self.next += 1;
         call.n = self.next;

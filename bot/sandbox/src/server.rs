@@ -189,6 +189,11 @@ impl Sandbox {
         lock(&self.state.calls).kept.iter().cloned().collect()
     }
 
+    /// The routes that were asked for, oldest first, whether they have been answered or not.
+    pub fn asked(&self) -> Vec<String> {
+        lock(&self.state.calls).asked.iter().cloned().collect()
+    }
+
     pub fn forget_calls(&self) {
         *lock(&self.state.calls) = Calls::default();
     }

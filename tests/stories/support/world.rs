@@ -175,6 +175,20 @@ impl World {
         self.settle().await;
     }
 
+    /// Waits for a call to a route, while everything else goes on.
+    pub(crate) async fn until_called(&self, route: &str) {
+        let calling = async {
+            // A call is known once it has been answered, or held up.
+            while !self.sandbox.asked().iter().any(|asked| asked == route) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(30), calling).await.is_ok(),
+            "{route} was not called"
+        );
+    }
+
     /// Waits for a fan's status and the code of its reason.
     pub(crate) async fn comes_to(&self, club: &Club, fan: &str, status: &str, code: Option<&str>) {
         let wanted = (status.to_owned(), code.map(str::to_owned));

@@ -186,6 +186,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         reason: reason.map(percent_decoded),
         body: serde_json::from_slice::<Value>(&body).ok().map(without_tokens),
     };
+    lock(&state.calls).hear(&call.route);
     let fault = faults::strike(&mut lock(&state.faults), &call.method, &call.path);
     let heard = Heard { state: &state, call };
     if let Some(response) = heard.struck(fault.as_ref()).await {
