@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, Command, CommandFactory, FromArgMatches};
+use domain::{CreatorId, TierId, ids::InvalidId};
 use url::Url;
 
 /// Where the log, its side tables and the views stand.
@@ -90,6 +91,18 @@ pub struct PlatformArgs {
     #[arg(long, env = "HUB_GRACE", value_name = "TIME", default_value = "3d", value_parser = duration)]
     pub grace: Duration,
 
+    /// What the platform signs its webhooks with: `whsec_` and base64, as Standard Webhooks has it.
+    #[arg(long, env = "HUB_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub webhook_secret: Option<String>,
+
+    /// What Stripe signs its webhooks with.
+    #[arg(long, env = "HUB_STRIPE_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub stripe_webhook_secret: Option<String>,
+
+    /// Which tier a price of Stripe buys: `PRICE=CREATOR/TIER`, with commas between them.
+    #[arg(long, env = "HUB_STRIPE_PRICES", value_name = "LIST", value_delimiter = ',', value_parser = price)]
+    pub stripe_prices: Vec<(String, (CreatorId, TierId))>,
+
     /// The platform's name on pages.
     #[arg(long, env = "HUB_PLATFORM_NAME", value_name = "NAME", default_value = "Memberships")]
     pub platform_name: String,
@@ -101,6 +114,18 @@ pub struct PlatformArgs {
     /// Whom people write to for help.
     #[arg(long, env = "HUB_SUPPORT_EMAIL", value_name = "ADDRESS")]
     pub support_email: Option<String>,
+}
+
+/// A price of Stripe and the tier that it buys.
+fn price(text: &str) -> Result<(String, (CreatorId, TierId)), String> {
+    let parts =
+        text.split_once('=').and_then(|(price, bought)| Some((price, bought.split_once('/')?)));
+    let (price, (creator, tier)) = parts.ok_or("write PRICE=CREATOR/TIER")?;
+    let wrong = |error: InvalidId| error.to_string();
+    Ok((
+        price.trim().to_owned(),
+        (creator.trim().parse().map_err(wrong)?, tier.trim().parse().map_err(wrong)?),
+    ))
 }
 
 /// A time such as `90d`, `12h` or `2h 30m`.

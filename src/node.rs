@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use api::{App, InFlight};
+use api::{App, InFlight, WebhookSettings};
 use bot::{
     Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
 };
@@ -46,6 +46,7 @@ pub struct NodeSettings {
     pub public_url: Option<Url>,
     pub discord: DiscordPlace,
     pub grace: TimeDelta,
+    pub webhooks: WebhookSettings,
     /// How the bot inside works; `None`: other processes do its work.
     pub bot: Option<WorkerSettings>,
 }
@@ -62,8 +63,17 @@ pub struct Node {
 
 impl Node {
     pub async fn start(settings: NodeSettings) -> anyhow::Result<Self> {
-        let NodeSettings { data, listen, clock, master_key, public_url, discord, grace, bot } =
-            settings;
+        let NodeSettings {
+            data,
+            listen,
+            clock,
+            master_key,
+            public_url,
+            discord,
+            grace,
+            webhooks,
+            bot,
+        } = settings;
         let options = StoreOptions { clock, master_key, access: Access::Serve };
         let store = Store::open(&data, options).await?;
         let views = Views::open(&data.join("views"), &store).await?;
@@ -95,6 +105,7 @@ impl Node {
             discord: discord.clone(),
             oauth,
             public_url,
+            webhooks,
             grace,
             metrics: telemetry::metrics(),
             shutdown: shutdown.clone(),

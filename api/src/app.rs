@@ -10,7 +10,7 @@ use projections::Views;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{error::ApiError, idempotency::InFlight};
+use crate::{error::ApiError, idempotency::InFlight, routes::webhooks::WebhookSettings};
 
 /// How long a read may wait for the views.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -24,6 +24,7 @@ pub struct App {
     pub oauth: OAuth,
     /// Where browsers reach the Hub.
     pub public_url: Url,
+    pub webhooks: WebhookSettings,
     /// How long an active membership outlives its paid end.
     pub grace: TimeDelta,
     /// The metrics as Prometheus reads them.

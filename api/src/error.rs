@@ -35,6 +35,7 @@ kinds! {
     OAUTH_STATE: BAD_REQUEST, "oauth_state_invalid", "This way back from Discord cannot be used";
     OAUTH_DENIED: BAD_REQUEST, "oauth_denied", "Discord was not allowed to connect";
     OAUTH_CODE: BAD_REQUEST, "oauth_code_invalid", "Discord does not accept this code";
+    SIGNATURE: UNAUTHORIZED, "signature_invalid", "The webhook's signature cannot be accepted";
     UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "No key, or not a valid one";
     FORBIDDEN: FORBIDDEN, "forbidden", "This key may not do this";
     NOT_FOUND: NOT_FOUND, "not_found", "There is no such thing";

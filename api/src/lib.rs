@@ -19,3 +19,4 @@ mod routes;
 pub use app::App;
 pub use idempotency::InFlight;
 pub use router::{openapi, router};
+pub use routes::webhooks::WebhookSettings;

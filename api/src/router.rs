@@ -28,6 +28,7 @@ use crate::{
     routes::{
         attachments, audit, bot, connect, fans, health, import, integration_fans, integrations,
         keys, links, memberships, notifications, oauth, ops, providers, roles, streams, tiers,
+        webhooks,
     },
 };
 
@@ -38,6 +39,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tiers::list))
         .routes(routes!(memberships::put, memberships::get))
         .routes(routes!(import::import))
+        .routes(routes!(webhooks::inbound))
+        .routes(routes!(webhooks::stripe))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         // Creator

@@ -5,6 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
+use api::WebhookSettings;
 use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
@@ -195,6 +196,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             bot_token: application.bot_token.clone().into(),
         },
         grace: TimeDelta::days(3),
+        webhooks: WebhookSettings::default(),
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new("demo") }),
     })
     .await?;

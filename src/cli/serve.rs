@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::bail;
+use api::WebhookSettings;
 use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use eventstore::Clock;
@@ -70,6 +71,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         public_url: platform.public_url,
         discord: discord.place()?,
         grace: TimeDelta::from_std(platform.grace)?,
+        webhooks: WebhookSettings {
+            inbound: platform.webhook_secret.map(Into::into),
+            stripe: platform.stripe_webhook_secret.map(Into::into),
+            stripe_prices: platform.stripe_prices.into_iter().collect(),
+        },
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new(Uuid::now_v7().to_string()) }),
     })
     .await?;

@@ -16,3 +16,4 @@ mod fans;
 mod main_job;
 mod observed;
 mod setup;
+mod webhooks;

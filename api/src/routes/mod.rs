@@ -19,3 +19,4 @@ pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod streams;
 pub(crate) mod tiers;
+pub(crate) mod webhooks;

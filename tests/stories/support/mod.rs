@@ -5,4 +5,4 @@ mod contract;
 mod world;
 
 pub(crate) use answer::Answer;
-pub(crate) use world::{Club, World};
+pub(crate) use world::{Club, INBOUND, STRIPE, World};

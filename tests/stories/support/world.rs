@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use api::WebhookSettings;
 use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
@@ -14,6 +15,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Answer, contract};
+
+/// What the platform's webhooks are signed with.
+pub(crate) const INBOUND: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// What Stripe's webhooks are signed with.
+pub(crate) const STRIPE: &str = "whsec_stripe";
 
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
@@ -122,6 +129,15 @@ impl World {
                 bot_token: application.bot_token.clone().into(),
             },
             grace: TimeDelta::days(3),
+            webhooks: WebhookSettings {
+                inbound: Some(INBOUND.to_owned().into()),
+                stripe: Some(STRIPE.to_owned().into()),
+                stripe_prices: [(
+                    "price_vip".to_owned(),
+                    ("kim".parse().unwrap(), "vip".parse().unwrap()),
+                )]
+                .into(),
+            },
             bot: self.bot.clone(),
         };
         self.node = Some(Node::start(settings).await.unwrap());
