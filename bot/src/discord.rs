@@ -315,6 +315,10 @@ impl Discord {
             }
         };
         self.inner.pacer.answered(&route, Some(&headers));
+        let shared = headers.get("x-ratelimit-scope").is_some_and(|scope| scope == "shared");
+        if matches!(status.as_u16(), 401 | 403 | 429) && !shared {
+            self.inner.pacer.count_refusal();
+        }
         if status == StatusCode::TOO_MANY_REQUESTS {
             let (wait, global) = retry_after(&headers, &body);
             self.inner.pacer.refused(&route, wait, global);

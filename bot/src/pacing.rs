@@ -5,7 +5,7 @@
 //! one call at a time. Where permits are short, calls that take access away go first.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,6 +18,12 @@ use tokio::{
 
 /// All calls of one token together, per second; Discord allows 50, and somebody else may use the token too.
 const GLOBAL: u32 = 45;
+
+/// Discord blocks an address after 10,000 refusals (401, 403, 429) in ten minutes; all calls wait well before that.
+const REFUSALS: usize = 5_000;
+
+/// The time over which refusals are counted.
+const REFUSAL_WINDOW: Duration = Duration::from_mins(10);
 
 /// How long everything waits after an answer that did not come from Discord itself.
 const BLOCKED: Duration = Duration::from_mins(1);
@@ -45,6 +51,8 @@ struct State {
     window: Instant,
     used: u32,
     blocked_until: Instant,
+    /// When calls were refused in a way that Discord counts, oldest first.
+    refusals: VecDeque<Instant>,
 }
 
 /// Hands out permits. Cloning is cheap.
@@ -89,7 +97,13 @@ pub(crate) fn retry_after(headers: &HeaderMap, body: &[u8]) -> (Duration, bool) 
 
 impl State {
     fn new(now: Instant) -> Self {
-        Self { buckets: HashMap::new(), window: now, used: 0, blocked_until: now }
+        Self {
+            buckets: HashMap::new(),
+            window: now,
+            used: 0,
+            blocked_until: now,
+            refusals: VecDeque::new(),
+        }
     }
 
     fn bucket(&mut self, route: &Route, now: Instant) -> &mut Bucket {
@@ -131,6 +145,19 @@ impl State {
         bucket.in_flight += 1;
         self.used += 1;
         Ok(())
+    }
+
+    /// A refusal that Discord counts. Where there are too many, everything waits until the oldest no longer count.
+    fn count_refusal(&mut self, now: Instant) {
+        while self.refusals.front().is_some_and(|at| now.duration_since(*at) >= REFUSAL_WINDOW) {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(now);
+        if self.refusals.len() >= REFUSALS
+            && let Some(oldest) = self.refusals.front()
+        {
+            self.blocked_until = self.blocked_until.max(*oldest + REFUSAL_WINDOW);
+        }
     }
 
     fn learn(&mut self, route: &Route, told: Told, now: Instant) {
@@ -200,6 +227,11 @@ impl Pacer {
     pub(crate) fn answered(&self, route: &Route, headers: Option<&HeaderMap>) {
         self.state().learn(route, headers.map(told).unwrap_or_default(), Instant::now());
         self.0.1.notify_waiters();
+    }
+
+    /// Counts an answer that Discord counts too: 401, 403, and 429 unless it is about a limit that all share.
+    pub(crate) fn count_refusal(&self) {
+        self.state().count_refusal(Instant::now());
     }
 
     pub(crate) fn refused(&self, route: &Route, wait: Duration, global: bool) {
@@ -309,6 +341,21 @@ mod tests {
             state.take(&Route { guild: 2, ..ROLE }, false, now),
             Err(Some(now + Duration::from_secs(9)))
         );
+    }
+
+    #[test]
+    fn refusals_stop_everything_well_before_discord_would() {
+        let (mut state, now) = start();
+        for _ in 0..REFUSALS - 1 {
+            state.count_refusal(now);
+        }
+        assert_eq!(state.take(&ROLE, false, now), Ok(()));
+        state.learn(&ROLE, Told::default(), now);
+        state.count_refusal(now);
+        assert_eq!(state.take(&ROLE, true, now), Err(Some(now + REFUSAL_WINDOW)));
+        let later = now + REFUSAL_WINDOW;
+        state.count_refusal(later);
+        assert_eq!(state.take(&ROLE, false, later), Ok(()));
     }
 
     #[test]

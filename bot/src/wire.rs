@@ -186,7 +186,8 @@ pub struct Observed {
     /// Whether the Hub brought them in: the join was answered 201, or an earlier attempt is found to have been.
     /// Only who says so is ever removed from the server.
     pub brought_in: Option<bool>,
-    /// The roles that the user has from the Hub now.
+    /// The roles that the user has from the Hub now; `roles` is understood too.
+    #[serde(alias = "roles")]
     #[schema(value_type = Option<Vec<String>>)]
     pub given: Option<BTreeSet<RoleId>>,
     /// Desired roles that the user had before the Hub came; they are never taken away.

@@ -242,11 +242,11 @@ async fn flush(
             ])
         })
         .collect();
-    rows::write(
+    rows::insert(
         db,
-        "insert into memberships (membership, fan, creator, tier, live)
-         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?1) where true
-         on conflict (membership) do update set tier = excluded.tier, live = excluded.live",
+        "memberships (membership, fan, creator, tier, live)",
+        5,
+        "on conflict (membership) do update set tier = excluded.tier, live = excluded.live",
         rows,
     )
     .await?;

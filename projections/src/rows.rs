@@ -1,7 +1,6 @@
 //! Rows of a view while a run of events is applied: read in bulk, changed in memory, written in bulk.
 //!
-//! One statement per table and run, with the rows as one JSON parameter: the hop to SQLite's thread is
-//! paid once instead of once per row.
+//! Many rows go with each statement: the hop to SQLite's thread is paid once for all of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -52,7 +51,7 @@ impl<K: Eq + Hash + Clone, V> Rows<K, V> {
     }
 }
 
-/// Runs `sql`, whose only parameter is a JSON array of rows. Nothing is run for no rows.
+/// Runs `sql`, whose only parameter is a JSON array of rows: for statements of many kinds and few rows.
 pub(crate) async fn write(
     db: &mut SqliteConnection,
     sql: &'static str,
@@ -60,6 +59,39 @@ pub(crate) async fn write(
 ) -> sqlx::Result<()> {
     if !rows.is_empty() {
         sqlx::query(AssertSqlSafe(sql)).bind(Value::Array(rows).to_string()).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// How many rows go with a statement: few lengths, so that the statements stay prepared.
+const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+/// Inserts rows of `columns` values each, as parameters: SQLite need not read them out of JSON.
+pub(crate) async fn insert(
+    db: &mut SqliteConnection,
+    into: &'static str,
+    columns: usize,
+    on_conflict: &'static str,
+    rows: Vec<Value>,
+) -> sqlx::Result<()> {
+    let one = format!("({})", vec!["?"; columns].join(", "));
+    let mut rest = rows.as_slice();
+    for chunk in CHUNKS {
+        while let Some((some, more)) = rest.split_at_checked(chunk) {
+            rest = more;
+            let values = vec![one.as_str(); chunk].join(", ");
+            let mut query = sqlx::query(AssertSqlSafe(format!(
+                "insert into {into} values {values} {on_conflict}"
+            )));
+            for value in some.iter().filter_map(Value::as_array).flatten() {
+                query = match value {
+                    Value::String(text) => query.bind(text),
+                    Value::Bool(flag) => query.bind(flag),
+                    other => query.bind(other.as_i64()),
+                };
+            }
+            query.execute(&mut *db).await?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Connecting a Discord server: where the creator's browser is sent.
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::{
     IntegrationId,
     integration::{self, Phase},
@@ -11,6 +11,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::{
+    answer::Written,
     app::AppState,
     auth::Caller,
     error::{ApiError, Kind},
@@ -56,12 +57,13 @@ pub(crate) async fn connect(
     caller: Caller,
     Path(id): Path<IntegrationId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
-) -> Result<Json<AuthorizeAnswer>, ApiError> {
+) -> Result<Written<AuthorizeAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
     if let Phase::Removing { .. } = state.phase {
         return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
     }
     let purpose = Purpose::Server { integration: id, actor: caller.key.actor(), return_url };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    Ok(Json(AuthorizeAnswer { authorize_url: app.oauth.authorize_bot(state.expose_secret()) }))
+    let authorize_url = app.oauth.authorize_bot(state.expose_secret());
+    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
 }

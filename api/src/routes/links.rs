@@ -90,7 +90,7 @@ pub(crate) async fn create(
     caller: Caller,
     Path(fan): Path<FanId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
-) -> Result<Json<AuthorizeAnswer>, ApiError> {
+) -> Result<Written<AuthorizeAnswer>, ApiError> {
     caller.fan(&fan)?;
     let (challenge, verifier) = app.oauth.proof();
     let purpose = Purpose::Account {
@@ -100,9 +100,8 @@ pub(crate) async fn create(
         return_url,
     };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    Ok(Json(AuthorizeAnswer {
-        authorize_url: app.oauth.authorize_fan(state.expose_secret(), challenge),
-    }))
+    let authorize_url = app.oauth.authorize_fan(state.expose_secret(), challenge);
+    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
 }
 
 /// Disconnect the Discord account

@@ -271,11 +271,11 @@ impl<'db> Tables<'db> {
             .memberships
             .drain()
             .map(|(_, terms)| json!([terms.membership, terms.fan, terms.creator, terms.tier]));
-        rows::write(
+        rows::insert(
             self.db,
-            "insert into memberships (membership, fan, creator, tier)
-             select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?1) where true
-             on conflict (membership) do update set tier = excluded.tier",
+            "memberships (membership, fan, creator, tier)",
+            4,
+            "on conflict (membership) do update set tier = excluded.tier",
             memberships.collect(),
         )
         .await?;
@@ -389,10 +389,11 @@ impl Written {
     }
 
     async fn write(self, db: &mut SqliteConnection) -> Result<(), ViewError> {
-        rows::write(
+        rows::insert(
             db,
-            "insert into fans (fan, doc) select value ->> 0, value ->> 1 from json_each(?1) where true
-             on conflict (fan) do update set doc = excluded.doc",
+            "fans (fan, doc)",
+            2,
+            "on conflict (fan) do update set doc = excluded.doc",
             self.fans,
         )
         .await?;
@@ -402,11 +403,11 @@ impl Written {
             self.access_gone,
         )
         .await?;
-        rows::write(
+        rows::insert(
             db,
-            "insert into access (integration, fan, status, position, doc)
-             select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?1) where true
-             on conflict (integration, fan) do update
+            "access (integration, fan, status, position, doc)",
+            5,
+            "on conflict (integration, fan) do update
              set status = excluded.status, position = excluded.position, doc = excluded.doc",
             self.access,
         )
@@ -439,13 +440,11 @@ impl Written {
             self.commands_gone,
         )
         .await?;
-        rows::write(
+        rows::insert(
             db,
-            "insert into commands (guild, account_key, id, version, shard_base, fan, parked, doc)
-             select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                    value ->> 7
-             from json_each(?1) where true
-             on conflict (guild, account_key) do update set id = excluded.id, version = excluded.version,
+            "commands (guild, account_key, id, version, shard_base, fan, parked, doc)",
+            8,
+            "on conflict (guild, account_key) do update set id = excluded.id, version = excluded.version,
                  fan = excluded.fan, parked = excluded.parked, doc = excluded.doc",
             self.commands,
         )
