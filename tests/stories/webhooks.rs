@@ -78,13 +78,11 @@ async fn stripe(world: &World, kind: &str, created: i64, object: Value) -> Answe
         json!({ "id": "evt_1", "type": kind, "created": created, "data": { "object": object } })
             .to_string();
     let at = world.now().timestamp();
-    let signature: String = sign(STRIPE.as_bytes(), &format!("{at}.{body}"))
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let signature = sign(STRIPE.as_bytes(), &format!("{at}.{body}"));
+    let signature: Vec<_> = signature.iter().map(|byte| format!("{byte:02x}")).collect();
     let request = world.bare(Method::POST, "/v1/webhooks/stripe");
     world
-        .send(request.header("stripe-signature", format!("t={at},v1={signature}")).body(body))
+        .send(request.header("stripe-signature", format!("t={at},v1={}", signature.concat())).body(body))
         .await
 }
 
