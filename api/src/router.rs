@@ -27,8 +27,8 @@ use crate::{
     idempotency,
     routes::{
         attachments, audit, bot, connect, fans, health, import, integration_fans, integrations,
-        keys, links, memberships, notifications, oauth, ops, providers, roles, streams, tiers,
-        webhooks,
+        keys, links, manual, memberships, notifications, oauth, ops, providers, roles, streams,
+        tiers, webhooks,
     },
 };
 
@@ -54,6 +54,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(attachments::put_all, attachments::list))
         .routes(routes!(attachments::put, attachments::delete))
         .routes(routes!(integration_fans::list))
+        .routes(routes!(manual::grant, manual::end_grant))
+        .routes(routes!(manual::withhold, manual::lift))
         .routes(routes!(health::get))
         .routes(routes!(health::sync))
         // Fan

@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    FanId,
+    FanId, IntegrationId,
     account::{self, AccountKey, DiscordAccount},
     fan::{self, Fan},
     guild::{self, Guild},
@@ -89,6 +89,9 @@ impl Policies {
         for due in self.views.timers().due(now, self.grace, AT_ONCE).await? {
             done += usize::from(self.expire(due).await?);
         }
+        for (fan, integration) in self.views.timers().ended_grants(now, AT_ONCE).await? {
+            done += usize::from(self.end_grant(fan, integration).await?);
+        }
         for row in self.views.integrations().removing().await? {
             // Each view follows by itself: who holds what counts once it has seen that all of it is to go.
             if self.views.seen(row.position, CATCH_UP).await.is_ok()
@@ -145,6 +148,17 @@ impl Policies {
             if let Some(decided) = decision.commit(&mut attempts).await? {
                 return Ok(decided.appended);
             }
+        }
+    }
+
+    /// Ends what was given by hand until a time that has passed.
+    async fn end_grant(&self, fan: FanId, integration: IntegrationId) -> Result<bool, PolicyError> {
+        let stream = fan::stream(&fan);
+        let command = fan::Command::ExpireGrant { fan, integration, now: self.store.clock().now() };
+        match self.store.handle::<Fan>(&stream, command, self.metadata(), None).await {
+            Ok(decided) => Ok(decided.appended),
+            Err(HandleError::Refused(_)) => Ok(false),
+            Err(HandleError::Store(error)) => Err(error.into()),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::{Desired, Gone, Standing},
     account::AccountKey,
-    fan::{BrokenBy, Link},
+    fan::{BrokenBy, Grant, Link},
     ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
     integration::{Drift, OnEnd, Phase, State as Integration},
     membership::Status as MembershipStatus,
@@ -27,6 +27,12 @@ pub struct Facts {
     /// Whether an integration is on for this fan; one that is not in here waits to be activated.
     pub active: BTreeMap<IntegrationId, bool>,
     pub standings: BTreeMap<GuildId, BTreeMap<AccountKey, Place>>,
+    /// What creators gave by hand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<IntegrationId, Grant>,
+    /// The integrations whose creator withholds all access.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withheld: BTreeSet<IntegrationId>,
 }
 
 /// A membership that a fan holds or held.
@@ -165,13 +171,21 @@ impl Place {
     }
 }
 
-/// Why a fan should be in a server with some roles: one live membership through one attachment.
+/// What makes a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// A live membership, through an attachment of its tier.
+    Membership(MembershipId, TierId),
+    /// A creator, by hand.
+    Hand,
+}
+
+/// Why a fan should be in a server with some roles.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reason {
     pub guild: GuildId,
     pub integration: IntegrationId,
-    pub membership: MembershipId,
-    pub tier: TierId,
+    pub cause: Cause,
     pub roles: BTreeSet<RoleId>,
 }
 
@@ -185,20 +199,32 @@ pub fn reasons<'a>(
         return reasons;
     }
     for (integration, state) in integrations {
-        let Some(guild) =
-            state.open_guild().filter(|_| facts.active.get(&integration) == Some(&true))
-        else {
+        let Some(guild) = state.open_guild().filter(|_| is_on(facts, integration)) else {
             continue;
         };
+        if let Some(grant) = facts.grants.get(&integration) {
+            let roles = grant.roles.clone();
+            reasons.push(Reason { guild, integration, cause: Cause::Hand, roles });
+        }
+        if facts.active.get(&integration) != Some(&true) {
+            continue;
+        }
         for (membership, held) in offered(facts, state) {
             if let Some(roles) = state.attachments.get(&held.tier).filter(|_| held.live) {
-                let (membership, tier, roles) =
-                    (membership.clone(), held.tier.clone(), roles.clone());
-                reasons.push(Reason { guild, integration, membership, tier, roles });
+                let cause = Cause::Membership(membership.clone(), held.tier.clone());
+                reasons.push(Reason { guild, integration, cause, roles: roles.clone() });
             }
         }
     }
     reasons
+}
+
+/// Whether a fan may have access through an integration: nobody withholds it, and they want it. What is given by hand
+/// needs no click of theirs, and yields to their no.
+fn is_on(facts: &Facts, integration: IntegrationId) -> bool {
+    let chosen = facts.active.get(&integration).copied();
+    let wanted = chosen.unwrap_or(facts.grants.contains_key(&integration));
+    wanted && !facts.withheld.contains(&integration)
 }
 
 /// The memberships, live or not, whose tier an integration gives access to.
@@ -385,10 +411,11 @@ pub fn status(
 ) -> Option<(Status, Option<Matter>)> {
     let places =
         integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
-    let offers = offered(facts, integration).count() > 0;
+    let by_hand = facts.grants.get(&id);
+    let offers = by_hand.is_some() || offered(facts, integration).count() > 0;
     let live = integration.phase == Phase::Connected
-        && offered(facts, integration).any(|(_, held)| held.live);
-    let on = facts.active.get(&id) == Some(&true);
+        && (by_hand.is_some() || offered(facts, integration).any(|(_, held)| held.live));
+    let on = is_on(facts, id);
     let linked = facts.link.as_ref().map(|link| &link.account_key);
 
     let mut leftover = None;
@@ -400,7 +427,9 @@ pub fn status(
             let obstacle = obstacle(place, facts.broken);
             let roles = offered(facts, integration)
                 .filter(|(_, held)| held.live)
-                .filter_map(|(_, held)| integration.attachments.get(&held.tier));
+                .filter_map(|(_, held)| integration.attachments.get(&held.tier))
+                .filter(|_| facts.active.get(&id) == Some(&true))
+                .chain(by_hand.map(|grant| &grant.roles));
             let standing = &place.standing;
             let respected = |role: &RoleId| {
                 place.rules.drift == Drift::Respect && standing.missing.contains(role)
@@ -424,7 +453,9 @@ pub fn status(
             });
         }
     }
-    leftover.or(match (live, offers || known || facts.active.contains_key(&id)) {
+    let withheld = (live && facts.withheld.contains(&id))
+        .then_some((Status::Blocked, Some((Trouble::Withheld, None))));
+    leftover.or(withheld).or(match (live, offers || known || facts.active.contains_key(&id)) {
         (true, _) if on && linked.is_some() => Some((Status::Pending, None)),
         (true, _) => Some((Status::Available, None)),
         (false, true) => Some((Status::Revoked, None)),

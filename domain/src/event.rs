@@ -98,7 +98,11 @@ impl Event {
                 fan::Event::LinkBroken { .. }
                 | fan::Event::IntegrationActivated { .. }
                 | fan::Event::IntegrationDeactivated { .. }
-                | fan::Event::NotificationRead { .. },
+                | fan::Event::NotificationRead { .. }
+                | fan::Event::ManualGrantGiven(_)
+                | fan::Event::ManualGrantEnded { .. }
+                | fan::Event::AccessWithheld { .. }
+                | fan::Event::WithholdingLifted { .. },
             )
             | Self::Tier(_)
             | Self::Membership(_)
@@ -261,6 +265,17 @@ mod tests {
             fan::Event::IntegrationActivated { fan: fan(), integration }.into(),
             fan::Event::IntegrationDeactivated { fan: fan(), integration }.into(),
             fan::Event::NotificationRead { fan: fan(), notification: Uuid::from_u128(2) }.into(),
+            fan::Event::ManualGrantGiven(fan::Grant {
+                fan: fan(),
+                creator: "kim".parse().unwrap(),
+                integration,
+                roles: [RoleId(10)].into(),
+                until: DateTime::from_timestamp(1_800_000_000, 0),
+            })
+            .into(),
+            fan::Event::ManualGrantEnded { fan: fan(), integration }.into(),
+            fan::Event::AccessWithheld { fan: fan(), integration, why: "spam".into() }.into(),
+            fan::Event::WithholdingLifted { fan: fan(), integration }.into(),
             account::Event::AccountReserved { account_key: account_key(), fan: fan() }.into(),
             account::Event::AccountReleased { account_key: account_key(), fan: fan() }.into(),
             access::Event::JoinAttempted(attempt()).into(),

@@ -1,17 +1,19 @@
 //! A fan: the Discord account they proved to be theirs, and what they chose to activate.
 //!
 //! Linking, or buying while linked, activates everything attached to the fan's live memberships; that
-//! follows from the order of events and is not recorded twice. Recorded is what the fan chose.
+//! follows from the order of events and is not recorded twice. Recorded is what the fan chose, and what a
+//! creator decided about them by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     Decider, Event as AnyEvent, StreamName,
     account::AccountKey,
-    ids::{FanId, IntegrationId},
+    ids::{CreatorId, FanId, IntegrationId, RoleId},
     personal::{Account, Personal},
 };
 
@@ -44,6 +46,33 @@ pub enum Event {
         fan: FanId,
         notification: Uuid,
     },
+    /// A creator gave roles by hand: a reason like any other.
+    ManualGrantGiven(Grant),
+    ManualGrantEnded {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+    /// A creator withholds all access, whatever reasons there are, until it is lifted.
+    AccessWithheld {
+        fan: FanId,
+        integration: IntegrationId,
+        why: String,
+    },
+    WithholdingLifted {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+}
+
+/// Roles that a creator gave by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    pub fan: FanId,
+    pub creator: CreatorId,
+    pub integration: IntegrationId,
+    pub roles: BTreeSet<RoleId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Event {
@@ -53,7 +82,11 @@ impl Event {
             Self::LinkBroken { fan, .. }
             | Self::IntegrationActivated { fan, .. }
             | Self::IntegrationDeactivated { fan, .. }
-            | Self::NotificationRead { fan, .. } => fan,
+            | Self::NotificationRead { fan, .. }
+            | Self::ManualGrantEnded { fan, .. }
+            | Self::AccessWithheld { fan, .. }
+            | Self::WithholdingLifted { fan, .. } => fan,
+            Self::ManualGrantGiven(grant) => &grant.fan,
         }
     }
 }
@@ -105,6 +138,26 @@ pub enum Command {
         fan: FanId,
         notification: Uuid,
     },
+    Grant(Grant),
+    EndGrant {
+        fan: FanId,
+        integration: IntegrationId,
+    },
+    /// The end of a grant may have come; it is checked against `now`.
+    ExpireGrant {
+        fan: FanId,
+        integration: IntegrationId,
+        now: DateTime<Utc>,
+    },
+    Withhold {
+        fan: FanId,
+        integration: IntegrationId,
+        why: String,
+    },
+    LiftWithholding {
+        fan: FanId,
+        integration: IntegrationId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +173,9 @@ pub struct State {
     /// The fan's own choices; an integration that is not in here follows the rule for everybody.
     pub choices: BTreeMap<IntegrationId, bool>,
     pub read: BTreeSet<Uuid>,
+    pub grants: BTreeMap<IntegrationId, Grant>,
+    /// Why access is withheld.
+    pub withheld: BTreeMap<IntegrationId, String>,
 }
 
 impl Decider for Fan {
@@ -170,6 +226,36 @@ impl Decider for Fan {
                     vec![Event::IntegrationDeactivated { fan, integration }]
                 }
             }
+            Command::Grant(grant) => {
+                if state.grants.get(&grant.integration) == Some(&grant) {
+                    vec![]
+                } else {
+                    vec![Event::ManualGrantGiven(grant)]
+                }
+            }
+            Command::EndGrant { fan, integration } => {
+                let given = state.grants.contains_key(&integration);
+                given.then_some(Event::ManualGrantEnded { fan, integration }).into_iter().collect()
+            }
+            Command::ExpireGrant { fan, integration, now } => {
+                let until = state.grants.get(&integration).and_then(|grant| grant.until);
+                let over = until.is_some_and(|until| until <= now);
+                over.then_some(Event::ManualGrantEnded { fan, integration }).into_iter().collect()
+            }
+            Command::Withhold { fan, integration, why } => {
+                if state.withheld.get(&integration) == Some(&why) {
+                    vec![]
+                } else {
+                    vec![Event::AccessWithheld { fan, integration, why }]
+                }
+            }
+            Command::LiftWithholding { fan, integration } => {
+                let withheld = state.withheld.contains_key(&integration);
+                withheld
+                    .then_some(Event::WithholdingLifted { fan, integration })
+                    .into_iter()
+                    .collect()
+            }
             Command::ReadNotification { fan, notification } => {
                 if state.read.contains(&notification) {
                     vec![]
@@ -199,6 +285,18 @@ impl Decider for Fan {
             }
             Event::NotificationRead { notification, .. } => {
                 state.read.insert(*notification);
+            }
+            Event::ManualGrantGiven(grant) => {
+                state.grants.insert(grant.integration, grant.clone());
+            }
+            Event::ManualGrantEnded { integration, .. } => {
+                state.grants.remove(integration);
+            }
+            Event::AccessWithheld { integration, why, .. } => {
+                state.withheld.insert(*integration, why.clone());
+            }
+            Event::WithholdingLifted { integration, .. } => {
+                state.withheld.remove(integration);
             }
         }
     }

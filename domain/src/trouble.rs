@@ -126,6 +126,9 @@ troubles! {
     RoleInvalid, "role_invalid", Creator,
         "Discord does not let this role be given.",
         "Choose another role for the tier.";
+    Withheld, "withheld", Creator,
+        "The creator withholds the access of this fan.",
+        "Lift the withholding if the fan may come back.";
     RoleTakenAway, "role_taken_away", Creator,
         "Somebody took the role away in Discord, and this integration only reports that.",
         "Give the role again in Discord, or let the integration repair what is taken away.";

@@ -218,6 +218,10 @@ async fn of_fan(db: &mut SqliteConnection, event: &FanEvent) -> Result<Vec<Strin
         FanEvent::FanLinked(_)
         | FanEvent::FanUnlinked(_)
         | FanEvent::LinkBroken { .. }
+        | FanEvent::ManualGrantGiven(_)
+        | FanEvent::ManualGrantEnded { .. }
+        | FanEvent::AccessWithheld { .. }
+        | FanEvent::WithholdingLifted { .. }
         | FanEvent::IntegrationDeactivated { .. } => return Ok(vec![]),
     };
     Ok(vec![fan.to_string()])

@@ -1,10 +1,11 @@
 //! Which memberships end by themselves, and when.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Event, MembershipId,
+    Event, FanId, IntegrationId, MembershipId,
+    fan::Event as FanEvent,
     membership::{Status, Terms},
 };
 use eventstore::Envelope;
@@ -12,7 +13,7 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use crate::{
-    file::Reader,
+    file::{Reader, stored},
     rows::{self, Rows},
     view::{Change, Projection, ViewError},
 };
@@ -60,6 +61,24 @@ impl Timers {
             .collect()
     }
 
+    /// What was given by hand and has ended at `now`, earliest first.
+    pub async fn ended_grants(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(FanId, IntegrationId)>, ViewError> {
+        let rows = sqlx::query(
+            "select fan, integration from grants where until <= ?1 order by until, fan, integration limit ?2",
+        )
+        .bind(now.timestamp_micros())
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((stored(row.get("fan"))?, stored(row.get("integration"))?)))
+            .collect()
+    }
+
     /// When the next membership ends, whether that has passed or not.
     pub async fn next(&self, grace: TimeDelta) -> Result<Option<DateTime<Utc>>, ViewError> {
         let due: Option<i64> = sqlx::query_scalar(
@@ -84,7 +103,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = include_str!("timers.sql");
 
     async fn apply(
@@ -93,6 +112,7 @@ impl Projection for Follow {
     ) -> Result<Vec<Change>, ViewError> {
         // Every event carries the whole of a membership's terms, so only the last of each counts.
         let mut timers: Rows<MembershipId, Terms> = Rows::new();
+        let mut grants: BTreeMap<(FanId, IntegrationId), Option<DateTime<Utc>>> = BTreeMap::new();
         for envelope in run {
             match &envelope.event {
                 Event::Membership(event) => {
@@ -104,6 +124,12 @@ impl Projection for Follow {
                     } else {
                         timers.remove(terms.membership.clone());
                     }
+                }
+                Event::Fan(FanEvent::ManualGrantGiven(grant)) => {
+                    grants.insert((grant.fan.clone(), grant.integration), grant.until);
+                }
+                Event::Fan(FanEvent::ManualGrantEnded { fan, integration }) => {
+                    grants.insert((fan.clone(), *integration), None);
                 }
                 Event::Tier(_)
                 | Event::Integration(_)
@@ -137,6 +163,27 @@ impl Projection for Follow {
         rows::write(
             db,
             "delete from timers where membership in (select value from json_each(?1))",
+            unset,
+        )
+        .await?;
+        let (mut set, mut unset) = (vec![], vec![]);
+        for ((fan, integration), until) in grants {
+            match until {
+                Some(until) => set.push(json!([fan, integration, until.timestamp_micros()])),
+                None => unset.push(json!([fan, integration])),
+            }
+        }
+        rows::write(
+            db,
+            "insert into grants (fan, integration, until)
+             select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+             on conflict (fan, integration) do update set until = excluded.until",
+            set,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from grants where (fan, integration) in (select value ->> 0, value ->> 1 from json_each(?1))",
             unset,
         )
         .await?;

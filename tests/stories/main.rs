@@ -10,6 +10,7 @@ mod support;
 
 mod access;
 mod bot_process;
+mod by_hand;
 mod contract;
 mod edge_cases;
 mod fans;

@@ -82,7 +82,11 @@ async fn stripe(world: &World, kind: &str, created: i64, object: Value) -> Answe
     let signature: Vec<_> = signature.iter().map(|byte| format!("{byte:02x}")).collect();
     let request = world.bare(Method::POST, "/v1/webhooks/stripe");
     world
-        .send(request.header("stripe-signature", format!("t={at},v1={}", signature.concat())).body(body))
+        .send(
+            request
+                .header("stripe-signature", format!("t={at},v1={}", signature.concat()))
+                .body(body),
+        )
         .await
 }
 

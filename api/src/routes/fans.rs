@@ -236,7 +236,11 @@ async fn offered(
     let facts = app.views.fan_access().facts(fan).await?.ok_or_else(ApiError::not_found)?;
     let integration = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
     let known = domain::desired::offered(&facts, &integration.state).next().is_some();
-    if known || facts.active.contains_key(&id) { Ok(facts) } else { Err(ApiError::not_found()) }
+    if known || facts.active.contains_key(&id) || facts.grants.contains_key(&id) {
+        Ok(facts)
+    } else {
+        Err(ApiError::not_found())
+    }
 }
 
 async fn choose(

@@ -11,6 +11,7 @@ pub(crate) mod integration_fans;
 pub(crate) mod integrations;
 pub(crate) mod keys;
 pub(crate) mod links;
+pub(crate) mod manual;
 pub(crate) mod memberships;
 pub(crate) mod notifications;
 pub(crate) mod oauth;

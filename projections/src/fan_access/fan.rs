@@ -76,6 +76,21 @@ impl Fan {
             FanEvent::IntegrationDeactivated { integration, .. } => {
                 self.facts.active.insert(*integration, false);
             }
+            FanEvent::ManualGrantGiven(grant) => {
+                self.facts.grants.insert(grant.integration, grant.clone());
+                if let Some(integration) = known.get(&grant.integration) {
+                    self.ask_again(integration);
+                }
+            }
+            FanEvent::ManualGrantEnded { integration, .. } => {
+                self.facts.grants.remove(integration);
+            }
+            FanEvent::AccessWithheld { integration, .. } => {
+                self.facts.withheld.insert(*integration);
+            }
+            FanEvent::WithholdingLifted { integration, .. } => {
+                self.facts.withheld.remove(integration);
+            }
             FanEvent::NotificationRead { .. } => {}
         }
     }
@@ -223,9 +238,10 @@ impl Fan {
         self.unlinked.iter().filter(|account| !holds(*account)).collect()
     }
 
-    /// The creators whose tiers the fan holds or held.
+    /// The creators whose tiers the fan holds or held, or who gave them something by hand.
     pub(super) fn creators(&self) -> BTreeSet<&CreatorId> {
-        self.facts.memberships.values().map(|held| &held.creator).collect()
+        let held = self.facts.memberships.values().map(|held| &held.creator);
+        held.chain(self.facts.grants.values().map(|grant| &grant.creator)).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use domain::{
     Event, FanId, GuildId, TierId,
     account::Event as AccountEvent,
+    fan::Event as FanEvent,
     integration::{Event as IntegrationEvent, State as Integration},
 };
 use eventstore::{Envelope, Position};
@@ -20,7 +21,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -63,7 +64,12 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             });
         }
         Event::Fan(event) => {
-            tables.change(event.fan(), position, None, |fan, known| fan.on_fan(event, known));
+            let creator = match event {
+                FanEvent::ManualGrantGiven(grant) => Some(&grant.creator),
+                _ => None,
+            };
+            tables.load_creators(creator.into_iter().cloned().collect()).await?;
+            tables.change(event.fan(), position, creator, |fan, known| fan.on_fan(event, known));
         }
         Event::Access(event) => {
             tables.change(&event.holder().fan, position, None, |fan, _| fan.on_access(event));

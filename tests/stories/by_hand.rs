@@ -1,0 +1,103 @@
+//! What a creator decides by hand: roles without a membership, access withheld despite one.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn roles_given_by_hand_are_a_reason_like_any_other() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let grant = format!("{}/grants/ada", club.path());
+    let given = json!({ "roles": [club.gold.to_string(), club.vip.to_string()] });
+    world.put(&grant, given.clone()).await.ok();
+    world.put(&grant, given).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
+    // The membership ends and the grant keeps everything; then the grant is taken back.
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
+    assert_eq!(world.status(&club, "ada").await.0, "connected");
+    world.delete(&grant).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    let given = world.events().await.iter().filter(|kind| *kind == "ManualGrantGiven").count();
+    assert_eq!(given, 1, "saying it twice gives once");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_guest_without_any_membership_is_brought_in_until_a_time() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ben = world.user("ben");
+    let until = world.now() + TimeDelta::days(7);
+    let body = json!({ "roles": [club.gold.to_string()], "until": until });
+    let waiting = world.put(&format!("{}/grants/ben", club.path()), body).await.ok();
+    assert_eq!(
+        (&waiting["status"], &waiting["reason"]["code"]),
+        (&json!("available"), &json!("not_linked"))
+    );
+    world.links("ben", ben).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ben), Some(vec![club.gold]));
+    world.clock.advance(TimeDelta::days(7));
+    world.settle().await;
+    assert_eq!(world.roles(&club, ben), None);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn withheld_access_stays_withheld_whatever_the_fan_buys_or_clicks() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let revocation = format!("{}/revocations/ada", club.path());
+    world.put(&revocation, json!({ "why": "spam" })).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("withheld".into())));
+    world.reports(&club, "ada", "gold", "active", 1).await;
+    world.reports(&club, "ada", "vip", "active", 2).await;
+    world
+        .post(&format!("/v1/fans/ada/integrations/{}/activate", club.integration), json!({}))
+        .await
+        .is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.delete(&revocation).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn what_is_decided_by_hand_is_checked_like_everything_else() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let grant = format!("{}/grants/ada", club.path());
+    world
+        .put(&grant, json!({ "roles": [club.guild.to_string()] }))
+        .await
+        .problem(422, "roles_not_assignable");
+    world
+        .put(&grant, json!({ "roles": [], "until": "2020-01-01T00:00:00Z" }))
+        .await
+        .problem(422, "validation_failed");
+    world
+        .put(&format!("{}/revocations/ada", club.path()), json!({ "why": " " }))
+        .await
+        .problem(422, "validation_failed");
+    let eve = world.key_of("creator:eve").await;
+    let request =
+        world.request_as(&eve, reqwest::Method::PUT, &grant).json(&json!({ "roles": [] }));
+    world.send(request).await.problem(404, "not_found");
+    let other = world.integration("kim").await;
+    world
+        .put(&format!("/v1/integrations/{other}/grants/ada"), json!({ "roles": [] }))
+        .await
+        .problem(409, "not_connected");
+}
