@@ -43,6 +43,16 @@ enum Step {
         integration: u8,
         on: bool,
     },
+    Grant {
+        fan: u8,
+        integration: u8,
+        on: bool,
+    },
+    Withhold {
+        fan: u8,
+        integration: u8,
+        on: bool,
+    },
     Connect {
         integration: u8,
     },
@@ -106,6 +116,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..3).prop_map(|fan| Step::Unlink { fan }),
         2 => (0u8..3, 0u8..3, any::<bool>())
             .prop_map(|(fan, integration, on)| Step::Choose { fan, integration, on }),
+        1 => (0u8..3, 0u8..3, any::<bool>())
+            .prop_map(|(fan, integration, on)| Step::Grant { fan, integration, on }),
+        1 => (0u8..3, 0u8..3, any::<bool>())
+            .prop_map(|(fan, integration, on)| Step::Withhold { fan, integration, on }),
         2 => (0u8..3).prop_map(|integration| Step::Connect { integration }),
         4 => (0u8..3, 0u8..2, 0u8..4)
             .prop_map(|(integration, tier, roles)| Step::Attach { integration, tier, roles }),
@@ -289,6 +303,31 @@ impl Game {
                     fan::Command::Activate { fan, integration, again: false }
                 } else {
                     fan::Command::Deactivate { fan, integration }
+                };
+                self.fan(n, command).await;
+            }
+            Step::Grant { fan: n, integration, on } => {
+                let (fan, integration) = (fan(n), id(integration));
+                let command = if on {
+                    let roles = [RoleId(11)].into();
+                    fan::Command::Grant(fan::Grant {
+                        fan,
+                        creator: kim(),
+                        integration,
+                        roles,
+                        until: None,
+                    })
+                } else {
+                    fan::Command::EndGrant { fan, integration }
+                };
+                self.fan(n, command).await;
+            }
+            Step::Withhold { fan: n, integration, on } => {
+                let (fan, integration) = (fan(n), id(integration));
+                let command = if on {
+                    fan::Command::Withhold { fan, integration, why: "x".into() }
+                } else {
+                    fan::Command::LiftWithholding { fan, integration }
                 };
                 self.fan(n, command).await;
             }
