@@ -1,6 +1,6 @@
 //! What the matter is, who can mend it, and how: the same four fields everywhere.
 
-use domain::{RoleId, Trouble, Who, desired::Status};
+use domain::{RoleId, Trouble, Who, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 

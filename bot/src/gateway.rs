@@ -20,8 +20,8 @@ use url::Url;
 
 use crate::{
     discord::{Answer, Discord},
+    hub::Hub,
     wire::Observation,
-    worker::Hub,
 };
 
 /// The close code of an intent that the application may not have.

@@ -1,6 +1,6 @@
 //! The bot: executes commands on Discord, and the two other things that speak to Discord beside it.
 //!
-//! `desk` is what a bot process asks of the Hub; `remote` asks the same over REST. `worker` follows the
+//! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
 //! Discord, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
 //! decides when calls may be made.
@@ -10,7 +10,9 @@ pub mod discord;
 mod executor;
 pub mod gateway;
 pub mod http;
+pub mod hub;
 pub mod oauth;
+mod observations;
 mod pacing;
 pub mod policies;
 mod queue;
@@ -22,9 +24,10 @@ pub mod worker;
 
 pub use desk::{Desk, DeskError};
 pub use discord::Discord;
+pub use hub::{Hub, HubError};
 pub use oauth::OAuth;
 pub use policies::Policies;
 pub use reconciler::Reconciler;
 pub use remote::Remote;
 pub use settings::DiscordSettings;
-pub use worker::{Hub, Worker, WorkerSettings};
+pub use worker::{Worker, WorkerSettings};

@@ -19,8 +19,8 @@ use crate::{
     desk::{Desk, DeskError},
     discord::{Answer, Discord},
     gateway::look_at,
+    hub::Hub,
     wire::Observation,
-    worker::Hub,
 };
 
 /// How often everything is compared although nobody asked.

@@ -9,8 +9,6 @@ use std::{
 };
 
 use domain::{GuildId, Trouble, discord::RoleList};
-use eventstore::Position;
-use projections::CommandCursor;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
@@ -19,14 +17,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    desk::{Desk, DeskError},
     discord::Discord,
     executor::{self, Ended},
     gateway::{GatewaySettings, Observer},
     http::DEADLINE,
+    hub::{Hub, HubError},
     queue::{Job, Queue},
-    remote::{Remote, RemoteError},
-    wire::{Command, Lease, LeaseRequest, Noted, Observation, Outcome, Started},
+    wire::{Command, Lease, LeaseRequest, Observation, Outcome},
 };
 
 /// How often leases are renewed: a third of their lifetime.
@@ -35,146 +32,11 @@ const RENEW: Duration = Duration::from_secs(10);
 /// How long calls in flight may take to end at shutdown.
 const WIND_DOWN: Duration = DEADLINE;
 
-/// The most commands that are read at once.
-const PAGE: u32 = 500;
+/// How many commands may be on their way from the stream to the queue.
+const ON_THE_WAY: usize = 500;
 
 /// The longest pause between two tries of a command that nobody has to mend.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
-
-/// The Hub as a bot process reaches it.
-#[derive(Clone)]
-pub enum Hub {
-    /// In the same process.
-    Direct(Desk),
-    /// Over REST.
-    Remote(Remote),
-}
-
-/// Why the Hub did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum HubError {
-    /// The command is done, or a newer one has taken its place.
-    #[error("the command no longer stands")]
-    Superseded,
-    /// The lease is lost.
-    #[error("the lease is held by another process")]
-    Fenced,
-    #[error("{0}")]
-    Later(String),
-    /// It will be refused again until somebody changes the settings.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl From<DeskError> for HubError {
-    fn from(error: DeskError) -> Self {
-        match error {
-            DeskError::Superseded => Self::Superseded,
-            DeskError::Fenced => Self::Fenced,
-            DeskError::OtherShards(_) | DeskError::InvalidShards => {
-                Self::Refused(error.to_string())
-            }
-            DeskError::TokenLater(_)
-            | DeskError::Store(_)
-            | DeskError::View(_)
-            | DeskError::Behind(_) => Self::Later(error.to_string()),
-        }
-    }
-}
-
-impl From<RemoteError> for HubError {
-    fn from(error: RemoteError) -> Self {
-        match error.code() {
-            Some("superseded") => Self::Superseded,
-            Some("lease_lost") => Self::Fenced,
-            Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => {
-                Self::Refused(error.to_string())
-            }
-            Some(_) | None => Self::Later(error.to_string()),
-        }
-    }
-}
-
-impl Hub {
-    async fn acquire(&self, request: &LeaseRequest) -> Result<Vec<Lease>, HubError> {
-        Ok(match self {
-            Self::Direct(desk) => desk.acquire(&request.bot, request.of, request.want).await?,
-            Self::Remote(remote) => remote.acquire(request).await?,
-        })
-    }
-
-    async fn release(&self, bot: &str, epoch: u64) -> Result<(), HubError> {
-        match self {
-            Self::Direct(desk) => drop(desk.release(bot, epoch).await?),
-            Self::Remote(remote) => remote.release(bot, epoch).await?,
-        }
-        Ok(())
-    }
-
-    async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, HubError> {
-        Ok(match self {
-            Self::Direct(desk) => desk.start(bot, id, epoch).await?,
-            Self::Remote(remote) => remote.start(id, epoch).await?,
-        })
-    }
-
-    async fn outcome(&self, bot: &str, id: &str, outcome: Outcome) -> Result<(), HubError> {
-        match self {
-            Self::Direct(desk) => drop(desk.outcome(bot, id, outcome).await?),
-            Self::Remote(remote) => remote.outcome(id, &outcome).await?,
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn observe(
-        &self,
-        bot: &str,
-        observation: Observation,
-    ) -> Result<Noted, HubError> {
-        Ok(match self {
-            Self::Direct(desk) => desk.observe(bot, observation).await?,
-            Self::Remote(remote) => remote.observe(&observation).await?,
-        })
-    }
-
-    /// Hands every open command of some shards to `commands`, and every new one, until the process ends.
-    async fn follow(&self, shards: Vec<u32>, of: u32, commands: mpsc::Sender<Command>) {
-        match self {
-            Self::Direct(desk) => follow(desk, &shards, of, &commands).await,
-            Self::Remote(remote) => remote.follow(&shards, of, &commands).await,
-        }
-    }
-}
-
-async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Command>) {
-    let mut cursor = CommandCursor::after(Position(0));
-    let mut changes = desk.views().changes();
-    loop {
-        match desk.open_commands(shards, of, &cursor, PAGE).await {
-            Ok(page) => {
-                let more = !page.is_empty();
-                for command in page {
-                    cursor = command.id.parse().unwrap_or(cursor);
-                    if commands.send(command).await.is_err() {
-                        return;
-                    }
-                }
-                if more {
-                    continue;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the commands cannot be read; they are read again");
-            }
-        }
-        // A change that was missed because there were too many is found by reading.
-        if let Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) =
-            timeout(RENEW, changes.recv()).await
-        {
-            return;
-        }
-    }
-}
 
 /// How a bot process works.
 #[derive(Debug, Clone)]
@@ -263,7 +125,7 @@ impl Worker {
     /// # Errors
     /// Where the Hub refuses this process for good: a key that is not a bot's, another number of shards.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), HubError> {
-        let (send, mut commands) = mpsc::channel(usize::try_from(PAGE).unwrap_or(usize::MAX));
+        let (send, mut commands) = mpsc::channel(ON_THE_WAY);
         let mut follower: Option<JoinHandle<()>> = None;
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! From facts to access: why a fan should have what, what is left to do on Discord, and how it stands.
+//! From facts to access: why a fan should have what, and what is left to do on Discord.
 //!
 //! A pure function of the facts: the order in which they became known does not matter.
 
@@ -8,14 +8,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Desired, Gone, Standing},
+    access::{Desired, Standing},
     account::AccountKey,
     fan::{BrokenBy, Grant, Link},
     ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
-    integration::{Drift, OnEnd, Phase, State as Integration},
+    integration::{Drift, OnEnd, State as Integration},
     membership::Status as MembershipStatus,
     personal::{Account, Personal},
-    trouble::{Matter, Trouble, Who},
+    status::obstacle,
+    trouble::Trouble,
 };
 
 /// What is known of one fan.
@@ -221,7 +222,7 @@ pub fn reasons<'a>(
 
 /// Whether a fan may have access through an integration: nobody withholds it, and they want it. What is given by hand
 /// needs no click of theirs, and yields to their no.
-fn is_on(facts: &Facts, integration: IntegrationId) -> bool {
+pub(crate) fn is_on(facts: &Facts, integration: IntegrationId) -> bool {
     let chosen = facts.active.get(&integration).copied();
     let wanted = chosen.unwrap_or(facts.grants.contains_key(&integration));
     wanted && !facts.withheld.contains(&integration)
@@ -288,179 +289,15 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
 }
 
 /// How often a role may be taken away before it is no longer given again.
-const CONTESTED: u32 = 3;
+pub(crate) const CONTESTED: u32 = 3;
 
 /// The roles that somebody took away and that are not given again by themselves.
-fn withheld(standing: &Standing, rules: &Rules) -> BTreeSet<RoleId> {
+pub(crate) fn withheld(standing: &Standing, rules: &Rules) -> BTreeSet<RoleId> {
     if rules.drift == Drift::Repair && standing.drifts < CONTESTED {
         BTreeSet::new()
     } else {
         standing.missing.clone()
     }
-}
-
-/// How a fan stands in an integration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Not linked, or not activated.
-    Available,
-    Pending,
-    Connected,
-    ActionRequired,
-    Blocked,
-    Revoking,
-    RevokeBlocked,
-    Revoked,
-}
-
-impl Status {
-    pub const ALL: [Self; 8] = [
-        Self::Available,
-        Self::Pending,
-        Self::Connected,
-        Self::ActionRequired,
-        Self::Blocked,
-        Self::Revoking,
-        Self::RevokeBlocked,
-        Self::Revoked,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Pending => "pending",
-            Self::Connected => "connected",
-            Self::ActionRequired => "action_required",
-            Self::Blocked => "blocked",
-            Self::Revoking => "revoking",
-            Self::RevokeBlocked => "revoke_blocked",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
-/// What stands in the way of the current command of `place`, if anything does.
-///
-/// `broken`: how the fan's link is broken, if it is. A removal never needs the link.
-pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
-    let standing = &place.standing;
-    let plan = place.plan();
-    match standing.gone {
-        Some(Gone::Banned) if place.decided.desired.present => {
-            return Some((Trouble::Banned, None));
-        }
-        Some(Gone::Left) if place.decided.desired.present => {
-            return Some((Trouble::LeftServer, None));
-        }
-        Some(Gone::Banned | Gone::Left) | None => {}
-    }
-    if place.rules.bot_missing && !plan.is_empty() {
-        return Some((Trouble::BotMissing, None));
-    }
-    let withheld = withheld(standing, &place.rules);
-    if let Some(role) = withheld.intersection(&place.decided.desired.roles).next() {
-        if standing.drifts >= CONTESTED {
-            return Some((Trouble::RoleContested, Some(*role)));
-        }
-        if place.rules.drift == Drift::Report {
-            return Some((Trouble::RoleTakenAway, Some(*role)));
-        }
-    }
-    if let Some(refused) = refused(place, &plan) {
-        return Some(refused);
-    }
-    if plan.is_empty() {
-        return None;
-    }
-    standing.trouble.or_else(|| {
-        broken.filter(|_| plan.join).map(|reason| match reason {
-            BrokenBy::MissingScope => (Trouble::MissingScope, None),
-            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => {
-                (Trouble::LinkBroken, None)
-            }
-        })
-    })
-}
-
-/// A role that is all that is left, and that the bot is known not to be able to give or take.
-fn refused(place: &Place, plan: &Plan) -> Option<Matter> {
-    if plan.join || plan.kick || !plan.grant.is_empty() {
-        return None;
-    }
-    let (standing, refused) = (&place.standing, &place.rules.refused);
-    let why = |role: &RoleId| refused.get(role).map(|why| (*why, Some(*role)));
-    let has = |role: &&RoleId| standing.given.contains(*role) || standing.kept.contains(*role);
-    // A role that is gone is nobody's: there is nothing to take.
-    let stays = |role: &RoleId| why(role).filter(|(why, _)| *why != Trouble::RoleDeleted);
-    if plan.remove.is_empty() {
-        place.decided.desired.roles.iter().filter(|role| !has(role)).find_map(why)
-    } else if plan.remove.iter().all(|role| stays(role).is_some()) {
-        plan.remove.iter().find_map(stays)
-    } else {
-        None
-    }
-}
-
-/// How a fan stands in one integration, and what the matter is. `None` where the integration neither
-/// offers the fan anything nor ever gave them anything.
-pub fn status(
-    facts: &Facts,
-    id: IntegrationId,
-    integration: &Integration,
-) -> Option<(Status, Option<Matter>)> {
-    let places =
-        integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
-    let by_hand = facts.grants.get(&id);
-    let offers = by_hand.is_some() || offered(facts, integration).count() > 0;
-    let live = integration.phase == Phase::Connected
-        && (by_hand.is_some() || offered(facts, integration).any(|(_, held)| held.live));
-    let on = is_on(facts, id);
-    let linked = facts.link.as_ref().map(|link| &link.account_key);
-
-    let mut leftover = None;
-    let mut known = false;
-    for (account, place) in places {
-        known |= place.contributors.contains(&id);
-        let current = live && on && linked == Some(account);
-        if current {
-            let obstacle = obstacle(place, facts.broken);
-            let roles = offered(facts, integration)
-                .filter(|(_, held)| held.live)
-                .filter_map(|(_, held)| integration.attachments.get(&held.tier))
-                .filter(|_| facts.active.get(&id) == Some(&true))
-                .chain(by_hand.map(|grant| &grant.roles));
-            let standing = &place.standing;
-            let respected = |role: &RoleId| {
-                place.rules.drift == Drift::Respect && standing.missing.contains(role)
-            };
-            let has = roles.flatten().all(|role| {
-                standing.given.contains(role) || standing.kept.contains(role) || respected(role)
-            });
-            return Some(match obstacle {
-                Some((trouble, _)) if trouble.who() == Who::Fan => {
-                    (Status::ActionRequired, obstacle)
-                }
-                _ if has && place.standing.present == Some(true) => (Status::Connected, None),
-                Some(_) => (Status::Blocked, obstacle),
-                None => (Status::Pending, None),
-            });
-        }
-        if place.holding.contains(&id) {
-            leftover = Some(match obstacle(place, facts.broken) {
-                Some(trouble) => (Status::RevokeBlocked, Some(trouble)),
-                None => (Status::Revoking, None),
-            });
-        }
-    }
-    let withheld = (live && facts.withheld.contains(&id))
-        .then_some((Status::Blocked, Some((Trouble::Withheld, None))));
-    leftover.or(withheld).or(match (live, offers || known || facts.active.contains_key(&id)) {
-        (true, _) if on && linked.is_some() => Some((Status::Pending, None)),
-        (true, _) => Some((Status::Available, None)),
-        (false, true) => Some((Status::Revoked, None)),
-        (false, false) => None,
-    })
 }
 
 #[cfg(test)]
@@ -469,7 +306,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{discord::RoleList, ids::DiscordUserId, integration::Server};
+    use crate::{
+        access::Gone,
+        discord::RoleList,
+        ids::DiscordUserId,
+        integration::{Phase, Server},
+        status::{Status, status},
+    };
 
     const CLUB: GuildId = GuildId(1);
     const VIP: RoleId = RoleId(10);

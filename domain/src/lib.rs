@@ -16,6 +16,7 @@ pub mod integration;
 pub mod membership;
 pub mod name;
 pub mod personal;
+pub mod status;
 pub mod stream;
 pub mod tier;
 pub mod trouble;

@@ -13,7 +13,7 @@ use crate::support::World;
 
 struct Process {
     stop: CancellationToken,
-    running: JoinHandle<Result<(), bot::worker::HubError>>,
+    running: JoinHandle<Result<(), bot::HubError>>,
 }
 
 impl Process {

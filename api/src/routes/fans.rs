@@ -6,10 +6,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, DisplayName, FanId, IntegrationId, MembershipId, RoleId, TierId,
-    desired::{Facts, Held, Status},
+    desired::{Facts, Held},
     fan::{self, Fan},
     integration::Phase,
     membership,
+    status::Status,
 };
 use eventstore::HandleError;
 use projections::IntegrationRow;

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use bot::discord::Answer;
-use domain::{IntegrationId, Trouble, Who, desired::Status, integration::Phase};
+use domain::{IntegrationId, Trouble, Who, integration::Phase, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,8 +3,8 @@
 use axum::{Json, extract::State};
 use domain::{
     DiscordUserId, FanId, IntegrationId, RoleId,
-    desired::Status,
     personal::{Account, Personal},
+    status::Status,
 };
 use projections::FanRow;
 use serde::Serialize;

@@ -11,9 +11,9 @@ use axum::{
 use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId, Who,
-    desired::Status,
     guild::{self, Guild},
     integration::{self, Drift, Integration, OnEnd, Phase, Provider},
+    status::Status,
 };
 use eventstore::{Decided, HandleError};
 use projections::IntegrationRow;

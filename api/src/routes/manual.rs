@@ -6,9 +6,9 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::{
     FanId, IntegrationId, RoleId, TierId,
-    desired::Status,
     fan::{self, Fan, Grant},
     integration::{self, MAX_ROLES},
+    status::Status,
 };
 use eventstore::HandleError;
 use serde::Serialize;

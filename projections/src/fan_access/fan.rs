@@ -11,6 +11,7 @@ use domain::{
     integration::State as Integration,
     membership::Event as MembershipEvent,
     personal::{Account, Personal},
+    status::{obstacle, status},
 };
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,7 @@ impl Fan {
         known
             .iter()
             .filter_map(|(id, integration)| {
-                let (status, trouble) = desired::status(&self.facts, *id, integration)?;
+                let (status, trouble) = status(&self.facts, *id, integration)?;
                 let guild = integration.server.as_ref().map(|server| server.id);
                 let places = guild.and_then(|guild| self.facts.standings.get(&guild));
                 // The account that is linked; where there is none, the one that may still hold something.
@@ -216,8 +217,7 @@ impl Fan {
     pub(super) fn commands(&self, fan: &FanId) -> BTreeMap<(GuildId, AccountKey), CommandRow> {
         let open = self.places().filter(|(_, _, place)| place.decided.open);
         open.map(|(guild, account, place)| {
-            let command =
-                command(fan, guild, account, place, desired::obstacle(place, self.facts.broken));
+            let command = command(fan, guild, account, place, obstacle(place, self.facts.broken));
             ((guild, account.clone()), command)
         })
         .collect()

@@ -17,9 +17,10 @@ use domain::{
     CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
     access::{Desired, Standing},
     account::AccountKey,
-    desired::{Facts, Plan, Status},
+    desired::{Facts, Plan},
     integration::State as Integration,
     personal::{Account, Personal},
+    status::Status,
 };
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
