@@ -91,13 +91,18 @@ impl Observer {
             Some(url) => url.to_string(),
             None => match self.discord.gateway().await {
                 Answer::Done(url) => url,
-                _ => return None,
+                other => {
+                    tracing::info!(answer = ?other, "Discord does not tell where its gateway is; it is asked again");
+                    return None;
+                }
             },
         };
         Some(url.trim_end_matches('/').to_owned())
     }
 
     async fn listen(&self, members: bool) -> Closed {
+        // The gateway's library takes the process's provider; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let Some(url) = self.url().await else { return Closed::Otherwise };
         let intents =
             if members { Intents::GUILDS | Intents::GUILD_MEMBERS } else { Intents::GUILDS };

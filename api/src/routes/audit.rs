@@ -99,9 +99,10 @@ impl<'a> About<'a> {
                 Self { fan: Some(&terms.fan), creator: Some(&terms.creator), integration: None }
             }
             Event::Integration(event) => {
-                let creator = match event {
-                    IntegrationEvent::IntegrationCreated { creator, .. } => Some(creator),
-                    _ => None,
+                let creator = if let IntegrationEvent::IntegrationCreated { creator, .. } = event {
+                    Some(creator)
+                } else {
+                    None
                 };
                 Self { creator, integration: Some(event.integration()), fan: None }
             }

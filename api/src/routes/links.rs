@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, Event, FanId, Trouble,
+    Decider, DiscordUserId, FanId, Trouble,
     fan::{self, BrokenBy, Event as FanEvent, Fan},
 };
 use eventstore::HandleError;
@@ -52,19 +52,29 @@ pub(crate) async fn get(
     let events = app.store.log().read_stream(&fan::stream(&fan), 0).await?;
     let (mut discord, mut broken) = (None, None);
     for envelope in app.store.decode(events).await? {
-        match envelope.event {
-            Event::Fan(FanEvent::FanLinked(link)) => {
+        let at = envelope.metadata.at;
+        match Fan::own(envelope.event) {
+            Some(FanEvent::FanLinked(link)) => {
                 broken = None;
                 discord = link.account.known().map(|account| DiscordAnswer {
                     id: account.id,
                     username: account.username.clone(),
-                    linked_at: envelope.metadata.at,
+                    linked_at: at,
                     reason: None,
                 });
             }
-            Event::Fan(FanEvent::FanUnlinked(_)) => discord = None,
-            Event::Fan(FanEvent::LinkBroken { reason, .. }) => broken = Some(reason),
-            _ => {}
+            Some(FanEvent::FanUnlinked(_)) => discord = None,
+            Some(FanEvent::LinkBroken { reason, .. }) => broken = Some(reason),
+            Some(
+                FanEvent::IntegrationActivated { .. }
+                | FanEvent::IntegrationDeactivated { .. }
+                | FanEvent::NotificationRead { .. }
+                | FanEvent::ManualGrantGiven(_)
+                | FanEvent::ManualGrantEnded { .. }
+                | FanEvent::AccessWithheld { .. }
+                | FanEvent::WithholdingLifted { .. },
+            )
+            | None => {}
         }
     }
     if let (Some(discord), Some(broken)) = (&mut discord, broken) {

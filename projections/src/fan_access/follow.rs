@@ -64,9 +64,10 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             });
         }
         Event::Fan(event) => {
-            let creator = match event {
-                FanEvent::ManualGrantGiven(grant) => Some(&grant.creator),
-                _ => None,
+            let creator = if let FanEvent::ManualGrantGiven(grant) = event {
+                Some(&grant.creator)
+            } else {
+                None
             };
             tables.load_creators(creator.into_iter().cloned().collect()).await?;
             tables.change(event.fan(), position, creator, |fan, known| fan.on_fan(event, known));
