@@ -57,13 +57,15 @@ impl Answers<'_> {
         Ok(())
     }
 
-    /// Forgets answers to requests that were made before a time. The Hub's own keys, which make its timers
-    /// and policies happen once, are kept as long as what they did.
+    /// Forgets what requests and the bot's reports that came before a time were answered. The keys of timers are
+    /// kept as long as what they did.
     pub async fn forget_before(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let gone = sqlx::query("delete from idempotency where at < ?1 and key like 'http:%'")
-            .bind(before.timestamp_micros())
-            .execute(self.0)
-            .await?;
+        let gone = sqlx::query(
+            "delete from idempotency where at < ?1 and (key like 'http:%' or key like 'outcome:%')",
+        )
+        .bind(before.timestamp_micros())
+        .execute(self.0)
+        .await?;
         Ok(gone.rows_affected())
     }
 }

@@ -144,12 +144,13 @@ async fn a_person_s_data_is_sealed_in_the_log_and_in_the_side_tables() {
 }
 
 #[tokio::test]
-async fn answers_of_requests_are_forgotten_and_the_hub_s_own_keys_are_not() {
+async fn answers_of_requests_and_reports_are_forgotten_and_the_keys_of_timers_are_not() {
     let folder = Folder::new();
     let store = folder.open().await;
     store.answers().put("http:1", &[1; 32], Position(1), b"x", at(0)).await.unwrap();
+    store.answers().put("outcome:5-1-a:2", &[1; 32], Position(1), b"", at(0)).await.unwrap();
     store.answers().put("expire:m:1", &[1; 32], Position(1), b"", at(0)).await.unwrap();
-    assert_eq!(store.answers().forget_before(at(1)).await.unwrap(), 1);
+    assert_eq!(store.answers().forget_before(at(1)).await.unwrap(), 2);
     assert!(store.answers().get("http:1").await.unwrap().is_none());
     assert!(store.answers().get("expire:m:1").await.unwrap().is_some());
 }
