@@ -80,7 +80,7 @@ impl DiscordArgs {
     }
 }
 
-/// What people see of the platform, and the rules that a platform may set.
+/// Where the platform's people find the Hub, and the rules that a platform may set.
 #[derive(Debug, Clone, Args)]
 pub struct PlatformArgs {
     /// Where browsers reach the Hub; redirects are built from it. Without it, the address listened on.
@@ -102,18 +102,6 @@ pub struct PlatformArgs {
     /// Which tier a price of Stripe buys: `PRICE=CREATOR/TIER`, with commas between them.
     #[arg(long, env = "HUB_STRIPE_PRICES", value_name = "LIST", value_delimiter = ',', value_parser = price)]
     pub stripe_prices: Vec<(String, (CreatorId, TierId))>,
-
-    /// The platform's name on pages.
-    #[arg(long, env = "HUB_PLATFORM_NAME", value_name = "NAME", default_value = "Memberships")]
-    pub platform_name: String,
-
-    /// Where people find help.
-    #[arg(long, env = "HUB_SUPPORT_URL", value_name = "URL")]
-    pub support_url: Option<Url>,
-
-    /// Whom people write to for help.
-    #[arg(long, env = "HUB_SUPPORT_EMAIL", value_name = "ADDRESS")]
-    pub support_email: Option<String>,
 }
 
 /// A price of Stripe and the tier that it buys.

@@ -92,7 +92,7 @@ impl Node {
             client_id,
             client_secret,
             bot_token,
-            public_url: public_url.clone(),
+            public_url,
         };
         let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
         let (desk, asked) = Desk::new(store.clone(), views.clone(), oauth.clone());
@@ -104,7 +104,6 @@ impl Node {
             desk: desk.clone(),
             discord: discord.clone(),
             oauth,
-            public_url,
             webhooks,
             grace,
             metrics: telemetry::metrics(),

@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use eventstore::{Position, Store};
 use projections::Views;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::{error::ApiError, idempotency::InFlight, routes::webhooks::WebhookSettings};
 
@@ -22,8 +21,6 @@ pub struct App {
     pub desk: Desk,
     pub discord: Discord,
     pub oauth: OAuth,
-    /// Where browsers reach the Hub.
-    pub public_url: Url,
     pub webhooks: WebhookSettings,
     /// How long an active membership outlives its paid end.
     pub grace: TimeDelta,

@@ -16,7 +16,7 @@ use domain::{
     integration::{self, Integration},
     membership::{self, Membership},
 };
-use eventstore::{Actor, AppendKey, HandleError, Metadata, Store, StoreError};
+use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Store, StoreError};
 use projections::{Due, IntegrationRow, ViewError, Views};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -164,25 +164,13 @@ impl Policies {
 
     /// Releases a server once nothing that was given there is left.
     async fn confirm_disconnected(&self, row: &IntegrationRow) -> Result<bool, PolicyError> {
-        let confirm = integration::Command::ConfirmDisconnected { left_behind: 0 };
         let mut attempts = self.store.attempts();
         loop {
             let mut decision = self.store.begin(self.metadata(), None);
-            let stream = integration::stream(row.id);
-            let events =
-                match decision.handle::<Integration>(&stream, confirm.clone().to(row.id)).await {
-                    Ok(events) => events,
-                    Err(HandleError::Refused(_)) => return Ok(false),
-                    Err(HandleError::Store(error)) => return Err(error.into()),
-                };
-            for event in &events {
-                if let integration::Event::ServerDisconnected { guild, .. } = event {
-                    let release = guild::Command::Release { guild: *guild, integration: row.id };
-                    match decision.handle::<Guild>(&guild::stream(*guild), release).await {
-                        Ok(_) | Err(HandleError::Refused(_)) => {}
-                        Err(HandleError::Store(error)) => return Err(error.into()),
-                    }
-                }
+            match let_go(&mut decision, row.id, 0).await {
+                Ok(()) => {}
+                Err(HandleError::Refused(_)) => return Ok(false),
+                Err(HandleError::Store(error)) => return Err(error.into()),
             }
             if let Some(decided) = decision.commit(&mut attempts).await? {
                 return Ok(decided.appended);
@@ -211,4 +199,24 @@ impl Policies {
             }
         }
     }
+}
+
+/// Releases an integration's server, and with it its reservation: whoever has access there still is left behind.
+pub async fn let_go(
+    decision: &mut Decision,
+    id: IntegrationId,
+    left_behind: u64,
+) -> Result<(), HandleError<integration::Refusal>> {
+    let confirm = integration::Command::ConfirmDisconnected { left_behind };
+    for event in decision.handle::<Integration>(&integration::stream(id), confirm.to(id)).await? {
+        if let integration::Event::ServerDisconnected { guild, .. } = event {
+            let release = guild::Command::Release { guild, integration: id };
+            match decision.handle::<Guild>(&guild::stream(guild), release).await {
+                // Releasing is never refused.
+                Ok(_) | Err(HandleError::Refused(_)) => {}
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{
     account::AccountKey,
     ids::{CreatorId, FanId, IntegrationId, RoleId},
     personal::{Account, Personal},
+    trouble::Trouble,
 };
 
 pub fn stream(fan: &FanId) -> StreamName {
@@ -111,6 +112,16 @@ pub enum BrokenBy {
     MissingScope,
     /// Discord told that the fan removed the application.
     Deauthorized,
+}
+
+impl BrokenBy {
+    /// What the fan is told of it.
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::MissingScope => Trouble::MissingScope,
+            Self::InvalidGrant | Self::InvalidToken | Self::Deauthorized => Trouble::LinkBroken,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

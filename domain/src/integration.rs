@@ -272,17 +272,29 @@ impl State {
         troubles
     }
 
+    /// The roles among `roles` that cannot be given in the connected server, and why not.
+    pub fn unassignable<'a>(
+        &self,
+        roles: impl IntoIterator<Item = &'a RoleId>,
+    ) -> impl Iterator<Item = (RoleId, Trouble)> {
+        let known = self.server.as_ref().zip(self.roles.as_ref());
+        roles.into_iter().filter_map(move |role| {
+            let (server, list) = known?;
+            Some((*role, list.why_not(server.id, *role)?))
+        })
+    }
+
     /// The roles among `tiers` that cannot be given in the connected server.
     pub fn unmanageable(&self, tiers: &BTreeMap<TierId, BTreeSet<RoleId>>) -> Vec<Unmanageable> {
-        let (Some(server), Some(list)) = (&self.server, &self.roles) else { return vec![] };
-        tiers
-            .iter()
-            .flat_map(|(tier, roles)| roles.iter().map(move |role| (tier, *role)))
-            .filter_map(|(tier, role)| {
-                let why = list.why_not(server.id, role)?;
-                Some(Unmanageable { tier: tier.clone(), role, why })
+        let of_tier = |(tier, roles)| {
+            let unassignable = self.unassignable(roles);
+            unassignable.map(move |(role, why)| Unmanageable {
+                tier: TierId::clone(tier),
+                role,
+                why,
             })
-            .collect()
+        };
+        tiers.iter().flat_map(of_tier).collect()
     }
 
     fn connect(

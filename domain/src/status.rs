@@ -85,14 +85,7 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     if plan.is_empty() {
         return None;
     }
-    standing.trouble.or_else(|| {
-        broken.filter(|_| plan.join).map(|reason| match reason {
-            BrokenBy::MissingScope => (Trouble::MissingScope, None),
-            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => {
-                (Trouble::LinkBroken, None)
-            }
-        })
-    })
+    standing.trouble.or_else(|| broken.filter(|_| plan.join).map(|reason| (reason.trouble(), None)))
 }
 
 /// A role that is all that is left, and that the bot is known not to be able to give or take.

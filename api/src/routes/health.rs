@@ -92,20 +92,7 @@ pub(crate) async fn get(
         }
     }
     let counts = app.views.fan_access().counts(id).await?;
-    let waiting: u64 = [Status::Blocked, Status::RevokeBlocked]
-        .iter()
-        .filter_map(|status| counts.get(status))
-        .sum();
-    let blocked = (waiting > 0).then(|| {
-        let detail = format!("{waiting} of the fans wait for something that only you can mend.");
-        Reason::new(
-            "fans_blocked",
-            Who::Creator,
-            &detail,
-            "Look at the fans who are blocked: each shows what to do.",
-        )
-    });
-    data.push(Check::new("fans", blocked.into_iter().collect()));
+    data.push(Check::new("fans", Reason::of_waiting(&counts).into_iter().collect()));
     Ok(Json(HealthAnswer { ok: data.iter().all(|check| check.ok), data }))
 }
 

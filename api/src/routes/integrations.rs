@@ -10,8 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use domain::{
-    CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId, Who,
-    guild::{self, Guild},
+    CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId,
     integration::{self, Drift, Integration, OnEnd, Phase, Provider},
     status::Status,
 };
@@ -113,16 +112,7 @@ impl IntegrationAnswer {
     pub(crate) fn of(row: &IntegrationRow, counts: &BTreeMap<Status, u64>) -> Self {
         let state = &row.state;
         let mut reasons: Vec<_> = state.troubles().into_iter().map(Reason::of).collect();
-        let of = |status| counts.get(&status).copied().unwrap_or_default();
-        let waiting = of(Status::Blocked) + of(Status::RevokeBlocked);
-        if waiting > 0 {
-            reasons.push(Reason::new(
-                "fans_blocked",
-                Who::Creator,
-                &format!("{waiting} of the fans wait for something that only you can mend."),
-                "Look at the fans who are blocked: each shows what to do.",
-            ));
-        }
+        reasons.extend(Reason::of_waiting(counts));
         let status = match state.phase {
             Phase::NotConnected => "not_connected",
             Phase::Connected if !reasons.is_empty() => "needs_attention",
@@ -218,7 +208,7 @@ pub(crate) fn command_failed(error: HandleError<integration::Refusal>) -> ApiErr
     }
 }
 
-/// Sends commands to one integration, all of them or none, and answers it as it stands then.
+/// Sends commands to one integration, all of them or none; answers the position and the version that it reached.
 pub(crate) async fn command(
     app: &Arc<App>,
     caller: &Caller,
@@ -443,20 +433,7 @@ async fn leave(
         decision.handle::<Integration>(&stream, start.to(id)).await.map_err(command_failed)?;
         if force {
             let left_behind = left_behind(app, id).await?;
-            let confirm = integration::Command::ConfirmDisconnected { left_behind };
-            for event in decision
-                .handle::<Integration>(&stream, confirm.to(id))
-                .await
-                .map_err(command_failed)?
-            {
-                if let integration::Event::ServerDisconnected { guild, .. } = event {
-                    let release = guild::Command::Release { guild, integration: id };
-                    match decision.handle::<Guild>(&guild::stream(guild), release).await {
-                        Ok(_) | Err(HandleError::Refused(_)) => {}
-                        Err(HandleError::Store(error)) => return Err(error.into()),
-                    }
-                }
-            }
+            bot::policies::let_go(&mut decision, id, left_behind).await.map_err(command_failed)?;
         }
         let version = decision.version(&stream);
         if let Some(decided) = decision.commit(&mut attempts).await? {

@@ -3,8 +3,8 @@
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use domain::{
-    Decider, DiscordUserId, FanId, Trouble,
-    fan::{self, BrokenBy, Event as FanEvent, Fan},
+    Decider, DiscordUserId, FanId,
+    fan::{self, Event as FanEvent, Fan},
 };
 use eventstore::HandleError;
 use secrecy::ExposeSecret;
@@ -78,13 +78,7 @@ pub(crate) async fn get(
         }
     }
     if let (Some(discord), Some(broken)) = (&mut discord, broken) {
-        let trouble = match broken {
-            BrokenBy::MissingScope => Trouble::MissingScope,
-            BrokenBy::InvalidGrant | BrokenBy::InvalidToken | BrokenBy::Deauthorized => {
-                Trouble::LinkBroken
-            }
-        };
-        discord.reason = Some(Reason::of((trouble, None)));
+        discord.reason = Some(Reason::of((broken.trouble(), None)));
     }
     Ok(Json(LinkAnswer { discord }))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::{
-    FanId, IntegrationId, RoleId, TierId,
+    FanId, IntegrationId, RoleId,
     fan::{self, Fan, Grant},
     integration::{self, MAX_ROLES},
     status::Status,
@@ -126,18 +126,18 @@ pub(crate) async fn grant(
     if until.is_some_and(|until| until <= app.now()) {
         return Err(ApiError::field("until", "must be in the future"));
     }
-    // Roles of a grant follow the same rule as those of a tier.
-    let nameless: TierId = "by-hand".parse().map_err(|_| ApiError::not_found())?;
-    let unmanageable = state.unmanageable(&[(nameless, roles.clone())].into());
-    if !unmanageable.is_empty() {
-        let errors = unmanageable.into_iter().map(|role| FieldError {
+    let errors: Vec<_> = state
+        .unassignable(&roles)
+        .map(|(role, why)| FieldError {
             field: "roles".to_owned(),
-            code: Some(role.why.code().to_owned()),
-            detail: format!("{}: {} {}", role.role, role.why.detail(), role.why.fix()),
-        });
+            code: Some(why.code().to_owned()),
+            detail: format!("{role}: {} {}", why.detail(), why.fix()),
+        })
+        .collect();
+    if !errors.is_empty() {
         let text =
             "a role cannot be given in this server; choose others, or mend what `errors` names";
-        return Err(ApiError::new(Kind::ROLES_NOT_ASSIGNABLE, text).with(errors.collect()));
+        return Err(ApiError::new(Kind::ROLES_NOT_ASSIGNABLE, text).with(errors));
     }
     let until = until.and_then(|at| DateTime::from_timestamp_micros(at.timestamp_micros()));
     let given = Grant { fan: fan.clone(), creator, integration: id, roles, until };

@@ -306,22 +306,6 @@ impl FanAccess {
         Ok(docs(row.as_slice())?.pop())
     }
 
-    /// The open commands of one fan.
-    pub async fn commands_of(
-        &self,
-        guild: GuildId,
-        fan: &FanId,
-    ) -> Result<Vec<CommandRow>, ViewError> {
-        let rows = sqlx::query(
-            "select doc from commands where guild = ?1 and fan = ?2 order by account_key",
-        )
-        .bind(guild.to_string())
-        .bind(fan.as_str())
-        .fetch_all(&self.0.pool())
-        .await?;
-        docs(&rows)
-    }
-
     /// How many fans still have something to be taken away through an integration.
     pub async fn still_holding(&self, integration: IntegrationId) -> Result<u64, ViewError> {
         let counts = self.counts(integration).await?;
