@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use api::{App, InFlight, WebhookSettings};
 use bot::{
     Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
+    worker::PARKED,
 };
 use chrono::TimeDelta;
 use eventstore::{Access, Clock, Position, Store, StoreOptions};
@@ -127,8 +128,9 @@ impl Node {
             applied.run(stop).await;
             Ok(())
         });
+        let round = bot.as_ref().map_or(PARKED, |bot| bot.parked);
         let (reconciler, stop) =
-            (Reconciler::new(desk.clone(), discord.clone(), asked), shutdown.clone());
+            (Reconciler::new(desk.clone(), discord.clone(), asked, round), shutdown.clone());
         tasks.spawn(async move {
             reconciler.run(stop).await;
             Ok(())

@@ -7,7 +7,7 @@ use domain::{
     DiscordUserId, FanId, GuildId, RoleId, Trouble,
     access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
     fan::{self, BrokenBy, Fan},
-    trouble::of_discord_code,
+    trouble::{of_code, of_discord_code},
 };
 use eventstore::{
     Actor, AppendKey, HandleError, Metadata, Position, Store, StoreError, tokens::DiscordToken,
@@ -381,8 +381,7 @@ fn holder(row: &CommandRow) -> Holder {
 /// A refusal's code: one of the Hub's, or Discord's own number.
 fn trouble(code: Option<&str>) -> Trouble {
     let Some(code) = code else { return Trouble::Refused };
-    let ours = Trouble::ALL.iter().copied().find(|trouble| trouble.code() == code);
-    ours.or_else(|| of_discord_code(code.parse().ok()?)).unwrap_or(Trouble::Refused)
+    of_code(code).or_else(|| of_discord_code(code.parse().ok()?)).unwrap_or(Trouble::Refused)
 }
 
 /// What the command came to, in the domain's words. Without `observed`, a `done` had all its effects; that

@@ -3,7 +3,11 @@
 //! twilight builds every request; the room's own client carries it, because rate limits and refusals speak in
 //! headers that twilight's client keeps to itself. Of an answer only what is needed is read.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -101,6 +105,38 @@ struct RoleSeen {
     color: u32,
     #[serde(default)]
     colors: Option<ColorsSeen>,
+    #[serde(default)]
+    tags: TagsSeen,
+}
+
+/// What marks roles that only their owner gives. A mark that is there without a value is there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TagsSeen {
+    #[serde(deserialize_with = "there")]
+    bot_id: bool,
+    #[serde(deserialize_with = "there")]
+    integration_id: bool,
+    #[serde(deserialize_with = "there")]
+    premium_subscriber: bool,
+    #[serde(deserialize_with = "there")]
+    subscription_listing_id: bool,
+    #[serde(deserialize_with = "there")]
+    guild_connections: bool,
+}
+
+impl TagsSeen {
+    fn any(&self) -> bool {
+        self.bot_id
+            || self.integration_id
+            || self.premium_subscriber
+            || self.subscription_listing_id
+            || self.guild_connections
+    }
+}
+
+fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 #[derive(Deserialize)]
@@ -111,6 +147,25 @@ struct ColorsSeen {
 #[derive(Deserialize)]
 struct UserSeen {
     id: DiscordUserId,
+}
+
+/// Where the gateway is, and how it wants to be used.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Gateway {
+    pub(crate) url: String,
+    /// Into how many shards Discord would divide the servers of this bot.
+    pub(crate) shards: u32,
+    pub(crate) session_start_limit: SessionStartLimit,
+}
+
+/// How often sessions may be started.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SessionStartLimit {
+    pub(crate) total: u32,
+    pub(crate) remaining: u32,
+    /// Milliseconds.
+    pub(crate) reset_after: u64,
+    pub(crate) max_concurrency: u16,
 }
 
 /// Speaks to Discord as the bot. Cloning is cheap.
@@ -128,6 +183,8 @@ struct Inner {
     settings: DiscordSettings,
     pacer: Pacer,
     bot_user: OnceCell<DiscordUserId>,
+    /// The servers that are out of order, as the gateway tells: what is answered about them proves nothing.
+    outages: Mutex<BTreeSet<GuildId>>,
 }
 
 /// An answer that has arrived.
@@ -145,6 +202,7 @@ impl Discord {
             settings: settings.clone(),
             pacer: Pacer::new(),
             bot_user: OnceCell::new(),
+            outages: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), until: CancellationToken::new() })
     }
@@ -237,22 +295,31 @@ impl Discord {
             name: role.name,
             position: role.position,
             color: role.colors.map_or(role.color, |colors| colors.primary_color),
-            managed: role.managed,
+            managed: role.managed || role.tags.any(),
             permissions: role.permissions,
         });
         let server = Server { id: guild, name: known.name, icon: known.icon };
         Answer::Done((server, RoleList::new(roles.collect(), seen.roles)))
     }
 
-    /// Where the gateway is.
-    pub(crate) async fn gateway(&self) -> Answer<String> {
-        #[derive(Deserialize)]
-        struct Gateway {
-            url: String,
+    /// Remembers that a server is out of order, or that it is back.
+    pub(crate) fn set_outage(&self, guild: GuildId, out: bool) {
+        let mut outages = self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        if out {
+            outages.insert(guild);
+        } else {
+            outages.remove(&guild);
         }
+    }
+
+    pub(crate) fn is_out(&self, guild: GuildId) -> bool {
+        self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner).contains(&guild)
+    }
+
+    /// Where the gateway is, and how it wants to be used.
+    pub(crate) async fn gateway(&self) -> Answer<Gateway> {
         let request = self.inner.requests.gateway().authed().try_into_request();
-        read::<Gateway>(self.call("gateway", GuildId(0), false, request).await)
-            .map(|gateway| gateway.url)
+        read(self.call("gateway", GuildId(0), false, request).await)
     }
 
     /// The bot's token, for the gateway.

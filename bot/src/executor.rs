@@ -27,6 +27,7 @@ pub(crate) enum Ended {
         observed: Observed,
         /// The server's roles, where they were read to find out why something was refused.
         roles: Option<RoleList>,
+        took: Took,
     },
     /// What became of it is not known; to be tried again.
     Later { why: String, after: Option<std::time::Duration> },
@@ -34,6 +35,14 @@ pub(crate) enum Ended {
     Superseded,
     /// Discord does not take the bot's token any more.
     TokenDead,
+}
+
+/// What Discord says was taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Took {
+    pub(crate) roles: BTreeSet<RoleId>,
+    /// The account itself, from the server.
+    pub(crate) member: bool,
 }
 
 /// What Discord refused.
@@ -89,6 +98,7 @@ struct Execution<'a> {
     refused: Option<Refused>,
     /// The server's roles, read once something is refused.
     roles: Option<RoleList>,
+    took: Took,
 }
 
 /// Executes a command whose attempt is recorded.
@@ -106,6 +116,7 @@ pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Star
         unsure: maybe_given,
         refused: None,
         roles: None,
+        took: Took::default(),
     };
     let ended =
         if command.desired.present { execution.grant().await } else { execution.revoke().await };
@@ -142,7 +153,13 @@ impl Execution<'_> {
         };
         let result =
             if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
-        Ended::Report { result, refused: self.refused, observed, roles: self.roles }
+        Ended::Report {
+            result,
+            refused: self.refused,
+            observed,
+            roles: self.roles,
+            took: self.took,
+        }
     }
 
     /// Keeps the first refusal: it is the one to mend first.
@@ -163,6 +180,13 @@ impl Execution<'_> {
                     detail: "Discord gives no token for this account".to_owned(),
                 };
                 self.only_if_member(refusal).await?;
+            }
+        }
+        // What somebody has from elsewhere is not the Hub's to take later, so it is looked at before giving.
+        if !self.command.calls.join && !self.command.calls.grant.is_empty() {
+            match self.member().await? {
+                Some(seen) => self.take_stock(&seen),
+                None => return Err(Stop::Gone),
             }
         }
         // First what is given, then what is taken: nobody stands without access in between.
@@ -312,6 +336,7 @@ impl Execution<'_> {
             .settled()?
         {
             Ok(()) => {
+                self.took = Took { roles: self.started_roles(), member: true };
                 self.is_gone();
                 return Ok(true);
             }
@@ -327,12 +352,13 @@ impl Execution<'_> {
                     .await?
                     .map(|list| list.missing_permissions(guild))
                     .unwrap_or_default();
-                let known = missing.contains(&Trouble::MissingKickMembers);
-                self.refuse(
-                    if known { Trouble::MissingKickMembers } else { Trouble::MissingPermissions },
-                    None,
-                    refusal,
-                );
+                // A bot that may remove members is refused those who stand above it.
+                let trouble = match (&self.roles, missing.contains(&Trouble::MissingKickMembers)) {
+                    (None, _) => Trouble::MissingPermissions,
+                    (Some(_), true) => Trouble::MissingKickMembers,
+                    (Some(_), false) => Trouble::FanAboveBot,
+                };
+                self.refuse(trouble, None, refusal);
                 Ok(false)
             }
             trouble => {
@@ -374,17 +400,33 @@ impl Execution<'_> {
             .settled()?
         {
             Ok(()) => {
-                self.given.remove(&role);
-                self.unsure.remove(&role);
+                self.took.roles.insert(role);
+                self.is_nobody_s(role);
                 Ok(())
             }
             // A role that is gone is nobody's any more.
             Err(refusal) if refusal.trouble == Trouble::RoleDeleted => {
-                self.given.remove(&role);
-                self.unsure.remove(&role);
+                self.is_deleted(role).await?;
+                self.is_nobody_s(role);
                 Ok(())
             }
             Err(refusal) => self.role_refused(role, refusal).await,
+        }
+    }
+
+    fn is_nobody_s(&mut self, role: RoleId) {
+        self.given.remove(&role);
+        self.unsure.remove(&role);
+    }
+
+    /// One such answer is no proof: the server's roles must not show the role either.
+    async fn is_deleted(&mut self, role: RoleId) -> Result<(), Stop> {
+        match self.role_list().await? {
+            Some(list) if list.role(role).is_none() => Ok(()),
+            Some(_) | None => Err(Stop::now(Ended::Later {
+                why: "Discord did not know a role, and does not show that it is gone".to_owned(),
+                after: None,
+            })),
         }
     }
 
@@ -402,8 +444,16 @@ impl Execution<'_> {
                 self.refuse(trouble, Some(role), refusal);
                 Ok(())
             }
-            Trouble::RoleDeleted | Trouble::RoleInvalid => {
+            Trouble::RoleDeleted => {
+                self.is_deleted(role).await?;
                 self.refuse(refusal.trouble, Some(role), refusal);
+                Ok(())
+            }
+            Trouble::RoleInvalid => {
+                let guild = self.guild();
+                let list = self.role_list().await?;
+                let trouble = list.and_then(|list| list.why_not(guild, role));
+                self.refuse(trouble.unwrap_or(refusal.trouble), Some(role), refusal);
                 Ok(())
             }
             trouble => {
@@ -436,6 +486,10 @@ impl Execution<'_> {
 
     /// One such answer is no proof that the bot is gone: Discord gives it in outages too.
     async fn bot_missing(&mut self, refusal: Refusal) -> Result<(), Stop> {
+        if self.discord.is_out(self.guild()) {
+            let why = "the server is out of order".to_owned();
+            return Err(Stop::now(Ended::Later { why, after: None }));
+        }
         match self.discord.role_list(self.guild()).await.settled()? {
             Ok(_) => Err(Stop::now(Ended::Later {
                 why: "Discord said that the bot is not in the server, and then that it is"

@@ -3,24 +3,28 @@
 //! What is heard is a hint or a fact for the Hub, never a reason to act here. Events that may be older than the
 //! last answer to a call are confirmed by reading before they count.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use domain::{
     DiscordUserId, GuildId, RoleId,
     discord::{Permissions, Role, RoleList},
 };
-use tokio::time::{Instant, sleep};
+use futures_util::{StreamExt as _, stream};
+use tokio::{
+    sync::{OnceCell, mpsc},
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::{
     CloseFrame, ConfigBuilder, Event, EventTypeFlags, Intents, Shard, ShardId, StreamExt,
-    error::ReceiveMessageErrorType,
+    error::ReceiveMessageErrorType, queue::InMemoryQueue,
 };
-use twilight_model::gateway::payload::incoming::GuildCreate;
+use twilight_model::{gateway::payload::incoming::GuildCreate, guild};
 use url::Url;
 
 use crate::{
-    discord::{Answer, Discord},
-    hub::Hub,
+    discord::{Answer, Gateway},
+    members::{Echoes, Looks},
     wire::Observation,
 };
 
@@ -30,22 +34,59 @@ const DISALLOWED_INTENTS: u16 = 4014;
 /// How long a session must have lasted for the next one to be opened without a longer pause.
 const GOOD_SESSION: Duration = Duration::from_secs(30);
 
+/// The first pause before the gateway is asked again; it doubles from there.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// The longest pause before the gateway is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// After so many sessions that ended at once, Discord is asked anew where its gateway is.
+const ASK_AGAIN: u32 = 8;
+
+/// How many members are read together.
+const TOGETHER: usize = 8;
 
 /// How the gateway is reached.
 #[derive(Debug, Clone)]
 pub struct GatewaySettings {
     /// Where it is; `None`: Discord is asked.
     pub url: Option<Url>,
+    /// How long the gateway may take to tell what a call of ours did, before it is looked at.
+    pub patience: Duration,
+}
+
+impl GatewaySettings {
+    pub fn new(url: Option<Url>) -> Self {
+        Self { url, patience: Duration::from_secs(15) }
+    }
+}
+
+/// When the shards of this process may identify: so many at once, and so many a day. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identifying(Arc<OnceCell<InMemoryQueue>>);
+
+impl Identifying {
+    /// In the turns that Discord asks for.
+    async fn queue(&self, told: Option<&Gateway>) -> InMemoryQueue {
+        let queue = self.0.get_or_init(async || match told {
+            Some(Gateway { session_start_limit: limit, .. }) => InMemoryQueue::new(
+                limit.max_concurrency.max(1),
+                limit.remaining,
+                Duration::from_millis(limit.reset_after),
+                limit.total,
+            ),
+            None => InMemoryQueue::default(),
+        });
+        queue.await.clone()
+    }
 }
 
 /// Listens on one shard.
 pub(crate) struct Observer {
-    pub(crate) hub: Hub,
-    pub(crate) discord: Discord,
+    pub(crate) looks: Looks,
+    pub(crate) echoes: Echoes,
     pub(crate) settings: GatewaySettings,
-    pub(crate) name: String,
+    pub(crate) identifying: Identifying,
     pub(crate) shard: u32,
     pub(crate) of: u32,
 }
@@ -57,14 +98,25 @@ enum Closed {
     Otherwise,
 }
 
+/// What is to be read because of what was heard. Reading takes its time, and the gateway waits for nobody.
+#[derive(Clone)]
+struct ToRead {
+    servers: mpsc::UnboundedSender<GuildId>,
+    members: mpsc::UnboundedSender<(GuildId, DiscordUserId, u64)>,
+}
+
 impl Observer {
     /// Listens until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let (servers, ask_servers) = mpsc::unbounded_channel();
+        let (members, ask_members) = mpsc::unbounded_channel();
+        let to_read = ToRead { servers, members };
+        let reading =
+            async { tokio::join!(self.read_servers(ask_servers), self.read_members(ask_members)) };
         let listening = async {
-            let (mut members, mut pause) = (true, Duration::from_millis(500));
+            let (mut members, mut pause) = (true, PAUSE);
             loop {
-                let began = Instant::now();
-                match self.listen(members).await {
+                match self.listen(members, &to_read).await {
                     Closed::WithoutMembers if members => {
                         tracing::warn!(
                             "the application may not hear of members; what happens to them is found by comparing instead"
@@ -74,41 +126,48 @@ impl Observer {
                     }
                     Closed::WithoutMembers | Closed::Otherwise => {}
                 }
-                // A server that takes us in and closes at once is not asked thousands of times.
-                pause = if began.elapsed() > GOOD_SESSION {
-                    Duration::from_millis(500)
-                } else {
-                    (pause * 2).min(LONGEST_PAUSE)
-                };
                 sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
-        stop.run_until_cancelled(listening).await;
+        stop.run_until_cancelled(async { tokio::join!(reading, listening) }).await;
     }
 
-    async fn url(&self) -> Option<String> {
-        let url = match &self.settings.url {
-            Some(url) => url.to_string(),
-            None => match self.discord.gateway().await {
-                Answer::Done(url) => url,
-                other => {
-                    tracing::info!(answer = ?other, "Discord does not tell where its gateway is; it is asked again");
-                    return None;
-                }
-            },
-        };
-        Some(url.trim_end_matches('/').to_owned())
+    /// What Discord tells of its gateway; a stand-in whose address is set need not tell anything.
+    async fn gateway(&self) -> Option<Gateway> {
+        match self.looks.discord.gateway().await {
+            Answer::Done(told) => Some(told),
+            other => {
+                tracing::info!(answer = ?other, "Discord does not tell of its gateway");
+                None
+            }
+        }
     }
 
-    async fn listen(&self, members: bool) -> Closed {
+    async fn listen(&self, members: bool, to_read: &ToRead) -> Closed {
         // The gateway's library takes the process's provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Some(url) = self.url().await else { return Closed::Otherwise };
+        let told = self.gateway().await;
+        let asked = told.as_ref().map(|told| told.url.clone());
+        let Some(url) = self.settings.url.as_ref().map(Url::to_string).or(asked) else {
+            return Closed::Otherwise;
+        };
+        if let Some(told) = told.as_ref().filter(|told| told.shards > self.of) {
+            tracing::warn!(
+                shards = self.of,
+                recommended = told.shards,
+                "Discord recommends more shards; divide the servers into more with --of"
+            );
+        }
         let intents =
             if members { Intents::GUILDS | Intents::GUILD_MEMBERS } else { Intents::GUILDS };
-        let config = ConfigBuilder::new(self.discord.token(), intents).proxy_url(url).build();
+        let config = ConfigBuilder::new(self.looks.discord.token(), intents)
+            .proxy_url(url.trim_end_matches('/').to_owned())
+            .queue(self.identifying.queue(told.as_ref()).await)
+            .build();
         let mut shard = Shard::with_config(ShardId::new(self.shard, self.of), config);
         let wanted = EventTypeFlags::READY
+            | EventTypeFlags::RESUMED
             | EventTypeFlags::GUILD_CREATE
             | EventTypeFlags::GUILD_DELETE
             | EventTypeFlags::GUILD_UPDATE
@@ -118,143 +177,203 @@ impl Observer {
             | EventTypeFlags::MEMBER_ADD
             | EventTypeFlags::MEMBER_UPDATE
             | EventTypeFlags::MEMBER_REMOVE;
-        let mut bot = None;
-        let mut failures = 0;
+        let (mut bot, mut failures, mut began) = (None, 0u32, None::<Instant>);
         while let Some(heard) = shard.next_event(wanted).await {
             match heard {
                 Ok(Event::GatewayClose(Some(CloseFrame { code: DISALLOWED_INTENTS, .. }))) => {
                     return Closed::WithoutMembers;
                 }
-                Ok(Event::Ready(ready)) => {
-                    failures = 0;
-                    bot = Some(DiscordUserId(ready.user.id.get()));
+                Ok(Event::GatewayClose(frame)) => {
+                    tracing::info!(?frame, shard = self.shard, "the gateway closed the session");
                 }
-                Ok(event) => self.on(event, bot).await,
+                Ok(event) => {
+                    match &event {
+                        Event::Ready(ready) => {
+                            bot = Some(DiscordUserId(ready.user.id.get()));
+                            began = Some(Instant::now());
+                        }
+                        Event::Resumed => began = Some(Instant::now()),
+                        _ => {}
+                    }
+                    self.on(event, bot, to_read).await;
+                    continue;
+                }
                 // A message that cannot be read says nothing; the next may.
                 Err(error)
                     if matches!(error.kind(), ReceiveMessageErrorType::Deserializing { .. }) =>
                 {
                     tracing::debug!(%error, "a gateway message could not be read");
+                    continue;
                 }
-                Err(error) => {
-                    tracing::info!(%error, "the gateway cannot be heard");
-                    failures += 1;
-                    if failures > 3 {
-                        return Closed::Otherwise;
-                    }
-                    sleep(Duration::from_secs(1)).await;
-                }
+                Err(error) => tracing::info!(%error, "the gateway cannot be heard"),
+            }
+            // The session is resumed at once, but a server that takes us in and closes is not asked thousands of times.
+            if began.take().is_some_and(|began| began.elapsed() > GOOD_SESSION) {
+                failures = 0;
+            }
+            failures += 1;
+            if failures > ASK_AGAIN {
+                return Closed::Otherwise;
+            }
+            if failures > 1 {
+                sleep((PAUSE * (1 << (failures - 2))).min(LONGEST_PAUSE)).await;
             }
         }
         Closed::Otherwise
     }
 
-    async fn on(&self, event: Event, bot: Option<DiscordUserId>) {
+    async fn on(&self, event: Event, bot: Option<DiscordUserId>, to_read: &ToRead) {
+        let discord = &self.looks.discord;
         match event {
-            Event::GuildCreate(created) => {
-                if let GuildCreate::Available(guild) = *created {
+            Event::Ready(ready) => {
+                let guilds = ready.guilds.iter().map(|guild| GuildId(guild.id.get())).collect();
+                let (shard, of) = (self.shard, self.of);
+                self.tell(Observation::Session { shard, of, guilds }).await;
+            }
+            Event::GuildCreate(created) => match *created {
+                GuildCreate::Available(guild) => {
                     let id = GuildId(guild.id.get());
-                    let own = guild
-                        .members
-                        .iter()
-                        .find(|member| bot == Some(DiscordUserId(member.user.id.get())));
-                    let roles = guild.roles.iter().map(|role| Role {
-                        id: RoleId(role.id.get()),
-                        name: role.name.clone(),
-                        position: role.position,
-                        color: role.colors.primary_color,
-                        managed: role.managed,
-                        permissions: Permissions(role.permissions.bits()),
-                    });
-                    match own {
-                        Some(own) => {
-                            let has = own.roles.iter().map(|role| RoleId(role.get()));
-                            let roles = RoleList::new(roles.collect(), has);
+                    discord.set_outage(id, false);
+                    match roles_of(&guild, bot) {
+                        Some(roles) => {
                             self.tell(Observation::Server { guild: id, roles }).await;
                         }
-                        None => self.read(id).await,
+                        None => to_read.server(id),
                     }
                     // It comes after a new session, an outage, or the bot's return: events were missed before it.
                     self.tell(Observation::Missed { guild: id }).await;
                 }
-            }
+                GuildCreate::Unavailable(guild) => {
+                    discord.set_outage(GuildId(guild.id.get()), true);
+                }
+            },
             // An outage says `unavailable`; anything else means that the bot is out.
-            Event::GuildDelete(gone) if gone.unavailable != Some(true) => {
-                self.tell(Observation::BotRemoved { guild: GuildId(gone.id.get()) }).await;
+            Event::GuildDelete(gone) => {
+                let (guild, out) = (GuildId(gone.id.get()), gone.unavailable == Some(true));
+                discord.set_outage(guild, out);
+                if !out {
+                    self.tell(Observation::BotRemoved { guild }).await;
+                }
             }
-            Event::GuildUpdate(changed) => self.read(GuildId(changed.id.get())).await,
-            Event::RoleCreate(changed) => self.read(GuildId(changed.guild_id.get())).await,
-            Event::RoleUpdate(changed) => self.read(GuildId(changed.guild_id.get())).await,
-            Event::RoleDelete(changed) => self.read(GuildId(changed.guild_id.get())).await,
+            Event::GuildUpdate(changed) => to_read.server(GuildId(changed.id.get())),
+            Event::RoleCreate(changed) => to_read.server(GuildId(changed.guild_id.get())),
+            Event::RoleUpdate(changed) => to_read.server(GuildId(changed.guild_id.get())),
+            Event::RoleDelete(changed) => to_read.server(GuildId(changed.guild_id.get())),
             Event::MemberAdd(added) => {
                 let roles = added.member.roles.iter().map(|role| RoleId(role.get())).collect();
-                self.member(
-                    GuildId(added.guild_id.get()),
-                    DiscordUserId(added.member.user.id.get()),
-                    Some(roles),
-                )
-                .await;
+                let user = DiscordUserId(added.member.user.id.get());
+                self.member(GuildId(added.guild_id.get()), user, Some(roles), to_read).await;
             }
             Event::MemberUpdate(changed) => {
                 let (guild, user) =
                     (GuildId(changed.guild_id.get()), DiscordUserId(changed.user.id.get()));
                 if bot == Some(user) {
-                    self.read(guild).await;
+                    to_read.server(guild);
                 } else {
                     let roles = changed.roles.iter().map(|role| RoleId(role.get())).collect();
-                    self.member(guild, user, Some(roles)).await;
+                    self.member(guild, user, Some(roles), to_read).await;
                 }
             }
             Event::MemberRemove(gone) => {
-                self.member(GuildId(gone.guild_id.get()), DiscordUserId(gone.user.id.get()), None)
-                    .await;
+                let user = DiscordUserId(gone.user.id.get());
+                self.member(GuildId(gone.guild_id.get()), user, None, to_read).await;
             }
             _ => {}
         }
     }
 
-    /// Reads a server's roles anew and tells them.
-    async fn read(&self, guild: GuildId) {
-        if let Answer::Done((_, roles)) = self.discord.role_list(guild).await {
-            self.tell(Observation::Server { guild, roles }).await;
+    async fn member(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        roles: Option<BTreeSet<RoleId>>,
+        to_read: &ToRead,
+    ) {
+        self.echoes.heard(guild, user, roles.clone());
+        let heard = Observation::Member {
+            guild,
+            user,
+            roles,
+            confirmed: false,
+            since: None,
+            still_there: None,
+        };
+        if let Some(since) = self.tell(heard).await {
+            to_read.member(guild, user, since);
         }
     }
 
-    async fn member(&self, guild: GuildId, user: DiscordUserId, roles: Option<BTreeSet<RoleId>>) {
-        let heard = Observation::Member { guild, user, roles, confirmed: false };
-        if self.tell(heard).await {
-            look_at(&self.hub, &self.discord, &self.name, guild, user).await;
-        }
-    }
-
-    /// Tells the Hub; answers whether it wants to be sure.
-    async fn tell(&self, observation: Observation) -> bool {
-        match self.hub.observe(&self.name, observation).await {
-            Ok(noted) => noted.confirm,
+    /// Tells the Hub; where it wants to be sure, it answers since when.
+    async fn tell(&self, observation: Observation) -> Option<u64> {
+        match self.looks.hub.observe(&self.looks.name, observation).await {
+            Ok(noted) => noted.confirm.then_some(noted.position),
             Err(error) => {
                 tracing::warn!(%error, "what was seen on Discord was not taken in; it is found by the next comparison");
-                false
+                None
             }
         }
     }
+
+    /// Reads servers anew, one after the other, each once for all that was heard of it meanwhile.
+    async fn read_servers(&self, mut asked: mpsc::UnboundedReceiver<GuildId>) {
+        while let Some(guild) = asked.recv().await {
+            let mut guilds = BTreeSet::from([guild]);
+            while let Ok(guild) = asked.try_recv() {
+                guilds.insert(guild);
+            }
+            for guild in guilds {
+                if let Answer::Done((_, roles)) = self.looks.discord.role_list(guild).await {
+                    self.tell(Observation::Server { guild, roles }).await;
+                }
+            }
+        }
+    }
+
+    async fn read_members(
+        &self,
+        asked: mpsc::UnboundedReceiver<(GuildId, DiscordUserId, u64)>,
+    ) {
+        let asked =
+            stream::unfold(asked, async |mut asked| Some((asked.recv().await?, asked)));
+        asked
+            .for_each_concurrent(TOGETHER, |(guild, user, since)| {
+                self.looks.look_at(guild, user, since)
+            })
+            .await;
+    }
 }
 
-/// Reads one member and tells what is seen.
-pub(crate) async fn look_at(
-    hub: &Hub,
-    discord: &Discord,
-    name: &str,
-    guild: GuildId,
-    user: DiscordUserId,
-) {
-    let roles = match discord.member(guild, user).await {
-        Answer::Done(seen) => Some(seen.roles.into_iter().collect()),
-        Answer::Refused(refusal) if refusal.not_a_member() => None,
-        Answer::Refused(_) | Answer::Later { .. } | Answer::TokenDead | Answer::Unwanted => return,
-    };
-    if let Err(error) =
-        hub.observe(name, Observation::Member { guild, user, roles, confirmed: true }).await
-    {
-        tracing::warn!(%error, "what was seen on Discord was not taken in; it is found by the next comparison");
+impl ToRead {
+    fn server(&self, guild: GuildId) {
+        // Where nobody reads any more, nobody listens either.
+        let _ = self.servers.send(guild);
     }
+
+    fn member(&self, guild: GuildId, user: DiscordUserId, since: u64) {
+        let _ = self.members.send((guild, user, since));
+    }
+}
+
+/// A server's roles as the gateway tells them; `None` where it does not tell which of them the bot has.
+fn roles_of(guild: &guild::Guild, bot: Option<DiscordUserId>) -> Option<RoleList> {
+    let own =
+        guild.members.iter().find(|member| bot == Some(DiscordUserId(member.user.id.get())))?;
+    let roles = guild.roles.iter().map(|role| Role {
+        id: RoleId(role.id.get()),
+        name: role.name.clone(),
+        position: role.position,
+        color: role.colors.primary_color,
+        managed: role.managed || role.tags.as_ref().is_some_and(is_owned),
+        permissions: Permissions(role.permissions.bits()),
+    });
+    Some(RoleList::new(roles.collect(), own.roles.iter().map(|role| RoleId(role.get()))))
+}
+
+/// Whether a role is given by its owner alone: an app, boosting, a subscription, linked accounts.
+fn is_owned(tags: &guild::RoleTags) -> bool {
+    tags.bot_id.is_some()
+        || tags.integration_id.is_some()
+        || tags.premium_subscriber
+        || tags.subscription_listing_id.is_some()
+        || tags.guild_connections
 }

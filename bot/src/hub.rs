@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
-    wire::{Command, Lease, LeaseRequest, Noted, Observation, Outcome, Started},
+    wire::{Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Started},
 };
 
 /// The most commands that are read at once.
@@ -100,12 +100,11 @@ impl Hub {
         bot: &str,
         id: &str,
         outcome: Outcome,
-    ) -> Result<(), HubError> {
-        match self {
-            Self::Direct(desk) => drop(desk.outcome(bot, id, outcome).await?),
+    ) -> Result<Recorded, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => Recorded { position: desk.outcome(bot, id, outcome).await?.0 },
             Self::Remote(remote) => remote.outcome(id, &outcome).await?,
-        }
-        Ok(())
+        })
     }
 
     pub(crate) async fn observe(

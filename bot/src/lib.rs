@@ -2,7 +2,7 @@
 //!
 //! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
-//! Discord, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
+//! Discord, `members` reads whom it told of, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
 //! decides when calls may be made.
 
 pub mod desk;
@@ -11,6 +11,7 @@ mod executor;
 pub mod gateway;
 pub mod http;
 pub mod hub;
+mod members;
 pub mod oauth;
 mod observations;
 mod pacing;

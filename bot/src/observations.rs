@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    DiscordUserId, GuildId, RoleId,
+    DiscordUserId, GuildId, RoleId, StreamName,
     access::{self, Access, Holder, Sighting},
     account::{self, DiscordAccount},
     integration::{self, Integration},
@@ -12,8 +12,19 @@ use eventstore::HandleError;
 
 use crate::{
     desk::{Desk, DeskError},
-    wire::{Noted, Observation},
+    reconciler::connected,
+    wire::{Noted, Observation, StillThere},
 };
+
+/// What was seen of a member.
+struct Seen {
+    guild: GuildId,
+    user: DiscordUserId,
+    roles: Option<BTreeSet<RoleId>>,
+    confirmed: bool,
+    since: Option<u64>,
+    still_there: Option<StillThere>,
+}
 
 impl Desk {
     pub async fn observe(&self, bot: &str, observation: Observation) -> Result<Noted, DeskError> {
@@ -30,11 +41,33 @@ impl Desk {
                 self.observe_server(bot, guild, &seen).await?;
             }
             Observation::Missed { guild } => self.compare(guild),
-            Observation::Member { guild, user, roles, confirmed } => {
-                return self.observe_member(bot, guild, user, roles, confirmed).await;
+            // A server that the session does not name is looked at: the session alone is no proof.
+            Observation::Session { shard, of, guilds } => {
+                let mine = connected(&self.views).await?.into_iter();
+                mine.filter(|guild| guild.shard(of) == shard && !guilds.contains(guild))
+                    .for_each(|guild| self.compare(guild));
+            }
+            Observation::Member { guild, user, roles, confirmed, since, still_there } => {
+                let seen = Seen { guild, user, roles, confirmed, since, still_there };
+                return self.observe_member(bot, seen).await;
             }
         }
-        Ok(Noted { confirm: false })
+        Ok(self.noted(false))
+    }
+
+    fn noted(&self, confirm: bool) -> Noted {
+        Noted { confirm, position: self.store.log().head().0 }
+    }
+
+    /// Whether anything came to a stream after a position of the log.
+    async fn moved_on(
+        &self,
+        stream: &StreamName,
+        version: u64,
+        since: u64,
+    ) -> Result<bool, DeskError> {
+        let last = self.store.log().read_stream(stream, version.saturating_sub(1)).await?;
+        Ok(last.last().is_some_and(|last| last.position.0 > since))
     }
 
     async fn observe_server(
@@ -65,40 +98,47 @@ impl Desk {
     }
 
     /// What a member's roles, or a member's absence, mean for the fan whose account it is.
-    async fn observe_member(
-        &self,
-        bot: &str,
-        guild: GuildId,
-        user: DiscordUserId,
-        roles: Option<BTreeSet<RoleId>>,
-        confirmed: bool,
-    ) -> Result<Noted, DeskError> {
-        let nothing = Noted { confirm: false };
+    async fn observe_member(&self, bot: &str, seen: Seen) -> Result<Noted, DeskError> {
+        let Seen { guild, user, roles, confirmed, since, still_there } = seen;
+        // Read first, so that whatever is read for it is newer than all that counts here.
+        let (nothing, confirm) = (self.noted(false), self.noted(true));
         let account_key = self.store.vault().account_key(user);
         let account =
             self.store.load::<DiscordAccount>(&account::stream(&account_key)).await?.state;
         let Some(fan) = account.holder else { return Ok(nothing) };
         let stream = access::stream(guild, &fan);
-        let state = self.store.load::<Access>(&stream).await?.state;
-        let Some(standing) = state.standings.get(&account_key) else { return Ok(nothing) };
+        let loaded = self.store.load::<Access>(&stream).await?;
+        let Some(standing) = loaded.state.standings.get(&account_key) else { return Ok(nothing) };
         // While calls of ours are on their way, what is seen may be their doing.
         let unsettled = standing.removal_attempted.is_some()
             || standing.join_attempted.is_some()
             || !standing.maybe_given.is_empty();
-        let sighting = match roles {
+        let sighting = match (roles, still_there) {
             _ if unsettled => return Ok(nothing),
-            None if standing.present == Some(true) => Sighting::Left,
-            Some(_) if standing.gone.is_some() => Sighting::Returned,
-            Some(roles) => Sighting::Missing(standing.given.difference(&roles).copied().collect()),
-            None => return Ok(nothing),
+            (Some(_), Some(StillThere { roles, member })) => {
+                Sighting::StillThere { roles, brought_in: member }
+            }
+            (None, _) if standing.present == Some(true) => Sighting::Left,
+            (None, _) => return Ok(nothing),
+            (Some(_), None) if standing.gone.is_some() || standing.present != Some(true) => {
+                Sighting::Returned
+            }
+            (Some(roles), None) => {
+                let had = standing.given.union(&standing.kept);
+                let missing: BTreeSet<RoleId> =
+                    had.filter(|role| !roles.contains(role)).copied().collect();
+                if missing.is_empty() {
+                    return Ok(nothing);
+                }
+                Sighting::Missing(missing)
+            }
         };
-        if let Sighting::Missing(missing) = &sighting {
-            if missing.is_empty() {
-                return Ok(nothing);
-            }
-            if !confirmed {
-                return Ok(Noted { confirm: true });
-            }
+        let stale = match since {
+            Some(since) => self.moved_on(&stream, loaded.version, since).await?,
+            None => false,
+        };
+        if !confirmed || stale {
+            return Ok(confirm);
         }
         let holder = Holder { guild, fan, account: standing.account.clone(), account_key };
         let command = access::Command::Observe { holder, sighting };

@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    DiscordUserId, FanId, GuildId, IntegrationId, integration::Phase, personal::Personal,
+    DiscordUserId, FanId, GuildId, IntegrationId, Trouble,
+    integration::{Phase, State},
+    personal::Personal,
 };
 use eventstore::Position;
 use futures_util::{StreamExt, stream};
@@ -18,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     desk::{Desk, DeskError},
     discord::{Answer, Discord},
-    gateway::look_at,
     hub::Hub,
+    members::Looks,
     wire::Observation,
 };
 
@@ -40,12 +42,20 @@ pub struct Reconciler {
     desk: Desk,
     discord: Discord,
     asked: mpsc::UnboundedReceiver<GuildId>,
+    /// How often servers in trouble are looked at.
+    round: Duration,
 }
 
 impl Reconciler {
-    /// `asked`: the servers that the desk asks for.
-    pub fn new(desk: Desk, discord: Discord, asked: mpsc::UnboundedReceiver<GuildId>) -> Self {
-        Self { desk, discord, asked }
+    /// `asked`: the servers that the desk asks for. `round`: how often a server is looked at whose roles, or whose
+    /// missing bot, stand in somebody's way.
+    pub fn new(
+        desk: Desk,
+        discord: Discord,
+        asked: mpsc::UnboundedReceiver<GuildId>,
+        round: Duration,
+    ) -> Self {
+        Self { desk, discord, asked, round }
     }
 
     /// Compares whatever is asked for, until `shutdown`.
@@ -54,9 +64,18 @@ impl Reconciler {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once; what was missed while nobody listened is told by the gateway.
         sweep.tick().await;
+        let mut round = interval(self.round);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        round.tick().await;
         loop {
             let mut guilds = BTreeSet::new();
             tokio::select! {
+                _ = round.tick() => {
+                    if let Some(Err(error)) = shutdown.run_until_cancelled(self.look_at_troubled()).await {
+                        tracing::warn!(%error, "the servers in trouble could not be looked at; it is tried again later");
+                    }
+                    continue;
+                }
                 () = shutdown.cancelled() => return,
                 Some(guild) = self.asked.recv() => {
                     guilds.insert(guild);
@@ -87,23 +106,23 @@ impl Reconciler {
         if integrations.is_empty() {
             return Ok(());
         }
-        match self.discord.role_list(guild).await {
-            Answer::Done((_, roles)) => {
-                self.desk.observe(NAME, Observation::Server { guild, roles }).await?;
-            }
-            Answer::Refused(_) | Answer::Later { .. } | Answer::TokenDead | Answer::Unwanted => {
-                return Ok(());
-            }
+        if !self.look_at_server(guild).await? {
+            return Ok(());
         }
-        let hub = Hub::Direct(self.desk.clone());
+        let looks = Looks {
+            hub: Hub::Direct(self.desk.clone()),
+            discord: self.discord.clone(),
+            name: NAME.to_owned(),
+        };
         for integration in integrations {
             let mut after: Option<FanId> = None;
             loop {
+                let since = self.desk.store().log().head().0;
                 let (users, last) =
                     holders(self.desk.views(), integration.id, guild, after.as_ref()).await?;
                 stream::iter(users)
                     .for_each_concurrent(TOGETHER, |user| {
-                        look_at(&hub, &self.discord, NAME, guild, user)
+                        looks.look_at(guild, user, since)
                     })
                     .await;
                 match last {
@@ -114,18 +133,62 @@ impl Reconciler {
         }
         Ok(())
     }
+
+    /// Looks at every server whose roles, or whose missing bot, stand in somebody's way.
+    async fn look_at_troubled(&self) -> Result<(), DeskError> {
+        let in_trouble = |state: &State| state.bot_missing || !state.troubles().is_empty();
+        for guild in servers(self.desk.views(), in_trouble).await? {
+            self.look_at_server(guild).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a server's roles and tells them; answers whether Discord showed them.
+    async fn look_at_server(&self, guild: GuildId) -> Result<bool, DeskError> {
+        match self.discord.role_list(guild).await {
+            Answer::Done((_, roles)) => {
+                self.desk.observe(NAME, Observation::Server { guild, roles }).await?;
+                return Ok(true);
+            }
+            Answer::Refused(refusal) if refusal.trouble == Trouble::BotMissing => {
+                self.is_bot_gone(guild).await?;
+            }
+            Answer::Refused(_) | Answer::Later { .. } | Answer::TokenDead | Answer::Unwanted => {}
+        }
+        Ok(false)
+    }
+
+    /// One refusal is no proof that the bot was thrown out; a second one, of another route, is, outside of an outage.
+    async fn is_bot_gone(&self, guild: GuildId) -> Result<(), DeskError> {
+        let Answer::Done(bot) = self.discord.bot_user().await else { return Ok(()) };
+        if let Answer::Refused(refusal) = self.discord.member(guild, bot).await
+            && refusal.trouble == Trouble::BotMissing
+            && !self.discord.is_out(guild)
+        {
+            self.desk.observe(NAME, Observation::BotRemoved { guild }).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The servers in which access is given.
-async fn connected(views: &Views) -> Result<BTreeSet<GuildId>, ViewError> {
+pub(crate) async fn connected(views: &Views) -> Result<BTreeSet<GuildId>, ViewError> {
+    servers(views, |_| true).await
+}
+
+/// Those of them of which something is so.
+async fn servers(
+    views: &Views,
+    is: impl Fn(&State) -> bool,
+) -> Result<BTreeSet<GuildId>, ViewError> {
     let (mut guilds, mut after) = (BTreeSet::new(), Position(0));
     loop {
         let page = views.integrations().changed(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(guilds) };
         after = last.position;
-        let held = page
-            .iter()
-            .filter(|row| matches!(row.state.phase, Phase::Connected | Phase::Removing { .. }));
+        let held = page.iter().filter(|row| {
+            matches!(row.state.phase, Phase::Connected | Phase::Removing { .. }) && is(&row.state)
+        });
         guilds.extend(held.filter_map(|row| row.state.server.as_ref().map(|server| server.id)));
     }
 }

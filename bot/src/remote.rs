@@ -12,8 +12,8 @@ use url::Url;
 use crate::{
     http::{self, ClientError, DEADLINE},
     wire::{
-        Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, StartRequest,
-        Started,
+        Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded,
+        StartRequest, Started,
     },
 };
 
@@ -94,10 +94,12 @@ impl Remote {
         self.post(&format!("/v1/bot/commands/{id}/start"), &StartRequest { epoch }).await
     }
 
-    pub(crate) async fn outcome(&self, id: &str, outcome: &Outcome) -> Result<(), RemoteError> {
-        self.post::<serde_json::Value>(&format!("/v1/bot/commands/{id}/outcome"), outcome)
-            .await
-            .map(drop)
+    pub(crate) async fn outcome(
+        &self,
+        id: &str,
+        outcome: &Outcome,
+    ) -> Result<Recorded, RemoteError> {
+        self.post(&format!("/v1/bot/commands/{id}/outcome"), outcome).await
     }
 
     pub(crate) async fn observe(&self, observation: &Observation) -> Result<Noted, RemoteError> {

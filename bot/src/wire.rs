@@ -258,7 +258,31 @@ pub enum Observation {
         roles: Option<BTreeSet<RoleId>>,
         /// Read for this, and not told by an event that may be older than the last answer.
         confirmed: bool,
+        /// The log position that was known before the member was read: whatever was decided or reported about them
+        /// after it may be newer than what was read.
+        #[serde(default)]
+        since: Option<u64>,
+        /// What the last report says was taken away, and this reading still shows.
+        #[serde(default)]
+        still_there: Option<StillThere>,
     },
+    /// The servers that a new gateway session says the bot is in, of those that fall into a shard.
+    Session {
+        shard: u32,
+        of: u32,
+        #[schema(value_type = Vec<String>)]
+        guilds: BTreeSet<GuildId>,
+    },
+}
+
+/// A removal that Discord accepted and that had no effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StillThere {
+    #[schema(value_type = Vec<String>)]
+    pub roles: BTreeSet<RoleId>,
+    /// The user is still in the server, and had been brought in by the Hub.
+    pub member: bool,
 }
 
 /// What became of an observation.
@@ -266,4 +290,6 @@ pub enum Observation {
 pub struct Noted {
     /// It would be recorded if it were confirmed: read the member and say it again.
     pub confirm: bool,
+    /// Where the log stands: what is read from now on goes back with it as `since`.
+    pub position: u64,
 }

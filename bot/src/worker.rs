@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{GuildId, Trouble, discord::RoleList};
+use domain::{GuildId, Trouble, discord::RoleList, trouble};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     discord::Discord,
     executor::{self, Ended},
-    gateway::{GatewaySettings, Observer},
+    gateway::{GatewaySettings, Identifying, Observer},
     http::DEADLINE,
     hub::{Hub, HubError},
+    members::{Change, Echoes, Looks},
     queue::{Job, Queue},
-    wire::{Command, Lease, LeaseRequest, Observation, Outcome},
+    wire::{Command, Lease, LeaseRequest, Observation, Outcome, Recorded},
 };
 
 /// How often leases are renewed: a third of their lifetime.
@@ -37,6 +38,9 @@ const ON_THE_WAY: usize = 500;
 
 /// The longest pause between two tries of a command that nobody has to mend.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
+
+/// The pause before what waits for somebody to mend something is tried again.
+pub const PARKED: Duration = Duration::from_hours(1);
 
 /// How a bot process works.
 #[derive(Debug, Clone)]
@@ -65,7 +69,7 @@ impl WorkerSettings {
             want: NonZeroU32::MIN,
             parallel: 256,
             retry: Duration::from_secs(1),
-            parked: Duration::from_hours(1),
+            parked: PARKED,
             gateway: None,
         }
     }
@@ -83,8 +87,10 @@ enum Again {
     /// After the pause that grows with every try.
     Later(Option<Duration>),
     Parked,
-    /// As soon as it is this process's to do.
+    /// At once, with the decision that has come meanwhile.
     Now,
+    /// As soon as the shard is known to be this process's again.
+    Fenced,
     /// Nothing can be done until the bot has another token.
     TokenDead,
 }
@@ -100,8 +106,13 @@ pub struct Worker {
     tries: HashMap<String, u32>,
     jobs: JoinSet<Finished>,
     token_dead: bool,
+    /// A report was refused because its lease is over: it is taken again without waiting.
+    fenced: bool,
     /// The shards on which this process listens.
     observers: HashMap<u32, CancellationToken>,
+    identifying: Identifying,
+    /// What should be heard of this process's own changes; `None` where nobody listens.
+    echoes: Option<Echoes>,
 }
 
 impl Worker {
@@ -116,7 +127,10 @@ impl Worker {
             tries: HashMap::new(),
             jobs: JoinSet::new(),
             token_dead: false,
+            fenced: false,
             observers: HashMap::new(),
+            identifying: Identifying::default(),
+            echoes: None,
         }
     }
 
@@ -127,10 +141,15 @@ impl Worker {
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), HubError> {
         let (send, mut commands) = mpsc::channel(ON_THE_WAY);
         let mut follower: Option<JoinHandle<()>> = None;
+        let mut echoing = self.hear_echoes();
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
-            self.spawn_ready();
+            if std::mem::take(&mut self.fenced) {
+                renew.reset_immediately();
+            } else {
+                self.spawn_ready();
+            }
             let wakes = self.queue.wakes_at();
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
@@ -153,14 +172,32 @@ impl Worker {
             }
         };
         follower.take().inspect(JoinHandle::abort);
+        echoing.take().inspect(JoinHandle::abort);
         self.observers.values().for_each(CancellationToken::cancel);
         self.wind_down().await;
         ended
     }
 
+    /// Whoever listens hears what its own calls did, too, or looks.
+    fn hear_echoes(&mut self) -> Option<JoinHandle<()>> {
+        let patience = self.settings.gateway.as_ref()?.patience;
+        let (echoes, expected) = Echoes::new();
+        self.echoes = Some(echoes.clone());
+        Some(tokio::spawn(echoes.run(self.looks(), expected, patience)))
+    }
+
+    fn looks(&self) -> Looks {
+        Looks {
+            hub: self.hub.clone(),
+            discord: self.discord.clone(),
+            name: self.settings.name.clone(),
+        }
+    }
+
     /// Listens on the shards that are held, and on no others.
     fn listen(&mut self) {
-        let Some(gateway) = &self.settings.gateway else { return };
+        let (Some(gateway), Some(echoes)) = (&self.settings.gateway, &self.echoes) else { return };
+        let looks = self.looks();
         let held: BTreeSet<u32> = self.leases.iter().map(|lease| lease.shard).collect();
         self.observers.retain(|shard, stop| {
             if !held.contains(shard) {
@@ -171,10 +208,10 @@ impl Worker {
         for shard in held {
             if let Entry::Vacant(free) = self.observers.entry(shard) {
                 let observer = Observer {
-                    hub: self.hub.clone(),
-                    discord: self.discord.clone(),
+                    looks: looks.clone(),
+                    echoes: echoes.clone(),
                     settings: gateway.clone(),
-                    name: self.settings.name.clone(),
+                    identifying: self.identifying.clone(),
                     shard,
                     of: self.settings.of.get(),
                 };
@@ -185,6 +222,11 @@ impl Worker {
 
     fn take(&mut self, command: Command) {
         if !self.holds(command.guild) {
+            return;
+        }
+        if let Some(code) = &command.parked
+            && !trouble::of_code(code).is_some_and(Trouble::is_tried_again)
+        {
             return;
         }
         let delay = if command.parked.is_some() { self.settings.parked } else { Duration::ZERO };
@@ -207,13 +249,16 @@ impl Worker {
                 self.queue.ended(job.command, None, Instant::now());
                 continue;
             };
-            let (hub, discord, name, epoch) = (
+            let (hub, discord, name, epoch, echoes) = (
                 self.hub.clone(),
                 self.discord.until(job.unwanted.clone()),
                 self.settings.name.clone(),
                 lease.epoch,
+                self.echoes.clone(),
             );
-            self.jobs.spawn(async move { execute(&hub, &discord, &name, epoch, job).await });
+            self.jobs.spawn(async move {
+                execute(&hub, &discord, echoes.as_ref(), &name, epoch, job).await
+            });
         }
     }
 
@@ -230,6 +275,10 @@ impl Worker {
         let again = match again {
             Again::No => None,
             Again::Now => Some(Duration::ZERO),
+            Again::Fenced => {
+                self.fenced = true;
+                Some(Duration::ZERO)
+            }
             Again::Parked => Some(self.settings.parked),
             Again::TokenDead => {
                 tracing::error!(
@@ -301,18 +350,28 @@ async fn wake(at: Option<Instant>) {
 }
 
 /// Records the attempt, calls Discord, reports what came of it.
-async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job) -> Finished {
+async fn execute(
+    hub: &Hub,
+    discord: &Discord,
+    echoes: Option<&Echoes>,
+    name: &str,
+    epoch: u64,
+    job: Job,
+) -> Finished {
     let Job { command, unwanted } = job;
-    let ended = match hub.start(name, &command.id, epoch).await {
-        Ok(started) if !unwanted.is_cancelled() => {
-            executor::execute(discord, &command, &started).await
-        }
-        Ok(_) => Ended::Superseded,
+    let began = Instant::now();
+    let started = match hub.start(name, &command.id, epoch).await {
+        Ok(started) => started,
         Err(error) => return Finished { again: after(&command, &error), command },
     };
+    let ended = if unwanted.is_cancelled() {
+        Ended::Superseded
+    } else {
+        executor::execute(discord, &command, &started).await
+    };
     let again = match ended {
-        Ended::Report { result, refused, observed, roles } => {
-            let parked = refused.is_some();
+        Ended::Report { result, refused, observed, roles, took } => {
+            let parked = refused.as_ref().map(|refused| refused.trouble);
             let server =
                 refused.as_ref().and_then(|refused| about_server(&command, refused, roles));
             let (code, role, status, detail) =
@@ -332,7 +391,7 @@ async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job)
                 role,
                 http_status: status,
                 detail,
-                observed: Some(observed),
+                observed: Some(observed.clone()),
             };
             // What is wrong with the server holds for everybody: the next one is not tried in vain.
             if let Some(server) = server
@@ -341,8 +400,26 @@ async fn execute(hub: &Hub, discord: &Discord, name: &str, epoch: u64, job: Job)
                 tracing::warn!(%error, "what was seen of a server was not taken in");
             }
             match report(hub, name, &command.id, outcome).await {
-                Ok(()) if parked => Again::Parked,
-                Ok(()) => Again::No,
+                Ok(Recorded { position }) => {
+                    if let Some(echoes) = echoes {
+                        let (guild, user) = (command.guild, command.user);
+                        let attempted = started.attempted_at;
+                        echoes.expect(Change {
+                            guild,
+                            user,
+                            observed,
+                            took,
+                            began,
+                            attempted,
+                            position,
+                        });
+                    }
+                    if parked.is_some_and(Trouble::is_tried_again) {
+                        Again::Parked
+                    } else {
+                        Again::No
+                    }
+                }
                 Err(error) => after(&command, &error),
             }
         }
@@ -370,7 +447,7 @@ fn about_server(
 }
 
 /// What Discord answered is worth some patience: without the report it would have to be asked again.
-async fn report(hub: &Hub, name: &str, id: &str, outcome: Outcome) -> Result<(), HubError> {
+async fn report(hub: &Hub, name: &str, id: &str, outcome: Outcome) -> Result<Recorded, HubError> {
     let mut pause = Duration::from_millis(100);
     loop {
         match hub.outcome(name, id, outcome.clone()).await {
@@ -387,7 +464,7 @@ async fn report(hub: &Hub, name: &str, id: &str, outcome: Outcome) -> Result<(),
 fn after(command: &Command, error: &HubError) -> Again {
     match error {
         HubError::Superseded => Again::No,
-        HubError::Fenced => Again::Now,
+        HubError::Fenced => Again::Fenced,
         HubError::Later(why) | HubError::Refused(why) => {
             tracing::warn!(command = %command.id, %why, "the Hub did not take a step of a command; it is tried again");
             Again::Later(None)

@@ -92,6 +92,8 @@ pub enum Event {
     AccessBlocked(Report),
     RevokeBlocked(Report),
     DriftObserved { holder: Holder, missing: BTreeSet<RoleId> },
+    /// Discord had accepted a removal and went on showing what it should have taken.
+    RemovalFoundUndone { holder: Holder, roles: BTreeSet<RoleId>, brought_in: bool },
     MemberLeft { holder: Holder },
     MemberReturned { holder: Holder },
     MemberBanned { holder: Holder },
@@ -109,6 +111,7 @@ impl Event {
             | Self::AccessBlocked(report)
             | Self::RevokeBlocked(report) => &report.holder,
             Self::DriftObserved { holder, .. }
+            | Self::RemovalFoundUndone { holder, .. }
             | Self::MemberLeft { holder }
             | Self::MemberReturned { holder }
             | Self::MemberBanned { holder } => holder,
@@ -126,6 +129,7 @@ impl Event {
             | Self::AccessBlocked(report)
             | Self::RevokeBlocked(report) => &mut report.holder,
             Self::DriftObserved { holder, .. }
+            | Self::RemovalFoundUndone { holder, .. }
             | Self::MemberLeft { holder }
             | Self::MemberReturned { holder }
             | Self::MemberBanned { holder } => holder,
@@ -149,6 +153,8 @@ pub enum Calls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
     Missing(BTreeSet<RoleId>),
+    /// What the last report says was taken away; `brought_in`: the account itself among it.
+    StillThere { roles: BTreeSet<RoleId>, brought_in: bool },
     Left,
     Returned,
     Banned,
@@ -269,6 +275,11 @@ impl Standing {
                 self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
             }
+            Event::RemovalFoundUndone { roles, brought_in, .. } => {
+                self.given.extend(roles);
+                self.brought_in |= brought_in;
+                self.present = Some(true);
+            }
             Event::MemberLeft { .. } => self.leave(Gone::Left),
             Event::MemberBanned { .. } => self.leave(Gone::Banned),
             Event::MemberReturned { .. } => {
@@ -387,19 +398,34 @@ impl Decider for Access {
                 };
                 Ok(match sighting {
                     Sighting::Missing(missing) => {
-                        let missing: BTreeSet<_> =
-                            missing.intersection(&standing.given).copied().collect();
+                        let has = |role: &RoleId| {
+                            standing.given.contains(role) || standing.kept.contains(role)
+                        };
+                        let missing: BTreeSet<_> = missing.into_iter().filter(has).collect();
                         if missing.is_empty() {
                             vec![]
                         } else {
                             vec![Event::DriftObserved { holder, missing }]
                         }
                     }
+                    Sighting::StillThere { roles, brought_in } => {
+                        let roles: BTreeSet<_> =
+                            roles.difference(&standing.roles()).copied().collect();
+                        let brought_in = brought_in && !standing.brought_in;
+                        if roles.is_empty() && !brought_in {
+                            vec![]
+                        } else {
+                            vec![Event::RemovalFoundUndone { holder, roles, brought_in }]
+                        }
+                    }
                     Sighting::Left if standing.gone.is_none() => vec![Event::MemberLeft { holder }],
                     Sighting::Banned if standing.gone != Some(Gone::Banned) => {
                         vec![Event::MemberBanned { holder }]
                     }
-                    Sighting::Returned if standing.gone.is_some() => {
+                    // Also somebody who could not be brought in, or was removed, and joined by themselves.
+                    Sighting::Returned
+                        if standing.gone.is_some() || standing.present != Some(true) =>
+                    {
                         vec![Event::MemberReturned { holder }]
                     }
                     Sighting::Left | Sighting::Banned | Sighting::Returned => vec![],
@@ -436,6 +462,7 @@ fn said_before(state: &State, event: &Event) -> bool {
             | Event::RolesAttempted(_)
             | Event::RemovalAttempted(_)
             | Event::DriftObserved { .. }
+            | Event::RemovalFoundUndone { .. }
             | Event::MemberLeft { .. }
             | Event::MemberReturned { .. }
             | Event::MemberBanned { .. } => None,
@@ -623,6 +650,39 @@ mod tests {
         given::<Access>([]).when(observe(&[VIP])).then_nothing();
     }
 
+    #[test]
+    fn a_removal_that_discord_lost_is_due_again() {
+        let revoked = [
+            AccessGranted(report(5, true, &[VIP])),
+            AccessRevoked(Report { given: [].into(), ..report(8, false, &[]) }),
+        ];
+        let still = |roles: &[RoleId], brought_in| Command::Observe {
+            holder: holder(1),
+            sighting: Sighting::StillThere { roles: roles.iter().copied().collect(), brought_in },
+        };
+        let found =
+            RemovalFoundUndone { holder: holder(1), roles: [VIP].into(), brought_in: true };
+        given::<Access>(revoked.clone()).when(still(&[VIP], true)).then([found.clone()]);
+        given::<Access>(revoked).when(still(&[], false)).then_nothing();
+        let state = crate::fold::<Access>(&[AccessRevoked(report(8, false, &[])), found]);
+        let rules = crate::desired::Rules { kick: true, ..Default::default() };
+        let standing = state.standings.values().next().unwrap();
+        let plan = crate::desired::plan(standing, &Desired::default(), &rules);
+        assert!(plan.kick && plan.remove == [VIP].into());
+    }
+
+    #[test]
+    fn who_could_not_be_brought_in_and_joins_by_themselves_is_there() {
+        let outside = AccessBlocked(Report { present: Some(false), ..refused(5, &[]) });
+        let observe = |sighting| Command::Observe { holder: holder(1), sighting };
+        given::<Access>([outside.clone()])
+            .when(observe(Sighting::Returned))
+            .then([MemberReturned { holder: holder(1) }]);
+        given::<Access>([outside, MemberReturned { holder: holder(1) }])
+            .when(observe(Sighting::Returned))
+            .then_nothing();
+    }
+
     fn any_command() -> impl Strategy<Value = Command> {
         let roles = || prop::collection::vec(prop::sample::select(vec![VIP, GOLD]), 0..3);
         prop_oneof![
@@ -641,7 +701,8 @@ mod tests {
                 Sighting::Left,
                 Sighting::Returned,
                 Sighting::Banned,
-                Sighting::Missing([VIP].into())
+                Sighting::Missing([VIP].into()),
+                Sighting::StillThere { roles: [VIP].into(), brought_in: true },
             ])
             .prop_map(|sighting| Command::Observe { holder: holder(1), sighting }),
         ]

@@ -19,12 +19,36 @@ pub struct Permissions(pub u64);
 impl Permissions {
     pub const CREATE_INSTANT_INVITE: Self = Self(1);
     pub const KICK_MEMBERS: Self = Self(1 << 1);
+    pub const BAN_MEMBERS: Self = Self(1 << 2);
     pub const ADMINISTRATOR: Self = Self(1 << 3);
+    pub const MANAGE_CHANNELS: Self = Self(1 << 4);
     pub const MANAGE_GUILD: Self = Self(1 << 5);
+    pub const MENTION_EVERYONE: Self = Self(1 << 17);
     pub const MANAGE_ROLES: Self = Self(1 << 28);
+    pub const MANAGE_WEBHOOKS: Self = Self(1 << 29);
+    pub const MODERATE_MEMBERS: Self = Self(1 << 40);
     /// What the bot asks for when it is installed.
     pub const INSTALL: Self =
         Self(Self::CREATE_INSTANT_INVITE.0 | Self::KICK_MEMBERS.0 | Self::MANAGE_ROLES.0);
+
+    /// What lets somebody change the server or act against others, as Discord names it: nothing to sell unawares.
+    pub fn powers(self) -> Vec<&'static str> {
+        [
+            (Self::ADMINISTRATOR, "Administrator"),
+            (Self::MANAGE_GUILD, "Manage Server"),
+            (Self::MANAGE_ROLES, "Manage Roles"),
+            (Self::MANAGE_CHANNELS, "Manage Channels"),
+            (Self::MANAGE_WEBHOOKS, "Manage Webhooks"),
+            (Self::KICK_MEMBERS, "Kick Members"),
+            (Self::BAN_MEMBERS, "Ban Members"),
+            (Self::MODERATE_MEMBERS, "Timeout Members"),
+            (Self::MENTION_EVERYONE, "Mention @everyone"),
+        ]
+        .into_iter()
+        .filter(|(power, _)| self.0 & power.0 != 0)
+        .map(|(_, name)| name)
+        .collect()
+    }
 
     /// Whether every one of `wanted` is granted; an administrator has all of them.
     pub fn allow(self, wanted: Self) -> bool {
@@ -221,6 +245,12 @@ mod tests {
         roles.push(extra);
         let list = RoleList::new(roles, [RoleId(50), RoleId(70)]);
         assert_eq!(list.why_not(CLUB, RoleId(40)), None);
+    }
+
+    #[test]
+    fn powers_are_named_as_discord_names_them() {
+        let staff = Permissions(Permissions::ADMINISTRATOR.0 | Permissions::BAN_MEMBERS.0 | 1 << 10);
+        assert_eq!(staff.powers(), ["Administrator", "Ban Members"]);
     }
 
     #[test]

@@ -287,6 +287,12 @@ mod tests {
             access::Event::AccessBlocked(refused()).into(),
             access::Event::RevokeBlocked(refused()).into(),
             access::Event::DriftObserved { holder: holder(), missing: [RoleId(10)].into() }.into(),
+            access::Event::RemovalFoundUndone {
+                holder: holder(),
+                roles: [RoleId(10)].into(),
+                brought_in: true,
+            }
+            .into(),
             access::Event::MemberLeft { holder: holder() }.into(),
             access::Event::MemberReturned { holder: holder() }.into(),
             access::Event::MemberBanned { holder: holder() }.into(),

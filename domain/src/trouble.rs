@@ -106,6 +106,10 @@ troubles! {
     MissingCreateInvite, "missing_create_invite", Creator,
         "The bot lacks the permission Create Invite, which Discord asks for to bring fans in.",
         "Give the bot's role Create Invite in Discord, then choose Refresh Roles.";
+    /// 50013 for a removal by a bot that may remove members
+    FanAboveBot, "fan_above_bot", Creator,
+        "The fan owns the server or stands above the bot, so the bot cannot remove them from it.",
+        "Remove them from the server by hand, let them stay, or drag the bot's role above theirs.";
     RoleAboveBot, "role_above_bot", Creator,
         "The role stands above the bot's highest role.",
         "Drag the bot's role above it in Discord under Server Settings → Roles, then choose Refresh Roles.";
@@ -148,10 +152,37 @@ troubles! {
         "Look at the answer in the fan's history, and tell the maintainers of the Hub.";
 }
 
+impl Trouble {
+    /// Whether the server's roles tell it, and so tell for everybody at once when it is over.
+    pub fn is_fact_of_server(self) -> bool {
+        matches!(
+            self,
+            Self::BotMissing
+                | Self::MissingManageRoles
+                | Self::RoleAboveBot
+                | Self::RoleTied
+                | Self::RoleManaged
+                | Self::RoleEveryone
+                | Self::RoleDeleted
+        )
+    }
+
+    /// Whether trying again from time to time can help. Where the fan has to act, their click tries again, and
+    /// what is a fact of the server is looked at once for everybody.
+    pub fn is_tried_again(self) -> bool {
+        self.who() != Who::Fan && self != Self::Banned && !self.is_fact_of_server()
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
+}
+
+/// The trouble of a stable code.
+pub fn of_code(code: &str) -> Option<Trouble> {
+    Trouble::ALL.iter().copied().find(|trouble| trouble.code() == code)
 }
 
 /// The trouble that one of Discord's JSON error codes stands for; `None` for codes that do not speak of

@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let bot_token = discord
         .discord_bot_token
         .context("Discord's settings are missing: set HUB_DISCORD_BOT_TOKEN")?;
-    let gateway = Some(GatewaySettings { url: discord.discord_gateway_url });
+    let gateway = Some(GatewaySettings::new(discord.discord_gateway_url));
     let discord = Discord::new(&DiscordSettings {
         api_url: discord.discord_api_url,
         authorize_url: discord.discord_authorize_url,

@@ -181,7 +181,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             format!("the address {sandbox} cannot be listened on; choose another with --sandbox")
         })?;
     let application = sandbox.application();
-    let gateway = Some(GatewaySettings { url: Some(Url::parse(&sandbox.gateway_url())?) });
+    let gateway = Some(GatewaySettings::new(Some(Url::parse(&sandbox.gateway_url())?)));
     let node = Node::start(NodeSettings {
         data: folder.clone(),
         listen,

@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
              and run `hub bot` for more bots"
         );
     }
-    let gateway = Some(GatewaySettings { url: discord.discord_gateway_url.clone() });
+    let gateway = Some(GatewaySettings::new(discord.discord_gateway_url.clone()));
     let node = Node::start(NodeSettings {
         data: data.data,
         listen,

@@ -153,7 +153,7 @@ async fn a_fan_who_became_staff_loses_the_role_and_the_creator_is_told_that_they
     assert_eq!(world.roles(&club, ada), Some(vec![staff]));
     assert_eq!(
         world.status(&club, "ada").await,
-        ("revoke_blocked".into(), Some("missing_permissions".into()))
+        ("revoke_blocked".into(), Some("fan_above_bot".into()))
     );
     world.prove().await;
 }

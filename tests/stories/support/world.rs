@@ -79,8 +79,9 @@ impl World {
 
     fn listen(&mut self) {
         let url = Some(self.sandbox.gateway_url().parse().unwrap());
-        self.bot =
-            Some(WorkerSettings { gateway: Some(GatewaySettings { url }), ..Self::quick_bot() });
+        let patience = Duration::from_millis(150);
+        let gateway = Some(GatewaySettings { url, patience });
+        self.bot = Some(WorkerSettings { gateway, ..Self::quick_bot() });
     }
 
     /// A bot that does not wait long before it tries again.
