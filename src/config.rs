@@ -87,6 +87,18 @@ pub struct PlatformArgs {
     #[arg(long, env = "HUB_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,
 
+    /// The platform's name, as the pages show it.
+    #[arg(long, env = "HUB_PLATFORM_NAME", value_name = "NAME")]
+    pub platform_name: Option<String>,
+
+    /// Where people find the platform's support; every page shows it.
+    #[arg(long, env = "HUB_SUPPORT_URL", value_name = "URL")]
+    pub support_url: Option<Url>,
+
+    /// The support's e-mail address; every page shows it.
+    #[arg(long, env = "HUB_SUPPORT_EMAIL", value_name = "ADDRESS")]
+    pub support_email: Option<String>,
+
     /// How long an active membership outlives its paid end, for renewals that come late.
     #[arg(long, env = "HUB_GRACE", value_name = "TIME", default_value = "3d", value_parser = duration)]
     pub grace: Duration,

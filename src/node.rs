@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use api::{App, InFlight, WebhookSettings};
+use api::{App, Demo, InFlight, PagesSettings, WebhookSettings};
 use bot::{
     Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
     worker::PARKED,
@@ -37,6 +37,15 @@ pub struct DiscordPlace {
     pub bot_token: SecretString,
 }
 
+/// The platform that the pages belong to, before it is known where browsers reach the Hub.
+#[derive(Debug, Clone, Default)]
+pub struct PagesPlace {
+    pub platform_name: Option<String>,
+    pub support_url: Option<Url>,
+    pub support_email: Option<String>,
+    pub demo: Option<Demo>,
+}
+
 /// How a node is started.
 pub struct NodeSettings {
     pub data: PathBuf,
@@ -48,6 +57,7 @@ pub struct NodeSettings {
     pub discord: DiscordPlace,
     pub grace: TimeDelta,
     pub webhooks: WebhookSettings,
+    pub pages: PagesPlace,
     /// How the bot inside works; `None`: other processes do its work.
     pub bot: Option<WorkerSettings>,
 }
@@ -73,6 +83,7 @@ impl Node {
             discord,
             grace,
             webhooks,
+            pages,
             bot,
         } = settings;
         let options = StoreOptions { clock, master_key, access: Access::Serve };
@@ -85,6 +96,14 @@ impl Node {
         let public_url = match public_url {
             Some(url) => url,
             None => Url::parse(&format!("http://{addr}"))?,
+        };
+        let PagesPlace { platform_name, support_url, support_email, demo } = pages;
+        let pages = PagesSettings {
+            public_url: public_url.clone(),
+            platform_name,
+            support_url,
+            support_email,
+            demo,
         };
         let DiscordPlace { api_url, authorize_url, client_id, client_secret, bot_token } = discord;
         let discord = DiscordSettings {
@@ -106,6 +125,7 @@ impl Node {
             discord: discord.clone(),
             oauth,
             webhooks,
+            pages: Arc::new(pages),
             grace,
             metrics: telemetry::metrics(),
             shutdown: shutdown.clone(),

@@ -9,7 +9,9 @@ use eventstore::{Position, Store};
 use projections::Views;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::ApiError, idempotency::InFlight, routes::webhooks::WebhookSettings};
+use crate::{
+    error::ApiError, idempotency::InFlight, pages::PagesSettings, routes::webhooks::WebhookSettings,
+};
 
 /// How long a read may wait for the views.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -22,6 +24,7 @@ pub struct App {
     pub discord: Discord,
     pub oauth: OAuth,
     pub webhooks: WebhookSettings,
+    pub pages: Arc<PagesSettings>,
     /// How long an active membership outlives its paid end.
     pub grace: TimeDelta,
     /// The metrics as Prometheus reads them.

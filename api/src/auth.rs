@@ -6,6 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
+use chrono::{DateTime, Utc};
 use domain::{CreatorId, FanId};
 use eventstore::{
     Metadata,
@@ -30,6 +31,19 @@ fn forbidden(needed: &str) -> ApiError {
 }
 
 impl Caller {
+    /// Somebody who is signed in to the pages may do what the holder of such a key may.
+    pub(crate) fn signed_in(role: Role, now: DateTime<Utc>) -> Self {
+        let key = ApiKey {
+            id: Uuid::nil(),
+            role,
+            name: "session".to_owned(),
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+        };
+        Self { key, correlation: Uuid::now_v7() }
+    }
+
     pub(crate) fn metadata(&self, app: &App) -> Metadata {
         Metadata { at: app.now(), actor: self.key.actor(), correlation: self.correlation }
     }

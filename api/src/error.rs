@@ -1,6 +1,6 @@
 //! The one error of the edge: RFC 9457 problem details with a stable code.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use axum::{
     Json,
@@ -34,6 +34,11 @@ kinds! {
     MALFORMED_REQUEST: BAD_REQUEST, "malformed_request", "The request cannot be read";
     OAUTH_STATE: BAD_REQUEST, "oauth_state_invalid", "This way back from Discord cannot be used";
     OAUTH_DENIED: BAD_REQUEST, "oauth_denied", "Discord was not allowed to connect";
+    LINK_USED: GONE, "link_used", "The sign-in link has been used or is too old";
+    NOT_SIGNED_IN: UNAUTHORIZED, "not_signed_in", "Nobody is signed in";
+    SESSION_ENDED: UNAUTHORIZED, "session_ended", "The session has ended";
+    CROSS_SITE: FORBIDDEN, "cross_site", "The form was sent from elsewhere";
+    FORM_STALE: CONFLICT, "form_stale", "The form is from an earlier sign-in";
     OAUTH_CODE: BAD_REQUEST, "oauth_code_invalid", "Discord does not accept this code";
     SIGNATURE: UNAUTHORIZED, "signature_invalid", "The webhook's signature cannot be accepted";
     UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "No key, or not a valid one";
@@ -227,13 +232,15 @@ impl IntoResponse for ApiError {
             code: code.to_owned(),
             errors: self.errors,
         };
-        let mut response = (status, Json(problem)).into_response();
+        let mut response = (status, Json(&problem)).into_response();
+        // Where a browser asked, a page is made of it.
+        response.extensions_mut().insert(Arc::new(problem));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if status == StatusCode::UNAUTHORIZED {
+        if self.kind == Kind::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

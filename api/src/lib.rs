@@ -1,4 +1,5 @@
-//! The edge: REST for platforms, creators, fans, auditors and bots. `router` is the table of contents.
+//! The edge: REST for platforms, creators, fans, auditors and bots, and the pages of people. `router` is the table of
+//! contents.
 //!
 //! A route parses, sends a command or asks a view, and answers. `extract` reads requests, `error` is the one
 //! error, `idempotency` and `consistency` are what every request goes through.
@@ -10,6 +11,7 @@ mod consistency;
 mod error;
 mod extract;
 mod idempotency;
+mod pages;
 mod paging;
 mod plan;
 mod reason;
@@ -18,5 +20,6 @@ mod routes;
 
 pub use app::App;
 pub use idempotency::InFlight;
+pub use pages::{Demo, DemoPerson, PagesSettings};
 pub use router::{openapi, router};
 pub use routes::webhooks::WebhookSettings;

@@ -52,6 +52,12 @@ impl Paging {
         })
     }
 
+    /// The same part of the list, as the beginning of a query.
+    pub(crate) fn query(&self) -> String {
+        // A cursor is letters, digits, - and _; one that is not is refused before it is shown.
+        self.cursor.as_ref().map_or_else(String::new, |cursor| format!("cursor={cursor}&"))
+    }
+
     /// The cursor of a place.
     pub(crate) fn cursor_at(place: &impl Serialize) -> Option<String> {
         serde_json::to_vec(place).ok().map(|json| URL_SAFE_NO_PAD.encode(json))

@@ -24,11 +24,11 @@ use crate::{
     consistency,
     error::{ApiError, FieldError, Problem},
     extract::{unrouted, wrong_method},
-    idempotency,
+    idempotency, pages,
     routes::{
         attachments, audit, bot, connect, fans, health, import, integration_fans, integrations,
-        keys, links, manual, memberships, notifications, oauth, ops, providers, roles, streams,
-        tiers, webhooks,
+        keys, links, manual, memberships, notifications, oauth, ops, providers, roles, sessions,
+        streams, tiers, webhooks,
     },
 };
 
@@ -43,6 +43,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(webhooks::stripe))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(sessions::create, sessions::end))
         // Creator
         .routes(routes!(providers::list))
         .routes(routes!(integrations::create, integrations::list))
@@ -96,11 +97,13 @@ pub fn router(app: Arc<App>) -> Router {
     routes
         .route("/openapi.json", get(move || async move { Json(description) }))
         .route("/docs", get(move || async move { ops::docs(&shown) }))
+        .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unrouted)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), idempotency::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), consistency::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), pages::dress))
         .layer(middleware::from_fn(measured))
         .layer(TraceLayer::new_for_http())
         .with_state(app)

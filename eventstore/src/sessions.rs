@@ -93,6 +93,23 @@ impl Sessions<'_> {
         .await?;
         read(content)
     }
+
+    /// Uses up every token whose content has this value in a field.
+    pub async fn end_all(
+        &self,
+        kind: Kind,
+        field: &str,
+        value: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        let value = serde_json::to_string(value).map_err(StoreError::Encode)?;
+        sqlx::query("delete from sessions where kind = ?1 and content -> ?2 = json(?3)")
+            .bind(kind.as_str())
+            .bind(field)
+            .bind(value)
+            .execute(self.0)
+            .await?;
+        Ok(())
+    }
 }
 
 fn read<T: DeserializeOwned>(content: Option<String>) -> Result<Option<T>, StoreError> {

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use api::WebhookSettings;
+use api::{Demo, DemoPerson, WebhookSettings};
 use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
@@ -17,7 +17,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{asked_to_end, say};
-use crate::node::{DiscordPlace, Node, NodeSettings};
+use crate::node::{DiscordPlace, Node, NodeSettings, PagesPlace};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -71,6 +71,26 @@ fn cast(sandbox: &Sandbox) -> Cast {
         };
         Cast { kim, ada, ben, club, gold: named("Gold"), silver: named("Silver") }
     })
+}
+
+/// Whom the start page offers to be.
+fn people() -> anyhow::Result<Vec<DemoPerson>> {
+    let person = |role: &str, name: &str, about: &str| {
+        anyhow::Ok(DemoPerson {
+            role: role.parse()?,
+            name: name.to_owned(),
+            about: about.to_owned(),
+        })
+    };
+    Ok(vec![
+        person(
+            "creator:kim",
+            "Kim",
+            "A creator. Sells Gold and Silver, and runs Kim's Club on Discord.",
+        )?,
+        person("fan:ada", "Ada", "A fan. Had Gold, and lost her access when it ended.")?,
+        person("auditor", "Audrey", "An auditor. Looks into who had access, when and why.")?,
+    ])
 }
 
 /// A platform's backend, and its people's browsers.
@@ -197,6 +217,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         },
         grace: TimeDelta::days(3),
         webhooks: WebhookSettings::default(),
+        pages: PagesPlace {
+            platform_name: Some("Fanhouse".to_owned()),
+            support_email: Some("help@fanhouse.example".to_owned()),
+            demo: Some(Demo { people: people()?, sandbox: Url::parse(&sandbox.base_url())? }),
+            ..PagesPlace::default()
+        },
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new("demo") }),
     })
     .await?;
@@ -295,7 +321,7 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
         Steps::result(format_args!("{name}: equal at position {}", verdict.position));
     }
     go_on(&platform, sandbox, &cast, &id);
-    Ok(())
+    sign_in_links(&platform, sandbox).await
 }
 
 fn show_roles(roles: &Value) {
@@ -306,6 +332,23 @@ fn show_roles(roles: &Value) {
             None => Steps::result(format_args!("{name}: can be given")),
         }
     }
+}
+
+/// What to open in a browser.
+async fn sign_in_links(platform: &Platform, sandbox: &Sandbox) -> anyhow::Result<()> {
+    say("\nOr in a browser. The start page signs you in as any of them, as often as you like:");
+    say(format_args!("  {}/", platform.hub));
+    say("\nSign-in links as a platform asks for them; each works once, within five minutes:");
+    for (who, body) in [
+        ("Kim, a creator", json!({ "role": "creator", "id": "kim" })),
+        ("Ada, a fan", json!({ "role": "fan", "id": "ada" })),
+        ("an auditor", json!({ "role": "auditor" })),
+    ] {
+        let link = platform.post("/v1/sessions", body).await?;
+        say(format_args!("  {who:<15} {}", link["url"].as_str().unwrap_or_default()));
+    }
+    say(format_args!("\nThe Discord sandbox: {}/", sandbox.base_url()));
+    Ok(())
 }
 
 /// Commands with which the reader goes on.

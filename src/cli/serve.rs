@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{asked_to_end, say};
 use crate::{
     config::{DataArgs, DiscordArgs, PlatformArgs},
-    node::{DiscordPlace, Node, NodeSettings},
+    node::{DiscordPlace, Node, NodeSettings, PagesPlace},
 };
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         clock: Clock::system(),
         master_key: data.master_key.map(Into::into),
         public_url: platform.public_url,
+        pages: PagesPlace {
+            platform_name: platform.platform_name,
+            support_url: platform.support_url,
+            support_email: platform.support_email,
+            demo: None,
+        },
         discord: discord.place()?,
         grace: TimeDelta::from_std(platform.grace)?,
         webhooks: WebhookSettings {

@@ -16,5 +16,7 @@ mod edge_cases;
 mod fans;
 mod main_job;
 mod observed;
+mod pages_setup;
+mod pages_sign_in;
 mod setup;
 mod webhooks;

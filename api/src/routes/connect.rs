@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     answer::Written,
-    app::AppState,
+    app::{App, AppState},
     auth::Caller,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Path},
@@ -58,12 +58,24 @@ pub(crate) async fn connect(
     Path(id): Path<IntegrationId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
 ) -> Result<Written<AuthorizeAnswer>, ApiError> {
-    let (_, state, _) = owned(&app, &caller, id).await?;
+    let authorize_url = begin(&app, &caller, id, return_url, None).await?;
+    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
+}
+
+/// Where the creator's browser is sent; `browser` is the session that it is bound to.
+pub(crate) async fn begin(
+    app: &App,
+    caller: &Caller,
+    id: IntegrationId,
+    return_url: Option<Url>,
+    browser: Option<String>,
+) -> Result<Url, ApiError> {
+    let (_, state, _) = owned(app, caller, id).await?;
     if let Phase::Removing { .. } = state.phase {
         return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
     }
-    let purpose = Purpose::Server { integration: id, actor: caller.key.actor(), return_url };
+    let actor = caller.key.actor();
+    let purpose = Purpose::Server { integration: id, actor, return_url, browser };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    let authorize_url = app.oauth.authorize_bot(state.expose_secret());
-    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
+    Ok(app.oauth.authorize_bot(state.expose_secret()))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderName, StatusCode, header},
     response::{AppendHeaders, IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use domain::{
     integration::{self, Drift, Integration, OnEnd, Phase, Provider},
     status::Status,
 };
-use eventstore::{Decided, HandleError};
+use eventstore::{AppendKey, Decided, HandleError};
 use projections::IntegrationRow;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -58,17 +58,22 @@ pub(crate) struct AttachmentAnswer {
 /// How many fans stand how.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanCounts {
-    connected: u64,
-    pending: u64,
-    action_required: u64,
-    blocked: u64,
-    available: u64,
-    revoking: u64,
-    revoke_blocked: u64,
-    revoked: u64,
+    pub(crate) connected: u64,
+    pub(crate) pending: u64,
+    pub(crate) action_required: u64,
+    pub(crate) blocked: u64,
+    pub(crate) available: u64,
+    pub(crate) revoking: u64,
+    pub(crate) revoke_blocked: u64,
+    pub(crate) revoked: u64,
 }
 
 impl FanCounts {
+    /// Those who wait for somebody to mend something.
+    pub(crate) fn attention(&self) -> u64 {
+        self.action_required + self.blocked + self.revoke_blocked
+    }
+
     fn of(counts: &BTreeMap<Status, u64>) -> Self {
         let of = |status| counts.get(&status).copied().unwrap_or_default();
         Self {
@@ -87,25 +92,25 @@ impl FanCounts {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IntegrationAnswer {
     #[schema(value_type = String)]
-    id: IntegrationId,
+    pub(crate) id: IntegrationId,
     #[schema(value_type = String)]
-    creator: CreatorId,
+    pub(crate) creator: CreatorId,
     #[schema(value_type = String)]
-    provider: Provider,
+    pub(crate) provider: Provider,
     #[schema(value_type = String)]
-    name: DisplayName,
+    pub(crate) name: DisplayName,
     /// `not_connected`, `connected`, `active`, `needs_attention`, `removing` or `disconnected`.
-    status: &'static str,
+    pub(crate) status: &'static str,
     /// Why it needs attention.
-    reasons: Vec<Reason>,
-    guild: Option<GuildAnswer>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) guild: Option<GuildAnswer>,
     #[schema(value_type = String)]
-    on_end: OnEnd,
+    pub(crate) on_end: OnEnd,
     #[schema(value_type = String)]
-    drift: Drift,
-    memberships: Vec<AttachmentAnswer>,
-    fans: FanCounts,
-    created_at: DateTime<Utc>,
+    pub(crate) drift: Drift,
+    pub(crate) memberships: Vec<AttachmentAnswer>,
+    pub(crate) fans: FanCounts,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 impl IntegrationAnswer {
@@ -276,8 +281,27 @@ pub(crate) async fn create(
     Idempotency(key): Idempotency,
     Body(CreateBody { provider, name }): Body<CreateBody>,
 ) -> Result<Response, ApiError> {
+    let (answer, decided) = begin(&app, &caller, creator, provider, name, key).await?;
+    let headers = headers(answer.id);
+    let written = Written::ok(decided.position, answer).status(StatusCode::CREATED);
+    Ok((AppendHeaders(headers), written).into_response())
+}
+
+fn headers(id: IntegrationId) -> [(HeaderName, String); 2] {
+    [(header::ETAG, "\"1\"".to_owned()), (header::LOCATION, format!("/v1/integrations/{id}"))]
+}
+
+/// Creates an integration. Where `key` was known already, what is answered was not created: the first one stands.
+pub(crate) async fn begin(
+    app: &App,
+    caller: &Caller,
+    creator: CreatorId,
+    provider: Provider,
+    name: DisplayName,
+    key: Option<AppendKey>,
+) -> Result<(IntegrationAnswer, Decided), ApiError> {
     caller.creator(&creator)?;
-    let (id, metadata) = (IntegrationId(Uuid::now_v7()), caller.metadata(&app));
+    let (id, metadata) = (IntegrationId(Uuid::now_v7()), caller.metadata(app));
     let created = integration::Event::IntegrationCreated {
         integration: id,
         creator: creator.clone(),
@@ -298,25 +322,19 @@ pub(crate) async fn create(
     };
     let answer = IntegrationAnswer::of(&row, &BTreeMap::new());
     let command = integration::Command::Create { integration: id, creator, provider, name };
-    let headers = [
-        (header::ETAG, format!("\"{}\"", row.version)),
-        (header::LOCATION, format!("/v1/integrations/{id}")),
-    ];
     let mut attempts = app.store.attempts();
-    let decided = loop {
+    loop {
         let mut decision = app.store.begin(metadata.clone(), key.clone());
         decision
             .handle::<Integration>(&integration::stream(id), command.clone().to(id))
             .await
             .map_err(command_failed)?;
         // Committed with the event: a repetition is answered with this id even after a crash.
-        decision.answer(stored(StatusCode::CREATED, &headers, &answer));
+        decision.answer(stored(StatusCode::CREATED, &headers(id), &answer));
         if let Some(decided) = decision.commit(&mut attempts).await? {
-            break decided;
+            return Ok((answer, decided));
         }
-    };
-    let written = Written::ok(decided.position, answer).status(StatusCode::CREATED);
-    Ok((AppendHeaders(headers), written).into_response())
+    }
 }
 
 /// List a creator's integrations

@@ -9,11 +9,12 @@ use domain::{
 use eventstore::HandleError;
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use crate::{
     answer::Written,
-    app::AppState,
+    app::{App, AppState},
     auth::Caller,
     error::{ApiError, Kind},
     extract::{Body, Path},
@@ -95,6 +96,18 @@ pub(crate) async fn create(
     Path(fan): Path<FanId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
 ) -> Result<Written<AuthorizeAnswer>, ApiError> {
+    let authorize_url = begin(&app, &caller, fan, return_url, None).await?;
+    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
+}
+
+/// Where the fan's browser is sent; `browser` is the session that it is bound to.
+pub(crate) async fn begin(
+    app: &App,
+    caller: &Caller,
+    fan: FanId,
+    return_url: Option<Url>,
+    browser: Option<String>,
+) -> Result<Url, ApiError> {
     caller.fan(&fan)?;
     let (challenge, verifier) = app.oauth.proof();
     let purpose = Purpose::Account {
@@ -102,10 +115,10 @@ pub(crate) async fn create(
         verifier: verifier.expose_secret().to_owned(),
         actor: caller.key.actor(),
         return_url,
+        browser,
     };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    let authorize_url = app.oauth.authorize_fan(state.expose_secret(), challenge);
-    Ok(Written::ok(app.store.log().head(), AuthorizeAnswer { authorize_url }))
+    Ok(app.oauth.authorize_fan(state.expose_secret(), challenge))
 }
 
 /// Disconnect the Discord account

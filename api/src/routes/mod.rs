@@ -18,6 +18,7 @@ pub(crate) mod oauth;
 pub(crate) mod ops;
 pub(crate) mod providers;
 pub(crate) mod roles;
+pub(crate) mod sessions;
 pub(crate) mod streams;
 pub(crate) mod tiers;
 pub(crate) mod webhooks;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::StatusCode,
-    response::{Html, IntoResponse, Redirect, Response},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
 };
 use bot::oauth::{OAuthError, Tokens};
 use chrono::TimeDelta;
@@ -27,6 +27,10 @@ use crate::{
     app::{App, AppState},
     error::{ApiError, Kind},
     extract::{Fields, FromFields, Query},
+    pages::{
+        self,
+        session::{Area, Held},
+    },
     routes::{integrations::command_failed, roles},
 };
 
@@ -34,8 +38,22 @@ use crate::{
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Purpose {
-    Server { integration: IntegrationId, actor: Actor, return_url: Option<Url> },
-    Account { fan: FanId, verifier: String, actor: Actor, return_url: Option<Url> },
+    Server {
+        integration: IntegrationId,
+        actor: Actor,
+        return_url: Option<Url>,
+        /// The session that it was started from; none where it was started over the API.
+        #[serde(default)]
+        browser: Option<String>,
+    },
+    Account {
+        fan: FanId,
+        verifier: String,
+        actor: Actor,
+        return_url: Option<Url>,
+        #[serde(default)]
+        browser: Option<String>,
+    },
 }
 
 impl Purpose {
@@ -45,6 +63,17 @@ impl Purpose {
                 return_url.as_ref()
             }
         }
+    }
+
+    /// Whether the browser that came back is the one that was sent: what was started from a page is bound to its session.
+    async fn is_of(&self, app: &App, headers: &HeaderMap) -> Result<bool, ApiError> {
+        let (area, browser) = match self {
+            Self::Server { browser, .. } => (Area::Creator, browser),
+            Self::Account { browser, .. } => (Area::Fan, browser),
+        };
+        let Some(browser) = browser else { return Ok(true) };
+        let held = Held::find(app, headers, area).await?;
+        Ok(held.is_some_and(|held| held.live(app) && held.is_browser(browser)))
     }
 }
 
@@ -76,15 +105,21 @@ impl FromFields for CallbackQuery {
               (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`")))]
 pub(crate) async fn callback(
     State(app): AppState,
+    headers: HeaderMap,
     Query(query): Query<CallbackQuery>,
 ) -> Result<Response, ApiError> {
     let state = query.state.as_deref().unwrap_or_default();
-    let purpose: Purpose = app.store.oauth_states().take(state, app.now()).await?.ok_or_else(|| {
+    let unusable = || {
         ApiError::new(
             Kind::OAUTH_STATE,
             "this link was used before, is older than ten minutes, or is not from here; go back and start again",
         )
-    })?;
+    };
+    let purpose: Purpose =
+        app.store.oauth_states().take(state, app.now()).await?.ok_or_else(unusable)?;
+    if !purpose.is_of(&app, &headers).await? {
+        return Err(unusable());
+    }
     let done = match (&query.code, &query.error) {
         (Some(code), None) => carry_out(&app, &purpose, code).await,
         _ => Err(ApiError::new(
@@ -94,14 +129,11 @@ pub(crate) async fn callback(
     };
     match (done, purpose.return_url()) {
         (Ok(()), Some(url)) => Ok(back(url, &[("status", "connected")])),
-        (Ok(()), None) => Ok(Html(DONE).into_response()),
+        (Ok(()), None) => pages::connected(&app),
         (Err(error), Some(url)) => Ok(back(url, &[("status", "failed"), ("error", error.code())])),
         (Err(error), None) => Err(error),
     }
 }
-
-const DONE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Discord is connected</title>\
-<h1>Discord is connected</h1><p>You can close this page and go on where you came from.</p></html>";
 
 fn back(url: &Url, said: &[(&str, &str)]) -> Response {
     let mut url = url.clone();

@@ -1,8 +1,10 @@
 //! The world of a story: a node on a clock of its own, a sandbox, and people who act through HTTP.
 
 mod answer;
+mod browser;
 mod contract;
 mod world;
 
 pub(crate) use answer::Answer;
+pub(crate) use browser::Browser;
 pub(crate) use world::{Club, INBOUND, STRIPE, World};

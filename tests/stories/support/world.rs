@@ -7,7 +7,7 @@ use bot::{WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
 use eventstore::{Clock, keys::Role};
-use hub::node::{DiscordPlace, Node, NodeSettings};
+use hub::node::{DiscordPlace, Node, NodeSettings, PagesPlace};
 use projections::{VIEWS, Views};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -139,6 +139,7 @@ impl World {
                 )]
                 .into(),
             },
+            pages: PagesPlace::default(),
             bot: self.bot.clone(),
         };
         self.node = Some(Node::start(settings).await.unwrap());

@@ -1,0 +1,202 @@
+//! Problems as pages: what happened, what to do, and what was typed is kept.
+//!
+//! Handlers of pages fail with the same `ApiError` as every route; it becomes a page here, on the way out, wherever a
+//! browser asked.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    app::{App, AppState},
+    error::Problem,
+    extract::{self, MAX_BODY},
+    pages::{
+        forms::{TOKEN, Values},
+        frame::{Frame, Viewer, page_with},
+        session::{Area, Held},
+        texts,
+    },
+};
+
+/// A form that was not carried out.
+struct Kept {
+    action: String,
+    values: Values,
+}
+
+impl Kept {
+    /// What somebody typed or chose, for their eyes; what only the page knows is left out.
+    fn shown(&self) -> impl Iterator<Item = &str> {
+        let typed = |(name, value): &&(String, String)| {
+            name != TOKEN
+                && !value.is_empty()
+                && value.chars().any(char::is_alphabetic)
+                && uuid::Uuid::parse_str(value).is_err()
+        };
+        self.values.0.iter().filter(typed).map(|(_, value)| value.as_str())
+    }
+
+    /// What is sent again, without the token, which is the new session's.
+    fn hidden(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values
+            .0
+            .iter()
+            .filter(|(name, _)| name != TOKEN)
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    frame: Frame,
+    lead: String,
+    /// What the Hub says of this case in particular.
+    detail: Option<String>,
+    faults: Vec<String>,
+    code: String,
+    kept: Option<Kept>,
+    /// Where to go from here.
+    way_out: WayOut,
+}
+
+enum WayOut {
+    /// To the platform, which signs in again.
+    Platform(Option<String>),
+    /// The same once more.
+    Again(String),
+    Home(&'static str),
+}
+
+/// Whether a person will read the answer.
+fn is_page(request: &Request) -> bool {
+    let headers = request.headers();
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    !request.uri().path().starts_with("/v1/")
+        && (headers.contains_key("hx-request")
+            || accepts.is_some_and(|accept| accept.contains("text/html")))
+}
+
+/// Makes a page of what went wrong.
+pub(crate) async fn dress(State(app): AppState, request: Request, next: Next) -> Response {
+    if !is_page(&request) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let (headers, uri, method) = (parts.headers.clone(), parts.uri.clone(), parts.method.clone());
+    let action = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+    let (response, kept) = if method == Method::POST {
+        match extract::bytes(Request::from_parts(parts.clone(), body), MAX_BODY).await {
+            Ok(bytes) => {
+                let values = Values::read(&bytes);
+                let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+                (response, Some(Kept { action: action.clone(), values }))
+            }
+            Err(error) => (error.into_response(), None),
+        }
+    } else {
+        (next.run(Request::from_parts(parts, body)).await, None)
+    };
+    let Some(problem) = response.extensions().get::<Arc<Problem>>().cloned() else {
+        return response;
+    };
+    let status = response.status();
+    let area = Area::of_path(uri.path());
+    match shown(&app, &headers, area, &problem, status, kept, action).await {
+        Some(page) => page,
+        None => response,
+    }
+}
+
+async fn shown(
+    app: &App,
+    headers: &HeaderMap,
+    area: Option<Area>,
+    problem: &Problem,
+    status: StatusCode,
+    kept: Option<Kept>,
+    here: String,
+) -> Option<Response> {
+    let t = &texts::EN.errors;
+    // The page about a failing store must not fail for it.
+    let held = match area {
+        Some(area) => Held::find(app, headers, area).await.ok().flatten(),
+        None => None,
+    };
+    let frame = Frame::open(app, "").slim();
+    let platform = frame.platform().to_owned();
+    let from_platform = || {
+        let held = held.as_ref().and_then(|held| held.session.return_url.as_ref());
+        WayOut::Platform(held.map(ToString::to_string))
+    };
+    let home = WayOut::Home(area.map_or("/", Area::home));
+    let mut detail = None;
+    let (title, lead, way_out) = match problem.code.as_str() {
+        "not_found" | "method_not_allowed" => (t.not_found, t.not_found_lead.to_owned(), home),
+        "session_ended" => (t.ended, t.ended_lead.plain(&platform), from_platform()),
+        "not_signed_in" => (t.nobody, t.nobody_lead.plain(&platform), from_platform()),
+        "form_stale" => (t.stale, t.stale_lead.to_owned(), home),
+        "cross_site" => (t.cross_site, t.cross_site_lead.to_owned(), home),
+        "link_used" => (t.link_used, t.link_used_lead.plain(&platform), from_platform()),
+        "oauth_state_invalid" => (t.way_back, t.way_back_lead.to_owned(), home),
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+            (t.later, t.later_lead.to_owned(), WayOut::Again(here))
+        }
+        _ if status.is_server_error() => (t.broken, t.broken_lead.to_owned(), WayOut::Again(here)),
+        _ => {
+            detail = Some(sentence(&problem.detail));
+            (t.failed, String::new(), home)
+        }
+    };
+    let signed_out = matches!(problem.code.as_str(), "session_ended" | "not_signed_in");
+    let kept =
+        kept.filter(|_| signed_out || problem.code == "form_stale" || status.is_server_error());
+    let mut frame = Frame { title: title.to_owned(), ..frame };
+    if let Some(held) = held.filter(|held| held.live(app)) {
+        frame = frame.viewed_by(Viewer::of(&held));
+    }
+    let faults = problem.errors.iter().map(|fault| sentence(&fault.detail)).collect();
+    let code = problem.code.clone();
+    let page = ErrorPage { frame, lead, detail, faults, code, kept, way_out };
+    page_with(status, &page).ok()
+}
+
+/// A problem's words as a sentence: they begin small and end without a stop, as logs have them.
+pub(crate) fn sentence(words: &str) -> String {
+    let mut letters = words.trim().chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_a_sentence() {
+        assert_eq!(sentence("wait; try again"), "Wait; try again.");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence(""), "");
+    }
+
+    #[test]
+    fn what_only_the_page_knows_is_not_shown_as_typed() {
+        let values = [("form_token", "abc"), ("name", "My club"), ("role", "123"), ("why", "")];
+        let values = Values(values.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let kept = Kept { action: "/".to_owned(), values };
+        assert_eq!(kept.shown().collect::<Vec<_>>(), ["My club"]);
+        assert_eq!(kept.hidden().count(), 3);
+    }
+}

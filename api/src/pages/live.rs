@@ -1,0 +1,136 @@
+//! Live regions: a part of a page that is sent anew whenever what it shows has changed.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    http::{HeaderMap, HeaderValue},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::stream;
+use projections::Change;
+use ring::digest;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    app::App,
+    error::ApiError,
+    pages::{assets::short, session::Held, texts::Html},
+    routes::streams::last_event_id,
+};
+
+/// Changes that come together are shown together.
+const TOGETHER: Duration = Duration::from_millis(150);
+
+/// How often a silent stream says that it is alive.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether the session still stands, where nothing changes.
+const SESSION: Duration = Duration::from_mins(1);
+
+/// A part of a page as it stands.
+pub(crate) struct Region {
+    pub(crate) html: Html,
+    /// The name of its content: a browser that has it need not be sent it.
+    pub(crate) edition: String,
+}
+
+impl Region {
+    pub(crate) fn of(template: &impl Template) -> Result<Self, ApiError> {
+        let html = template.render().map_err(|error| ApiError::internal(&error))?;
+        let edition = short(digest::digest(&digest::SHA256, html.as_bytes()).as_ref());
+        Ok(Self { html: Html::rendered(html), edition })
+    }
+}
+
+/// What can be shown anew, as often as it changes.
+pub(crate) trait Live: Send + 'static {
+    /// Whether a change may change it.
+    fn concerns(&self, change: &Change) -> bool;
+
+    fn render(&self, app: &Arc<App>) -> impl Future<Output = Result<Region, ApiError>> + Send;
+}
+
+struct Following<L> {
+    app: Arc<App>,
+    held: Held,
+    changes: Receiver<Arc<Vec<Change>>>,
+    live: L,
+    /// The edition that the browser has.
+    has: String,
+    /// Whether to look for what changed before waiting for more.
+    look: bool,
+    over: bool,
+}
+
+/// Answers a stream that sends the region. `have` is the edition that the page was made with.
+pub(crate) fn stream(
+    app: &Arc<App>,
+    held: Held,
+    headers: &HeaderMap,
+    have: Option<String>,
+    live: impl Live,
+) -> Response {
+    let following = Following {
+        app: Arc::clone(app),
+        held,
+        changes: app.views.changes(),
+        live,
+        has: last_event_id(headers).or(have).unwrap_or_default(),
+        look: true,
+        over: false,
+    };
+    let mut response = Sse::new(stream::unfold(following, Following::next))
+        .keep_alive(KeepAlive::new().interval(ALIVE))
+        .into_response();
+    // Proxies that gather answers would hold events back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+impl<L: Live> Following<L> {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if self.over {
+            return None;
+        }
+        loop {
+            if !self.held.still(&self.app).await.unwrap_or(true) {
+                self.over = true;
+                return Some((Ok(Event::default().event("ended").data("ended")), self));
+            }
+            if self.look {
+                self.look = false;
+                // What cannot be read now is read at the next change.
+                if let Ok(Region { html, edition }) = self.live.render(&self.app).await
+                    && edition != self.has
+                {
+                    self.has.clone_from(&edition);
+                    // A carriage return would end a line of the stream.
+                    let html = html.as_str().replace('\r', " ");
+                    let event = Event::default().id(edition).event("region").data(html);
+                    return Some((Ok(event), self));
+                }
+            }
+            let shutdown = self.app.shutdown.clone();
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = sleep(SESSION) => {}
+                heard = self.changes.recv() => match heard {
+                    Ok(changes) if !changes.iter().any(|change| self.live.concerns(change)) => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        let gather = async { while !matches!(self.changes.recv().await, Err(RecvError::Closed)) {} };
+                        let _ = timeout(TOGETHER, gather).await;
+                        self.look = true;
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+            }
+        }
+    }
+}

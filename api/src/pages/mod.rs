@@ -1,0 +1,44 @@
+//! The pages: what creators, fans, auditors and operators see in a browser.
+//!
+//! A page asks the same questions and sends the same commands as the REST routes, by their functions, as whoever is
+//! signed in. `frame` is what stands around every page, `texts` has every word, `components` and `templates/ui.html`
+//! every part; `/design` shows them.
+
+mod assets;
+mod components;
+mod creator;
+mod design;
+mod errors;
+mod forms;
+mod frame;
+mod live;
+pub(crate) mod session;
+mod settings;
+mod sign_in;
+mod start;
+mod texts;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+pub(crate) use errors::dress;
+pub use settings::{Demo, DemoPerson, PagesSettings};
+pub(crate) use sign_in::connected;
+
+use crate::app::App;
+
+/// Every page.
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(start::show))
+        .route("/assets/{edition}/{name}", get(assets::serve))
+        .route("/demo/{number}", post(start::enter_demo))
+        .route("/design", get(design::show))
+        .route("/sign-in/{token}", get(sign_in::ask).post(sign_in::enter))
+        .route("/{area}/sign-out", post(sign_in::leave))
+        .merge(creator::router())
+}
