@@ -28,7 +28,8 @@ pub(super) async fn run(Args { listen }: Args) -> anyhow::Result<()> {
     say(format_args!("  export HUB_DISCORD_CLIENT_ID={}", application.client_id));
     say(format_args!("  export HUB_DISCORD_CLIENT_SECRET={}", application.client_secret));
     say(format_args!("  export HUB_DISCORD_BOT_TOKEN={}", application.bot_token));
-    say(format_args!("Its world is empty; fill it through {}/sandbox", sandbox.base_url()));
+    say("Its world is empty; fill it in a browser, or through the control API below /sandbox:");
+    say(format_args!("  {}/", sandbox.base_url()));
     asked_to_end().await;
     Ok(())
 }

@@ -6,12 +6,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A call to the REST API.
+/// Whose token a call carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    Bot,
+    /// A user's access token; without a user where nobody knows the token.
+    Bearer(#[serde(serialize_with = "crate::ids::optional::serialize")] Option<u64>),
+    /// The application itself, by its secret.
+    Application,
+    Nobody,
+}
+
+/// A call to the REST API, or to OAuth2's token routes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Call {
     /// Counts from 1.
     pub n: u64,
+    /// When it came in.
+    pub asked_at: DateTime<Utc>,
+    /// When it was answered.
     pub at: DateTime<Utc>,
+    pub by: By,
     pub method: String,
     /// Below `/api/v10`.
     pub path: String,

@@ -1,24 +1,16 @@
-//! The page where somebody allows an application what it asks for.
+//! What somebody is asked to allow an application, and what comes of their choice.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use axum::{
-    Form, Router,
-    extract::{RawQuery, State as Extract},
-    http::StatusCode,
-    response::{Html, IntoResponse, Redirect, Response},
-    routing::get,
-};
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
     oauth::Grant,
     server::{State, lock, now},
-    world::World,
 };
 
-/// What somebody chose on the page.
+/// What somebody chose.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Choice {
     #[serde(with = "crate::ids")]
@@ -34,19 +26,15 @@ pub struct Choice {
 }
 
 /// What an authorize URL asks for.
-struct Asked {
-    redirect_uri: Url,
+pub(crate) struct Asked {
+    pub(crate) redirect_uri: Url,
     state: Option<String>,
-    scopes: Vec<String>,
-    permissions: u64,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) permissions: u64,
     challenge: Option<String>,
 }
 
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new().route("/oauth2/authorize", get(page).post(choose))
-}
-
-fn asked(state: &State, query: &str) -> Result<Asked, String> {
+pub(crate) fn asked(state: &State, query: &str) -> Result<Asked, String> {
     let fields: HashMap<String, String> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let field = |name: &str| fields.get(name).filter(|value| !value.is_empty());
@@ -128,83 +116,4 @@ pub(crate) fn decide(
         back.query_pairs_mut().append_pair("state", given);
     }
     Ok(back.into())
-}
-
-async fn page(Extract(state): Extract<Arc<State>>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    match asked(&state, &query) {
-        Ok(asked) => Html(state.with(|world| render(world, &asked, &query))).into_response(),
-        Err(why) => (
-            StatusCode::BAD_REQUEST,
-            Html(framed(&format!("<h1>Cannot continue</h1><p>{}</p>", escaped(&why)))),
-        )
-            .into_response(),
-    }
-}
-
-async fn choose(
-    Extract(state): Extract<Arc<State>>,
-    RawQuery(query): RawQuery,
-    Form(fields): Form<HashMap<String, String>>,
-) -> Response {
-    let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
-    let choice = Choice {
-        user: number("user").unwrap_or_default(),
-        guild: number("guild"),
-        deny: fields.get("answer").map(String::as_str) == Some("deny"),
-        scopes: None,
-    };
-    match decide(&state, &format!("?{}", query.unwrap_or_default()), &choice) {
-        Ok(back) => Redirect::to(&back).into_response(),
-        Err(why) => (
-            StatusCode::BAD_REQUEST,
-            Html(framed(&format!("<h1>Cannot continue</h1><p>{}</p>", escaped(&why)))),
-        )
-            .into_response(),
-    }
-}
-
-fn render(world: &World, asked: &Asked, query: &str) -> String {
-    let option = |id: u64, name: &str| format!("<option value=\"{id}\">{}</option>", escaped(name));
-    let people = world.users.values().filter(|user| !user.bot);
-    let users: String = people.clone().map(|user| option(user.id, &user.username)).collect();
-    let wants = |scope: &str| match scope {
-        "identify" => "Know your username",
-        "guilds.join" => "Join servers for you",
-        "bot" => "Add a bot to a server",
-        _ => "Use another of Discord's scopes",
-    };
-    let scopes: Vec<_> =
-        asked.scopes.iter().map(|scope| format!("<li>{}</li>", wants(scope))).collect();
-    let scopes = scopes.concat();
-    let guilds: String = if asked.scopes.iter().any(|scope| scope == "bot") {
-        let managed =
-            people.flat_map(|user| world.managed_by(user.id).map(move |guild| (guild, user)));
-        let options: String = managed
-            .map(|(guild, user)| option(guild.id, &format!("{} ({})", guild.name, user.username)))
-            .collect();
-        format!("<label>Server <select name=\"guild\">{options}</select></label>")
-    } else {
-        String::new()
-    };
-    framed(&format!(
-        "<h1>Integrations Hub wants to access your account</h1><p>This will allow it to:</p><ul>{scopes}</ul>\
-         <form method=\"post\" action=\"/oauth2/authorize?{}\">\
-         <label>Signed in as <select name=\"user\">{users}</select></label>{guilds}\
-         <p><button name=\"answer\" value=\"allow\">Authorize</button> \
-         <button name=\"answer\" value=\"deny\">Cancel</button></p></form>",
-        escaped(query)
-    ))
-}
-
-fn framed(body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Discord sandbox</title><style>body{{font:16px/1.5 system-ui;max-width:26rem;margin:4rem auto;padding:0 1rem}}\
-         label{{display:block;margin:1rem 0}}select,button{{font:inherit;padding:.4rem .8rem}}</style>{body}</html>"
-    )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

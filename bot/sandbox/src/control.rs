@@ -13,7 +13,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    calls::Calls,
     consent::{self, Choice},
     faults::Fault,
     limits::{Limits, Windows},
@@ -96,13 +95,13 @@ async fn edit_user(
 }
 
 async fn delete_user(Extract(state): Sandbox, Path(user): Path<u64>) -> Response {
-    lock(&state.oauth).deauthorize(user);
+    state.deauthorize(user);
     state.with(|world| world.delete_user(user));
     done(true)
 }
 
 async fn deauthorize(Extract(state): Sandbox, Path(user): Path<u64>) -> Response {
-    lock(&state.oauth).deauthorize(user);
+    state.deauthorize(user);
     done(true)
 }
 
@@ -261,16 +260,16 @@ async fn consent(Extract(state): Sandbox, Json(asked): Json<Consent>) -> Respons
 }
 
 async fn add_fault(Extract(state): Sandbox, Json(fault): Json<Fault>) -> Response {
-    lock(&state.faults).push(fault);
+    state.arm(fault);
     done(true)
 }
 
 async fn faults(Extract(state): Sandbox) -> Json<Vec<Fault>> {
-    Json(lock(&state.faults).clone())
+    Json(lock(&state.faults).armed().iter().map(|(_, fault)| fault.clone()).collect())
 }
 
 async fn clear_faults(Extract(state): Sandbox) -> Response {
-    lock(&state.faults).clear();
+    state.clear_faults();
     done(true)
 }
 
@@ -284,7 +283,7 @@ async fn calls(Extract(state): Sandbox) -> Json<Value> {
 }
 
 async fn forget_calls(Extract(state): Sandbox) -> Response {
-    *lock(&state.calls) = Calls::default();
+    state.forget_calls();
     done(true)
 }
 
@@ -294,12 +293,12 @@ async fn counters(Extract(state): Sandbox) -> Json<Value> {
 }
 
 async fn revive_token(Extract(state): Sandbox) -> Response {
-    *lock(&state.token_alive) = true;
+    state.set_token_alive(true);
     done(true)
 }
 
 async fn kill_token(Extract(state): Sandbox) -> Response {
-    *lock(&state.token_alive) = false;
+    state.set_token_alive(false);
     done(true)
 }
 

@@ -43,7 +43,8 @@ pub struct Fault {
     /// `PUT`, or `*` for every method.
     #[serde(default = "any")]
     pub method: String,
-    /// A path below `/api/v10`; `*` stands for one part: `/guilds/*/members/*/roles/*`.
+    /// A path below `/api/v10`; `*` stands for one part: `/guilds/*/members/*/roles/*`. A `**` at the end stands
+    /// for all the rest.
     pub path: String,
     /// How many matching calls go by first.
     #[serde(default)]
@@ -74,31 +75,65 @@ impl Fault {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        let (wanted, given) =
-            (self.path.trim_matches('/').split('/'), path.trim_matches('/').split('/'));
+        let wanted = self.path.trim_matches('/');
+        let (wanted, open) = match wanted.strip_suffix("**") {
+            Some(start) => (start.trim_end_matches('/'), true),
+            None => (wanted, false),
+        };
+        let mut given = path.trim_matches('/').split('/');
         (self.method == "*" || self.method.eq_ignore_ascii_case(method))
-            && wanted.clone().count() == given.clone().count()
-            && wanted.zip(given).all(|(wanted, given)| wanted == "*" || wanted == given)
+            && wanted
+                .split('/')
+                .filter(|wanted| !(open && wanted.is_empty()))
+                .all(|wanted| given.next().is_some_and(|given| wanted == "*" || wanted == given))
+            && (open || given.next().is_none())
     }
 }
 
-/// The fault that befalls a call, if any; it counts the call.
-pub(crate) fn strike(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<Action> {
-    let at = faults.iter_mut().position(|fault| {
-        let hit = fault.matches(method, path);
-        if hit && fault.after > 0 {
-            fault.after -= 1;
-            return false;
-        }
-        hit
-    })?;
-    let fault = &mut faults[at];
-    let action = fault.action.clone();
-    fault.times = fault.times.saturating_sub(1);
-    if fault.times == 0 {
-        faults.remove(at);
+/// The faults that wait for calls, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    armed: Vec<(u64, Fault)>,
+    last: u64,
+}
+
+impl Faults {
+    pub(crate) fn arm(&mut self, fault: Fault) {
+        self.last += 1;
+        self.armed.push((self.last, fault));
     }
-    Some(action)
+
+    pub(crate) fn disarm(&mut self, number: u64) {
+        self.armed.retain(|(known, _)| *known != number);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.armed.clear();
+    }
+
+    /// The faults, each with the number by which it is disarmed.
+    pub(crate) fn armed(&self) -> &[(u64, Fault)] {
+        &self.armed
+    }
+
+    /// The fault that befalls a call, if any; it counts the call.
+    pub(crate) fn strike(&mut self, method: &str, path: &str) -> Option<Action> {
+        let at = self.armed.iter_mut().position(|(_, fault)| {
+            let hit = fault.matches(method, path);
+            if hit && fault.after > 0 {
+                fault.after -= 1;
+                return false;
+            }
+            hit
+        })?;
+        let (_, fault) = &mut self.armed[at];
+        let action = fault.action.clone();
+        fault.times = fault.times.saturating_sub(1);
+        if fault.times == 0 {
+            self.armed.remove(at);
+        }
+        Some(action)
+    }
 }
 
 pub(crate) async fn wait(ms: u64) {
@@ -111,17 +146,29 @@ mod tests {
 
     #[test]
     fn a_fault_befalls_the_calls_that_it_names_and_no_more() {
-        let mut faults = vec![Fault {
+        let mut faults = Faults::default();
+        faults.arm(Fault {
             after: 1,
             times: 2,
             ..Fault::once("PUT", "/guilds/*/members/*", Action::DropBefore)
-        }];
-        let mut call = |method, path| strike(&mut faults, method, path).is_some();
+        });
+        let mut call = |method, path| faults.strike(method, path).is_some();
         assert!(!call("PUT", "/guilds/1/members/2"), "the first goes by");
         assert!(!call("DELETE", "/guilds/1/members/2"));
         assert!(!call("PUT", "/guilds/1/members/2/roles/3"));
         assert!(call("PUT", "/guilds/1/members/2"));
         assert!(call("put", "/guilds/9/members/9/"));
         assert!(!call("PUT", "/guilds/1/members/2"), "it is used up");
+    }
+
+    #[test]
+    fn a_path_that_ends_in_two_stars_means_all_below_it() {
+        let below = |path: &str, call: &str| {
+            Fault::once("*", path, Action::DropBefore).matches("GET", call)
+        };
+        assert!(below("**", "/guilds/1/members/2"));
+        assert!(below("/guilds/*/members/**", "/guilds/1/members/2/roles/3"));
+        assert!(!below("/guilds/*/members/**", "/guilds/1/roles"));
+        assert!(!below("/guilds/*/members/*", "/guilds/1/members/2/roles/3"));
     }
 }

@@ -101,6 +101,11 @@ impl Gateway {
         lock(&self.sessions).len()
     }
 
+    /// Whether a bot listens now.
+    pub(crate) fn is_heard(&self) -> bool {
+        lock(&self.sessions).values().any(|session| session.connected)
+    }
+
     pub(crate) fn cut(&self, resumable: bool) {
         if !resumable {
             lock(&self.sessions).clear();
@@ -113,13 +118,13 @@ impl Gateway {
 }
 
 pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/", get(connect))
-        .route("/gateway", get(connect))
-        .route("/gateway/", get(connect))
+    Router::new().route("/gateway", get(connect)).route("/gateway/", get(connect))
 }
 
-async fn connect(Extract(state): Extract<Arc<State>>, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) async fn connect(
+    Extract(state): Extract<Arc<State>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     upgrade.on_upgrade(move |socket| async move {
         let mut connection =
             Connection { events: state.gateway.events.subscribe(), state, socket, session: None };
@@ -129,6 +134,7 @@ async fn connect(Extract(state): Extract<Arc<State>>, upgrade: WebSocketUpgrade)
         {
             session.connected = false;
         }
+        connection.state.changed();
     })
 }
 
@@ -265,6 +271,7 @@ impl Connection {
             greeting
         });
         self.session = Some(id);
+        self.state.changed();
         for payload in greeting {
             self.send(&payload).await?;
         }
@@ -290,6 +297,7 @@ impl Connection {
         };
         let Some(missed) = missed else { return self.send(&json!({ "op": 9, "d": false })).await };
         self.session = Some(id);
+        self.state.changed();
         for payload in missed {
             self.send(&payload).await?;
         }

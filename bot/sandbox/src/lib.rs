@@ -14,12 +14,13 @@ mod gateway;
 mod ids;
 mod limits;
 mod oauth;
+mod pages;
 mod permissions;
 mod rest;
 mod server;
 mod world;
 
-pub use calls::Call;
+pub use calls::{By, Call};
 pub use consent::Choice;
 pub use faults::{Action, Fault, Scope};
 pub use limits::{Limit, Limits};

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::State as Extract,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -18,7 +19,10 @@ use ring::digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::server::{State, lock, now};
+use crate::{
+    calls::{By, Call},
+    server::{State, lock, now},
+};
 
 /// How long an access token lives.
 pub(crate) const LIFETIME: TimeDelta = TimeDelta::seconds(604_800);
@@ -155,12 +159,35 @@ fn fields(
     }
 }
 
-async fn token(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: axum::body::Bytes,
-) -> Response {
-    let fields = match fields(&state, &headers, &body) {
+async fn token(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
+    let asked_at = now();
+    let answer = exchange(&state, &headers, &body);
+    record(&state, "/oauth2/token", asked_at, &answer);
+    answer
+}
+
+/// Keeps what was asked in the log of calls.
+fn record(state: &State, path: &str, asked_at: DateTime<Utc>, answer: &Response) {
+    let call = Call {
+        n: 0,
+        asked_at,
+        at: now(),
+        by: By::Application,
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        route: path.to_owned(),
+        status: answer.status().as_u16(),
+        code: None,
+        reason: None,
+        body: None,
+    };
+    lock(&state.calls).push(call, false);
+    state.changed();
+}
+
+/// Answers tokens for a code or for a refresh token.
+fn exchange(state: &State, headers: &HeaderMap, body: &[u8]) -> Response {
+    let fields = match fields(state, headers, body) {
         Ok(fields) => fields,
         Err(refused) => return *refused,
     };
@@ -171,7 +198,7 @@ async fn token(
     match field("grant_type") {
         "authorization_code" => {
             let Some(grant) =
-                spend(&state, field("code"), field("redirect_uri"), field("code_verifier"))
+                spend(state, field("code"), field("redirect_uri"), field("code_verifier"))
             else {
                 return refused("code");
             };
@@ -210,16 +237,15 @@ fn spend(state: &State, code: &str, redirect_uri: &str, verifier: &str) -> Optio
     fits.then_some(grant)
 }
 
-async fn revoke(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: axum::body::Bytes,
-) -> Response {
-    match fields(&state, &headers, &body) {
+async fn revoke(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
+    let asked_at = now();
+    let answer = match fields(&state, &headers, &body) {
         Ok(fields) => {
             lock(&state.oauth).revoke(fields.get("token").map(String::as_str).unwrap_or_default());
             Json(json!({})).into_response()
         }
         Err(refused) => *refused,
-    }
+    };
+    record(&state, "/oauth2/token/revoke", asked_at, &answer);
+    answer
 }

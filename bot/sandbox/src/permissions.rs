@@ -14,12 +14,22 @@ pub(crate) const ADMINISTRATOR: u64 = 1 << 3;
 pub(crate) const MANAGE_GUILD: u64 = 1 << 5;
 pub(crate) const MANAGE_ROLES: u64 = 1 << 28;
 
+/// The permissions that matter to a bot for members, by the names that Discord shows.
+pub(crate) const NAMED: [(u64, &str); 6] = [
+    (ADMINISTRATOR, "Administrator"),
+    (MANAGE_GUILD, "Manage Server"),
+    (MANAGE_ROLES, "Manage Roles"),
+    (KICK_MEMBERS, "Kick Members"),
+    (BAN_MEMBERS, "Ban Members"),
+    (CREATE_INSTANT_INVITE, "Create Invite"),
+];
+
 pub(crate) fn rank(a: &Role, b: &Role) -> Ordering {
     a.position.cmp(&b.position).then(b.id.cmp(&a.id))
 }
 
 /// A member's highest role; `@everyone` where they have no other.
-fn top<'a>(guild: &'a Guild, member: &Member) -> Option<&'a Role> {
+pub(crate) fn top<'a>(guild: &'a Guild, member: &Member) -> Option<&'a Role> {
     let held = member.roles.iter().filter_map(|id| guild.roles.get(id));
     held.max_by(|a, b| rank(a, b)).or_else(|| guild.roles.get(&guild.id))
 }

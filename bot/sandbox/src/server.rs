@@ -9,17 +9,17 @@ use std::{
 use axum::Router;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     calls::{Call, Calls},
     consent, control,
-    faults::Fault,
+    faults::{Fault, Faults},
     gateway::{self, Gateway},
     limits::{Limits, Windows},
     oauth::{self, OAuth},
-    rest,
+    pages, rest,
     world::World,
 };
 
@@ -74,10 +74,12 @@ pub(crate) struct State {
     pub(crate) world: Mutex<World>,
     pub(crate) oauth: Mutex<OAuth>,
     pub(crate) calls: Mutex<Calls>,
-    pub(crate) faults: Mutex<Vec<Fault>>,
+    pub(crate) faults: Mutex<Faults>,
     pub(crate) limits: Mutex<(Limits, Windows)>,
     pub(crate) token_alive: Mutex<bool>,
     pub(crate) gateway: Gateway,
+    /// Counts whatever the pages show; they wait for it to move on.
+    pub(crate) revision: watch::Sender<u64>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -103,7 +105,39 @@ impl State {
         // Told under the lock, so that the gateway hears changes in their order.
         let told = std::mem::take(&mut world.told);
         self.gateway.tell(told);
+        drop(world);
+        self.changed();
         done
+    }
+
+    /// Tells the pages that there is something new to show.
+    pub(crate) fn changed(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    pub(crate) fn arm(&self, fault: Fault) {
+        lock(&self.faults).arm(fault);
+        self.changed();
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        lock(&self.faults).clear();
+        self.changed();
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        *lock(&self.calls) = Calls::default();
+        self.changed();
+    }
+
+    pub(crate) fn set_token_alive(&self, alive: bool) {
+        *lock(&self.token_alive) = alive;
+        self.changed();
+    }
+
+    pub(crate) fn deauthorize(&self, user: u64) {
+        lock(&self.oauth).deauthorize(user);
+        self.changed();
     }
 }
 
@@ -128,12 +162,13 @@ impl Sandbox {
             limits: Mutex::new((config.limits.clone(), Windows::default())),
             token_alive: Mutex::new(true),
             gateway: Gateway::new(),
+            revision: watch::Sender::new(0),
             config,
             addr,
             shutdown: shutdown.clone(),
         });
         let router = Router::new()
-            .merge(consent::routes())
+            .merge(pages::routes())
             .merge(oauth::routes())
             .merge(gateway::routes())
             .merge(control::routes())
@@ -177,11 +212,11 @@ impl Sandbox {
     }
 
     pub fn fault(&self, fault: Fault) {
-        lock(&self.state.faults).push(fault);
+        self.state.arm(fault);
     }
 
     pub fn clear_faults(&self) {
-        lock(&self.state.faults).clear();
+        self.state.clear_faults();
     }
 
     /// The calls so far, oldest first.
@@ -195,7 +230,7 @@ impl Sandbox {
     }
 
     pub fn forget_calls(&self) {
-        *lock(&self.state.calls) = Calls::default();
+        self.state.forget_calls();
     }
 
     /// The calls of the last ten minutes that Discord would count against the address.
@@ -209,12 +244,12 @@ impl Sandbox {
 
     /// Makes the bot's token invalid, or valid again.
     pub fn set_bot_token_alive(&self, alive: bool) {
-        *lock(&self.state.token_alive) = alive;
+        self.state.set_token_alive(alive);
     }
 
     /// Ends every authorisation that a user gave: their tokens are dead from now on.
     pub fn deauthorize(&self, user: u64) {
-        lock(&self.state.oauth).deauthorize(user);
+        self.state.deauthorize(user);
     }
 
     /// Lets a user allow what an authorize URL asks for, without a browser.

@@ -173,8 +173,7 @@ pub(super) fn remove(world: &mut World, guild: u64, user: u64, ask: &Ask) -> Rep
     if known.mfa_level == 1 {
         return Reply::error(403, 60003, "Two factor is required for this operation");
     }
-    world.remove_member(guild, user);
-    world.audit(guild, 20, user, ask.reason.clone());
+    world.kick(guild, user, ask.reason.clone());
     Reply::empty()
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    calls::{Call, masked},
+    calls::{By, Call, masked},
     faults::{self, Action, Scope},
     limits::{Permit, headers},
     server::{State, lock, now},
@@ -88,6 +88,7 @@ impl Heard<'_> {
         let invalid = matches!(status, 401 | 403 | 429) && scope != Some(Scope::Shared);
         let call = Call { at: now(), status, code, ..self.call.clone() };
         lock(&self.state.calls).push(call, invalid);
+        self.state.changed();
     }
 
     /// What a fault answers before the call has any effect.
@@ -174,10 +175,13 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return respond(Reply::error(413, 40005, "Request entity too large"), HeaderMap::new());
     };
+    let asked_at = now();
     let reason = parts.headers.get("x-audit-log-reason").and_then(|reason| reason.to_str().ok());
     let call = Call {
         n: 0,
-        at: now(),
+        asked_at,
+        at: asked_at,
+        by: by(&state, &parts.headers),
         method: parts.method.to_string(),
         route: masked(&path),
         path,
@@ -187,7 +191,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         body: serde_json::from_slice::<Value>(&body).ok().map(without_tokens),
     };
     lock(&state.calls).hear(&call.route);
-    let fault = faults::strike(&mut lock(&state.faults), &call.method, &call.path);
+    let fault = lock(&state.faults).strike(&call.method, &call.path);
     let heard = Heard { state: &state, call };
     if let Some(response) = heard.struck(fault.as_ref()).await {
         return response;
@@ -299,6 +303,18 @@ fn caller(state: &State, headers: &HeaderMap) -> Option<Caller> {
     let token = given.strip_prefix("Bearer ")?;
     let (user, scopes) = lock(&state.oauth).who(token, now())?;
     Some(Caller::Bearer { user, scopes })
+}
+
+/// Whose token a call carries, whether it is good or not.
+fn by(state: &State, headers: &HeaderMap) -> By {
+    let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
+    match given.and_then(|given| given.split_once(' ')) {
+        Some(("Bot", _)) => By::Bot,
+        Some(("Bearer", token)) => {
+            By::Bearer(lock(&state.oauth).who(token, now()).map(|(user, _)| user))
+        }
+        _ => By::Nobody,
+    }
 }
 
 fn is_bot_agent(headers: &HeaderMap) -> bool {

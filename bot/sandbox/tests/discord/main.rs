@@ -5,6 +5,7 @@
 
 mod limits;
 mod oauth;
+mod pages;
 mod place;
 mod rest;
 mod schemas;

@@ -52,6 +52,11 @@ impl Place {
         Self::with(Limits::off()).await
     }
 
+    /// A sandbox without a server.
+    pub(crate) fn of(sandbox: Sandbox) -> Self {
+        Self { sandbox, http: client(), owner: 0, guild: 0, low: 0, high: 0 }
+    }
+
     /// The bot stands between `low` and `high`.
     pub(crate) async fn with(limits: Limits) -> Self {
         let sandbox = Sandbox::start(Config { limits, ..Config::default() }).await.unwrap();
