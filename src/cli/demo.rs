@@ -357,7 +357,9 @@ fn go_on(platform: &Platform, sandbox: &Sandbox, cast: &Cast, id: &str) {
     let world = sandbox.base_url();
     say("\nGo on by hand. Everything stays up until you press Ctrl-C; the API is described at");
     say(format_args!("{hub}/docs"));
-    say("\nThe small Discord has pages too: move its roles, remove its people, let its calls fail, and");
+    say(
+        "\nThe small Discord has pages too: move its roles, remove its people, let its calls fail, and",
+    );
     say("watch how the Hub takes it. Open");
     say(format_args!("{world}/\n"));
     say(format_args!("  export HUB={hub} KEY={key}"));

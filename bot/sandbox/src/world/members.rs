@@ -51,7 +51,9 @@ impl World {
             let told = json!({ "guild_id": guild.to_string(), "user": self.user_json(user) });
             self.tell_of_members("GUILD_MEMBER_REMOVE", guild, told);
             if user == self.bot_user {
+                // The bot hears of nothing that comes after.
                 self.tell("GUILD_DELETE", guild, json!({ "id": guild.to_string() }));
+                self.remove_bot_role(guild);
             }
         }
         gone

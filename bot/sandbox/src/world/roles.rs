@@ -144,6 +144,14 @@ impl World {
         self.tell("GUILD_CREATE", guild, told);
     }
 
+    /// An app's role goes with the app.
+    pub(super) fn remove_bot_role(&mut self, guild: u64) {
+        let own = self.bot_role(guild);
+        if let (Some(own), Some(known)) = (own, self.guilds.get_mut(&guild)) {
+            known.roles.remove(&own);
+        }
+    }
+
     /// The role that belongs to the bot in a server.
     pub fn bot_role(&self, guild: u64) -> Option<u64> {
         self.guilds
