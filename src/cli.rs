@@ -1,5 +1,6 @@
 //! The command line: one file for each group of commands.
 
+mod audit;
 mod bot;
 mod demo;
 mod doctor;
@@ -53,6 +54,9 @@ enum Command {
     /// List, rebuild and verify the views.
     #[command(subcommand)]
     Views(views::Command),
+    /// Tell who had access when, and why.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Check the configuration, the stores and Discord, and say what to do.
     Doctor(doctor::Args),
 }
@@ -77,6 +81,7 @@ pub fn run() -> ExitCode {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Keys(command) => keys::run(command).await,
             Command::Views(command) => views::run(command).await,
+            Command::Audit(command) => audit::run(command).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     });

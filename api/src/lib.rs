@@ -6,6 +6,7 @@
 
 mod answer;
 mod app;
+pub mod audit;
 mod auth;
 mod consistency;
 mod error;

@@ -42,6 +42,11 @@ impl Paging {
         self.limit + 1
     }
 
+    /// The same, as a length.
+    pub(crate) fn fetch_many(&self) -> usize {
+        usize::try_from(self.fetch()).unwrap_or(usize::MAX)
+    }
+
     /// The place that the cursor names.
     pub(crate) fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };

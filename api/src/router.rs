@@ -67,6 +67,9 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notifications::read))
         // Auditor
         .routes(routes!(audit::events))
+        .routes(routes!(audit::access))
+        .routes(routes!(audit::explain))
+        .routes(routes!(audit::history))
         // Bots and subscribers
         .routes(routes!(bot::acquire))
         .routes(routes!(bot::renew))

@@ -235,5 +235,5 @@ pub(crate) async fn run() {
     line("bare SELECT of all rows", &format!("{select:.0}"), "the floor");
     let against =
         format!("{:.2} of SELECT (goal 100,000/s), {} events", replay / select, store.log().head());
-    line("through all four views at once", &format!("{replay:.0}"), &against);
+    line("through all views at once", &format!("{replay:.0}"), &against);
 }

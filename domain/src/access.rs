@@ -118,6 +118,42 @@ impl Event {
         }
     }
 
+    /// The attempt that this is.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::JoinAttempted(attempt)
+            | Self::RolesAttempted(attempt)
+            | Self::RemovalAttempted(attempt) => Some(attempt),
+            Self::AccessGranted(_)
+            | Self::AccessChanged(_)
+            | Self::AccessRevoked(_)
+            | Self::AccessBlocked(_)
+            | Self::RevokeBlocked(_)
+            | Self::DriftObserved { .. }
+            | Self::MemberLeft { .. }
+            | Self::MemberReturned { .. }
+            | Self::MemberBanned { .. } => None,
+        }
+    }
+
+    /// What Discord answered, where this is an answer.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::AccessGranted(report)
+            | Self::AccessChanged(report)
+            | Self::AccessRevoked(report)
+            | Self::AccessBlocked(report)
+            | Self::RevokeBlocked(report) => Some(report),
+            Self::JoinAttempted(_)
+            | Self::RolesAttempted(_)
+            | Self::RemovalAttempted(_)
+            | Self::DriftObserved { .. }
+            | Self::MemberLeft { .. }
+            | Self::MemberReturned { .. }
+            | Self::MemberBanned { .. } => None,
+        }
+    }
+
     pub(crate) fn subject(&mut self) -> Subject<'_> {
         let holder = match self {
             Self::JoinAttempted(attempt)

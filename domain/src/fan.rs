@@ -90,6 +90,22 @@ impl Event {
             Self::ManualGrantGiven(grant) => &grant.fan,
         }
     }
+
+    /// The integration that it is about, where it is about one.
+    pub fn integration(&self) -> Option<IntegrationId> {
+        match self {
+            Self::IntegrationActivated { integration, .. }
+            | Self::IntegrationDeactivated { integration, .. }
+            | Self::ManualGrantEnded { integration, .. }
+            | Self::AccessWithheld { integration, .. }
+            | Self::WithholdingLifted { integration, .. } => Some(*integration),
+            Self::ManualGrantGiven(grant) => Some(grant.integration),
+            Self::FanLinked(_)
+            | Self::FanUnlinked(_)
+            | Self::LinkBroken { .. }
+            | Self::NotificationRead { .. } => None,
+        }
+    }
 }
 
 /// A Discord account proven to be a fan's.

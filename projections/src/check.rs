@@ -70,7 +70,7 @@ pub(crate) async fn verify<P: Projection>(
 }
 
 /// Copies a database as it is at one moment.
-async fn snapshot(from: &Path, to: &Path) -> Result<(), ViewError> {
+pub(crate) async fn snapshot(from: &Path, to: &Path) -> Result<(), ViewError> {
     let mut db = SqliteConnectOptions::new().filename(from).connect().await?;
     sqlx::query("vacuum into ?1").bind(to.to_string_lossy().into_owned()).execute(&mut db).await?;
     Ok(db.close().await?)

@@ -3,6 +3,7 @@
 //! Every view lives in a local SQLite file of its own, with its checkpoint in the same transaction as
 //! its rows. It is disposable: it is rebuilt from the log beside the live one and then takes its place.
 
+pub mod audit;
 mod check;
 pub mod fan_access;
 mod file;
@@ -14,6 +15,7 @@ pub mod timers;
 mod view;
 mod views;
 
+pub use audit::Audit;
 pub use check::{Difference, Verdict};
 pub use fan_access::{CommandCursor, CommandKind, CommandRow, FanAccess, FanRow};
 pub use integrations::{IntegrationRow, Integrations, TierRow};

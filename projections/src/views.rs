@@ -11,6 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{self, Audit},
     check::{self, Verdict},
     fan_access::{self, FanAccess},
     file::{Generation, Place, Reader},
@@ -22,11 +23,12 @@ use crate::{
 };
 
 /// The names of the views.
-pub const VIEWS: [&str; 4] = [
+pub const VIEWS: [&str; 5] = [
     integrations::Follow::NAME,
     fan_access::Follow::NAME,
     timers::Follow::NAME,
     notifications::Follow::NAME,
+    audit::Follow::NAME,
 ];
 
 /// Where a view stands.
@@ -59,6 +61,7 @@ pub struct Views {
     fan_access: Arc<Live>,
     timers: Arc<Live>,
     notifications: Arc<Live>,
+    audit: Arc<Live>,
     generations: Arc<Mutex<Option<Generations>>>,
     answers: Arc<Answers>,
     changes: broadcast::Sender<Arc<Vec<Change>>>,
@@ -70,6 +73,7 @@ struct Answers {
     fan_access: FanAccess,
     timers: Timers,
     notifications: Notifications,
+    audit: Audit,
 }
 
 /// The writers of the live generations, until somebody follows the log with them.
@@ -78,6 +82,7 @@ struct Generations {
     fan_access: Generation,
     timers: Generation,
     notifications: Generation,
+    audit: Generation,
 }
 
 /// How many changes a slow listener may fall behind before it misses some and has to read anew.
@@ -93,6 +98,7 @@ impl Views {
             fan_access: open::<fan_access::Follow>(folder).await?,
             timers: open::<timers::Follow>(folder).await?,
             notifications: open::<notifications::Follow>(folder).await?,
+            audit: open::<audit::Follow>(folder).await?,
         };
         let (changes, _) = broadcast::channel(CHANGES);
         let live = |generation: &Generation| {
@@ -106,11 +112,13 @@ impl Views {
         let (integrations, fan_access) =
             (live(&generations.integrations), live(&generations.fan_access));
         let (timers, notifications) = (live(&generations.timers), live(&generations.notifications));
+        let audit = live(&generations.audit);
         let answers = Arc::new(Answers {
             integrations: Integrations(integrations.reader.clone()),
             fan_access: FanAccess(fan_access.reader.clone()),
             timers: Timers(timers.reader.clone()),
             notifications: Notifications(notifications.reader.clone()),
+            audit: Audit(audit.reader.clone()),
         });
         let generations = Arc::new(Mutex::new(Some(generations)));
         Ok(Self {
@@ -119,6 +127,7 @@ impl Views {
             fan_access,
             timers,
             notifications,
+            audit,
             generations,
             answers,
             changes,
@@ -139,6 +148,10 @@ impl Views {
 
     pub fn notifications(&self) -> &Notifications {
         &self.answers.notifications
+    }
+
+    pub fn audit(&self) -> &Audit {
+        &self.answers.audit
     }
 
     /// What changes from now on, a message for each run of events that a view has applied.
@@ -170,7 +183,7 @@ impl Views {
         timeout(within, all).await.unwrap_or(Err(Behind))
     }
 
-    fn each(&self) -> [(&'static str, u32, &Arc<Live>); 4] {
+    fn each(&self) -> [(&'static str, u32, &Arc<Live>); 5] {
         fn entry<P: Projection>(live: &Arc<Live>) -> (&'static str, u32, &Arc<Live>) {
             (P::NAME, P::VERSION, live)
         }
@@ -179,6 +192,7 @@ impl Views {
             entry::<fan_access::Follow>(&self.fan_access),
             entry::<timers::Follow>(&self.timers),
             entry::<notifications::Follow>(&self.notifications),
+            entry::<audit::Follow>(&self.audit),
         ]
     }
 
@@ -189,8 +203,9 @@ impl Views {
         };
         let mut tasks = JoinSet::new();
         let mut views = vec![];
-        let Generations { integrations, fan_access, timers, notifications } = generations;
-        let from = [&integrations, &fan_access, &timers, &notifications].map(Generation::position);
+        let Generations { integrations, fan_access, timers, notifications, audit } = generations;
+        let from = [&integrations, &fan_access, &timers, &notifications, &audit];
+        let from = from.map(Generation::position);
         let from = from.into_iter().min().unwrap_or(Position(0));
         let mut start = |run: mpsc::Sender<Run>| views.push(run);
         self.spawn::<integrations::Follow>(
@@ -207,6 +222,7 @@ impl Views {
             &self.notifications,
             notifications,
         );
+        self.spawn::<audit::Follow>(&mut tasks, &mut start, &self.audit, audit);
 
         let reading = self.read(from, &views);
         let stopped = tokio::select! {
@@ -269,6 +285,7 @@ impl Views {
             notifications::Follow::NAME => {
                 rebuild::<notifications::Follow>(folder, store, progress).await
             }
+            audit::Follow::NAME => rebuild::<audit::Follow>(folder, store, progress).await,
             unknown => Err(ViewError::Unknown(unknown.to_owned())),
         }
     }
@@ -291,6 +308,7 @@ impl Views {
             notifications::Follow::NAME => {
                 check::verify::<notifications::Follow>(folder, store, progress).await
             }
+            audit::Follow::NAME => check::verify::<audit::Follow>(folder, store, progress).await,
             unknown => Err(ViewError::Unknown(unknown.to_owned())),
         }
     }
@@ -315,6 +333,7 @@ impl Views {
             entry::<fan_access::Follow>(folder, head).await?,
             entry::<timers::Follow>(folder, head).await?,
             entry::<notifications::Follow>(folder, head).await?,
+            entry::<audit::Follow>(folder, head).await?,
         ])
     }
 }

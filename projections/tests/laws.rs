@@ -266,6 +266,7 @@ impl Game {
 
     #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     async fn play(&mut self, step: Step) {
+        self.now += TimeDelta::seconds(1);
         match step {
             Step::Report { membership, tier: of, status } => {
                 self.version += 1;

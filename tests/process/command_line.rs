@@ -1,10 +1,11 @@
 //! The command line: one line says what is wrong and what to do, and the exit code is not zero.
 
 use discord_sandbox::{Config, Sandbox};
+use projections::VIEWS;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::hub::{Hub, binary, command};
+use crate::hub::{Hub, binary, command, until};
 
 /// Runs a command that is refused; answers what it said.
 async fn refused(mut command: Command) -> String {
@@ -24,7 +25,7 @@ async fn a_second_server_on_a_folder_is_refused_and_looking_beside_it_is_not() {
     let listed = hub.run(&["views", "list"]).await;
     assert!(listed.contains("fan_access"), "{listed}");
     let rebuilt = hub.run(&["views", "rebuild"]).await;
-    assert_eq!(rebuilt.matches("rebuilt at position").count(), 4, "{rebuilt}");
+    assert_eq!(rebuilt.matches("rebuilt at position").count(), VIEWS.len(), "{rebuilt}");
     assert!(rebuilt.contains("100%"), "{rebuilt}");
     let verified = hub.run(&["views", "verify", "integrations"]).await;
     assert!(verified.contains("integrations: equal at position"), "{verified}");
@@ -32,6 +33,51 @@ async fn a_second_server_on_a_folder_is_refused_and_looking_beside_it_is_not() {
     assert!(said.contains("hub views list"), "{said}");
     let doctor = hub.run(&["doctor"]).await;
     assert_eq!(doctor.matches("ok ").count(), 4, "{doctor}");
+}
+
+#[tokio::test]
+async fn auditors_ask_beside_the_server_and_with_it_stopped() {
+    let mut hub = Hub::start().await;
+    hub.club().await;
+    hub.reports("ada", "active", 1).await;
+    hub.links("ada").await;
+    until("access", async || hub.status("ada").await == "connected").await;
+    let shown = hub.get("/v1/creators/kim/integrations").await;
+    let id = shown["data"][0]["id"].as_str().unwrap().to_owned();
+
+    let access = ["audit", "access", "--at", "2999-01-01"];
+    let beside = hub.run(&access).await;
+    let line = beside.lines().last().unwrap();
+    assert!(line.starts_with("Club") && line.contains("ada") && line.contains("gold"), "{beside}");
+    let explain = ["audit", "explain", "--fan", "ada", "--integration", &id];
+    let explained = hub.run(&explain).await;
+    assert!(explained.contains("ada was in Club with gold."), "{explained}");
+    assert!(explained.contains("Discord accepted: ada is in Club with gold"), "{explained}");
+
+    hub.kill().await;
+    assert_eq!(hub.run(&access).await, beside);
+    // Even where the view is lost.
+    std::fs::remove_dir_all(hub.data().join("views")).unwrap();
+    assert_eq!(hub.run(&access).await, beside);
+    let json = hub.run(&[&access[..], &["--fan", "ada", "--json"]].concat()).await;
+    let row: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(
+        (row["integration"].as_str(), &row["state"]),
+        (Some(id.as_str()), &"accepted".into())
+    );
+    let json = hub.run(&[&explain[..], &["--json", "--at", "2000-01-01T00:00:00Z"]].concat()).await;
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told["steps"], serde_json::json!([]));
+
+    let mut unknown = hub.command(&explain);
+    unknown.args(["--at", "yesterday"]);
+    let output = unknown.output().await.unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("2026-01-31"));
+    let nothing = "00000000-0000-4000-8000-000000000000";
+    let said =
+        refused(hub.command(&["audit", "explain", "--fan", "ada", "--integration", nothing]));
+    assert!(said.await.contains("no integration has this id"));
 }
 
 #[tokio::test]

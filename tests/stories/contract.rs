@@ -348,7 +348,12 @@ async fn the_log_is_found_by_fan_creator_integration_type_and_time() {
     let all = count(String::new()).await;
     let (ada, ben) = (count("fan=ada".into()).await, count("fan=ben".into()).await);
     assert_eq!((ada, ben), (5, 5));
-    assert_eq!(count(format!("integration={}", club.integration)).await, 6);
+    // What happened in its server is the integration's too: an attempt and an answer for each fan.
+    assert_eq!(count(format!("integration={}", club.integration)).await, 10);
+    assert_eq!(count(format!("integration={}&fan=ada", club.integration)).await, 2);
+    assert_eq!(count("creator=kim&type=AccessGranted".into()).await, 2);
+    assert_eq!(count("creator=kim&fan=ben&type=AccessGranted".into()).await, 1);
+    assert_eq!(count("creator=eve".into()).await, 0);
     assert_eq!(count("type=FanLinked".into()).await, 2);
     assert_eq!(count("after=3".into()).await, all - 3);
     let later = (world.now() + chrono::TimeDelta::days(1))

@@ -9,6 +9,7 @@
 mod support;
 
 mod access;
+mod audit;
 mod bot_process;
 mod by_hand;
 mod contract;

@@ -1,38 +1,30 @@
-//! The log, decoded, for auditors.
+//! What auditors ask: the log decoded, who had access at a time, why, and what changed.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use domain::{
-    CreatorId, Event, FanId, IntegrationId, account::Event as AccountEvent,
-    guild::Event as GuildEvent, integration::Event as IntegrationEvent, tier::Event as TierEvent,
-};
-use eventstore::{Envelope, Position};
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
+use domain::{CreatorId, FanId, IntegrationId};
+use eventstore::Position;
+use projections::audit::{Direction, Wanted};
+use utoipa::IntoParams;
 
 use crate::{
     app::AppState,
+    audit::{self, AccessAt, Asked, Change, Explanation, Of, Told},
     auth::Caller,
     error::ApiError,
     extract::{Fields, FromFields, Query},
     paging::{Page, Paging},
 };
 
-/// The most events that one request looks through; the next page goes on from there.
-const SCAN: u64 = 20_000;
-
-/// How many events are read at once.
-const READ: usize = 1_000;
-
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     #[param(value_type = Option<String>)]
     fan: Option<FanId>,
+    /// All of the creator's: tiers, memberships, integrations, and what happened in their servers.
     #[param(value_type = Option<String>)]
     creator: Option<CreatorId>,
+    /// The integration's own, and what happened in its server.
     #[param(value_type = Option<String>)]
     integration: Option<IntegrationId>,
     /// An event's name, for example `FanLinked`.
@@ -67,125 +59,154 @@ impl FromFields for EventsQuery {
     }
 }
 
-impl EventsQuery {
-    fn matches(&self, envelope: &Envelope) -> bool {
-        let about = About::of(&envelope.event);
-        let at = envelope.metadata.at;
-        self.fan.as_ref().is_none_or(|fan| about.fan == Some(fan))
-            && self.creator.as_ref().is_none_or(|creator| about.creator == Some(creator))
-            && self.integration.is_none_or(|integration| about.integration == Some(integration))
-            && self.r#type.as_ref().is_none_or(|kind| *kind == envelope.kind)
-            && self.from.is_none_or(|from| at >= from)
-            && self.to.is_none_or(|to| at < to)
-    }
-}
-
-/// Whom and what an event names.
-#[derive(Default)]
-struct About<'a> {
-    fan: Option<&'a FanId>,
-    creator: Option<&'a CreatorId>,
-    integration: Option<IntegrationId>,
-}
-
-impl<'a> About<'a> {
-    fn of(event: &'a Event) -> Self {
-        match event {
-            Event::Tier(
-                TierEvent::TierRegistered { creator, .. } | TierEvent::TierRenamed { creator, .. },
-            ) => Self { creator: Some(creator), ..Self::default() },
-            Event::Membership(event) => {
-                let terms = event.terms();
-                Self { fan: Some(&terms.fan), creator: Some(&terms.creator), integration: None }
-            }
-            Event::Integration(event) => {
-                let creator = if let IntegrationEvent::IntegrationCreated { creator, .. } = event {
-                    Some(creator)
-                } else {
-                    None
-                };
-                Self { creator, integration: Some(event.integration()), fan: None }
-            }
-            Event::Guild(
-                GuildEvent::GuildReserved { creator, integration, .. }
-                | GuildEvent::GuildReleased { creator, integration, .. },
-            ) => Self { creator: Some(creator), integration: Some(*integration), fan: None },
-            Event::Fan(event) => Self { fan: Some(event.fan()), ..Self::default() },
-            Event::DiscordAccount(
-                AccountEvent::AccountReserved { fan, .. }
-                | AccountEvent::AccountReleased { fan, .. },
-            ) => Self { fan: Some(fan), ..Self::default() },
-            Event::Access(event) => Self { fan: Some(&event.holder().fan), ..Self::default() },
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RecordedEvent {
-    position: u64,
-    id: Uuid,
-    r#type: String,
-    stream: String,
-    /// Its place in the stream, from 1.
-    version: u64,
-    at: DateTime<Utc>,
-    actor: String,
-    /// Ties together what followed from one request.
-    correlation: Uuid,
-    #[schema(value_type = Object)]
-    data: Value,
-}
-
-impl RecordedEvent {
-    fn of(envelope: Envelope) -> Self {
-        let data = serde_json::to_value(&envelope.event).map(|mut json| json["data"].take());
-        Self {
-            position: envelope.position.0,
-            id: envelope.id,
-            r#type: envelope.kind,
-            stream: envelope.stream.to_string(),
-            version: envelope.version,
-            at: envelope.metadata.at,
-            actor: envelope.metadata.actor.to_string(),
-            correlation: envelope.metadata.correlation,
-            data: data.unwrap_or_default(),
-        }
-    }
-}
-
 /// The log
 ///
-/// Oldest first. A page may have fewer events than asked for, even none, and still a `next_cursor`: the log is
-/// looked through in parts.
+/// Oldest first. What is found costs as much as what is answered, however long the log is.
 #[utoipa::path(get, path = "/v1/audit/events", tag = "Auditor", operation_id = "list_events", params(EventsQuery, Paging),
-    responses((status = 200, description = "In log order", body = Page<RecordedEvent>)))]
+    responses((status = 200, description = "In log order", body = Page<Told>)))]
 pub(crate) async fn events(
     State(app): AppState,
     caller: Caller,
     Query(query): Query<EventsQuery>,
-) -> Result<Json<Page<RecordedEvent>>, ApiError> {
+) -> Result<Json<Page<Told>>, ApiError> {
     caller.auditor()?;
-    let cursor: Option<Position> = query.paging.after()?;
-    let start = cursor.unwrap_or(Position(query.after.unwrap_or_default()));
-    let (mut last, mut found) = (start, vec![]);
-    let wanted = usize::try_from(query.paging.fetch()).unwrap_or(usize::MAX);
-    let mut ended = false;
-    while found.len() < wanted && last.0 - start.0 < SCAN && !ended {
-        let read = app.store.log().read_after(last, READ).await?;
-        ended = read.len() < READ;
-        for envelope in app.store.decode(read).await? {
-            last = envelope.position;
-            if query.matches(&envelope) {
-                found.push(envelope);
-                if found.len() == wanted {
-                    break;
-                }
-            }
-        }
+    let EventsQuery { fan, creator, integration, r#type: kind, from, to, after, paging } = query;
+    let cursor: Option<Position> = paging.after()?;
+    let start = cursor.unwrap_or(Position(after.unwrap_or_default()));
+    let wanted = Wanted { fan, creator, integration, kind, from, to };
+    let found = audit::events(
+        &app.store,
+        app.views.audit(),
+        &wanted,
+        Direction::After(start),
+        paging.fetch_many(),
+    )
+    .await?;
+    let (data, next_cursor) = paging.page(found, |told| told.position);
+    Ok(Json(Page { data, next_cursor }))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AccessQuery {
+    /// The time; what happened at that very time counts. Now, where it is missing.
+    at: Option<DateTime<Utc>>,
+    #[param(value_type = Option<String>)]
+    fan: Option<FanId>,
+    #[param(value_type = Option<String>)]
+    integration: Option<IntegrationId>,
+    #[param(ignore)]
+    paging: Paging,
+}
+
+impl FromFields for AccessQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (at, fan) = (fields.optional("at"), fields.optional("fan"));
+        let (integration, paging) = (fields.optional("integration"), Paging::from_fields(fields));
+        Some(Self { at: at?, fan: fan?, integration: integration?, paging: paging? })
     }
-    let full = found.len() == wanted;
-    let (found, next_cursor) = query.paging.page(found, |envelope| envelope.position);
-    // Where the search stopped for its length, the next page begins where this one ended.
-    let next_cursor = if full || ended { next_cursor } else { Paging::cursor_at(&last) };
-    Ok(Json(Page { data: found.into_iter().map(RecordedEvent::of).collect(), next_cursor }))
+}
+
+/// Who had which roles at a time
+///
+/// As Discord told it: what it accepted, what was on its way, what it refused. Everybody, a fan, or an integration.
+/// Access in a server that several integrations share is told for each of them.
+#[utoipa::path(get, path = "/v1/audit/access", tag = "Auditor", operation_id = "get_access_at", params(AccessQuery, Paging),
+    responses((status = 200, description = "By server and fan", body = Page<AccessAt>)))]
+pub(crate) async fn access(
+    State(app): AppState,
+    caller: Caller,
+    Query(query): Query<AccessQuery>,
+) -> Result<Json<Page<AccessAt>>, ApiError> {
+    caller.auditor()?;
+    let AccessQuery { at, fan, integration, paging } = query;
+    let asked = Asked { at: at.unwrap_or_else(|| app.now()), fan, integration };
+    let after = paging.after()?;
+    let limit = paging.fetch();
+    let rows = audit::access(&app.store, app.views.audit(), &asked, after.as_ref(), limit).await?;
+    let (data, next_cursor) = paging.page(rows, AccessAt::row);
+    Ok(Json(Page { data, next_cursor }))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExplainQuery {
+    #[param(value_type = String)]
+    fan: FanId,
+    #[param(value_type = String)]
+    integration: IntegrationId,
+    /// The time; now, where it is missing.
+    at: Option<DateTime<Utc>>,
+}
+
+impl FromFields for ExplainQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (fan, integration) = (fields.required("fan"), fields.required("integration"));
+        let at = fields.optional("at");
+        Some(Self { fan: fan?, integration: integration?, at: at? })
+    }
+}
+
+/// Why a fan had what they had
+///
+/// The chain from the purchase to the decision, the command and Discord's answer. What was sent to Discord is told as it
+/// was recorded, whatever the rules are by now.
+#[utoipa::path(get, path = "/v1/audit/explain", tag = "Auditor", operation_id = "explain_access", params(ExplainQuery),
+    responses((status = 200, description = "The answer, and the steps that led to it", body = Explanation)))]
+pub(crate) async fn explain(
+    State(app): AppState,
+    caller: Caller,
+    Query(ExplainQuery { fan, integration, at }): Query<ExplainQuery>,
+) -> Result<Json<Explanation>, ApiError> {
+    caller.auditor()?;
+    let at = at.unwrap_or_else(|| app.now());
+    Ok(Json(audit::explain(&app.store, app.views.audit(), &fan, integration, at).await?))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HistoryQuery {
+    /// One of `fan` and `integration` is needed, or both.
+    #[param(value_type = Option<String>)]
+    fan: Option<FanId>,
+    #[param(value_type = Option<String>)]
+    integration: Option<IntegrationId>,
+    #[param(ignore)]
+    paging: Paging,
+}
+
+impl FromFields for HistoryQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (fan, integration) = (fields.optional("fan"), fields.optional("integration"));
+        let paging = Paging::from_fields(fields);
+        let (fan, integration) = (fan?, integration?);
+        if fan.is_none() && integration.is_none() {
+            fields.fault("fan", "must be given, or an integration");
+            return None;
+        }
+        Some(Self { fan, integration, paging: paging? })
+    }
+}
+
+/// How access changed over time
+///
+/// A fan's history tells every change of what they should have and had. An integration's tells what everybody had there.
+#[utoipa::path(get, path = "/v1/audit/history", tag = "Auditor", operation_id = "list_access_changes", params(HistoryQuery, Paging),
+    responses((status = 200, description = "In log order", body = Page<Change>)))]
+pub(crate) async fn history(
+    State(app): AppState,
+    caller: Caller,
+    Query(HistoryQuery { fan, integration, paging }): Query<HistoryQuery>,
+) -> Result<Json<Page<Change>>, ApiError> {
+    caller.auditor()?;
+    let of = match (fan, integration) {
+        (Some(fan), integration) => Of::Fan(fan, integration),
+        (None, Some(integration)) => Of::Integration(integration),
+        (None, None) => return Ok(Json(Page { data: vec![], next_cursor: None })),
+    };
+    let after = paging.after()?.unwrap_or_default();
+    let changes =
+        audit::history(&app.store, app.views.audit(), &of, after, paging.fetch_many()).await?;
+    let (data, next_cursor) = paging.page(changes, Change::row);
+    Ok(Json(Page { data, next_cursor }))
 }

@@ -37,11 +37,17 @@ impl FromFields for FansQuery {
     }
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct AccountAnswer {
     #[schema(value_type = String)]
     id: DiscordUserId,
     username: String,
+}
+
+impl AccountAnswer {
+    pub(crate) fn of(Account { id, username }: &Account) -> Self {
+        Self { id: *id, username: username.clone() }
+    }
 }
 
 /// What a fan should have in the server, or was last seen to have.
@@ -76,10 +82,7 @@ impl From<FanRow> for FanAnswer {
         Self {
             integration: row.integration,
             fan: row.fan,
-            discord: known.map(|Account { id, username }| AccountAnswer {
-                id: *id,
-                username: username.clone(),
-            }),
+            discord: known.map(AccountAnswer::of),
             status: row.status,
             reason: Reason::of_fan(row.status, row.trouble, row.account.is_some()),
             desired: AccessAnswer {

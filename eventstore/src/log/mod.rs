@@ -11,6 +11,7 @@ use std::{path::Path, sync::Arc};
 
 use chrono::DateTime;
 use domain::StreamName;
+use serde_json::json;
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -199,6 +200,17 @@ impl Log {
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                 .fetch_all(&self.readers)
                 .await?;
+        rows.iter().map(recorded).collect()
+    }
+
+    /// The events at some positions, in order.
+    pub async fn read_at(&self, positions: &[Position]) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        let rows = sqlx::query(
+            "select * from events where position in (select value from json_each(?1)) order by position",
+        )
+        .bind(json!(positions).to_string())
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(recorded).collect()
     }
 

@@ -20,22 +20,22 @@ use super::{CommandKind, CommandRow, FanRow};
 
 /// A fan as the view keeps them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Fan {
-    pub(super) facts: Facts,
+pub(crate) struct Fan {
+    pub(crate) facts: Facts,
     /// Accounts that the fan unlinked and that are still reserved for them.
     unlinked: BTreeSet<AccountKey>,
 }
 
 /// The integrations of the creators whose tiers a fan holds or held.
-pub(super) type Known<'a> = BTreeMap<IntegrationId, &'a Integration>;
+pub(crate) type Known<'a> = BTreeMap<IntegrationId, &'a Integration>;
 
 impl Fan {
     /// The account is anybody's again.
-    pub(super) fn on_released(&mut self, account: &AccountKey) {
+    pub(crate) fn on_released(&mut self, account: &AccountKey) {
         self.unlinked.remove(account);
     }
 
-    pub(super) fn on_membership(&mut self, event: &MembershipEvent, known: &Known<'_>) {
+    pub(crate) fn on_membership(&mut self, event: &MembershipEvent, known: &Known<'_>) {
         let terms = event.terms();
         let held = Held {
             creator: terms.creator.clone(),
@@ -53,7 +53,7 @@ impl Fan {
         }
     }
 
-    pub(super) fn on_fan(&mut self, event: &FanEvent, known: &Known<'_>) {
+    pub(crate) fn on_fan(&mut self, event: &FanEvent, known: &Known<'_>) {
         match event {
             FanEvent::FanLinked(link) => {
                 self.facts.link = Some(link.clone());
@@ -96,7 +96,7 @@ impl Fan {
         }
     }
 
-    pub(super) fn on_access(&mut self, event: &AccessEvent) {
+    pub(crate) fn on_access(&mut self, event: &AccessEvent) {
         let holder = event.holder();
         let place = place(&mut self.facts, holder.guild, &holder.account_key, &holder.account);
         place.standing.apply(event);
@@ -107,7 +107,7 @@ impl Fan {
     }
 
     /// Facts about a server changed: what was refused there may be accepted now.
-    pub(super) fn on_server_changed(&mut self, guild: GuildId) {
+    pub(crate) fn on_server_changed(&mut self, guild: GuildId) {
         for place in self.facts.standings.get_mut(&guild).into_iter().flat_map(BTreeMap::values_mut)
         {
             place.standing.trouble.take_if(|(trouble, _)| trouble.who() != Who::Fan);
@@ -148,7 +148,7 @@ impl Fan {
     }
 
     /// Decides every place anew after the event at `position`.
-    pub(super) fn decide(&mut self, position: Position, known: &Known<'_>) {
+    pub(crate) fn decide(&mut self, position: Position, known: &Known<'_>) {
         let reasons = desired::reasons(&self.facts, known.iter().map(|(id, state)| (*id, *state)));
         let mut wanted = desired::desired(&reasons);
         if let Some(link) = self.facts.link.clone() {
@@ -176,7 +176,7 @@ impl Fan {
     }
 
     /// How the fan stands in each of the integrations that has to do with them.
-    pub(super) fn rows(
+    pub(crate) fn rows(
         &self,
         fan: &FanId,
         position: Position,
@@ -214,7 +214,7 @@ impl Fan {
     }
 
     /// The commands that are open for the fan.
-    pub(super) fn commands(&self, fan: &FanId) -> BTreeMap<(GuildId, AccountKey), CommandRow> {
+    pub(crate) fn commands(&self, fan: &FanId) -> BTreeMap<(GuildId, AccountKey), CommandRow> {
         let open = self.places().filter(|(_, _, place)| place.decided.open);
         open.map(|(guild, account, place)| {
             let command = command(fan, guild, account, place, obstacle(place, self.facts.broken));
@@ -231,7 +231,7 @@ impl Fan {
     }
 
     /// The accounts that the fan no longer uses and that hold nothing any more.
-    pub(super) fn releasable(&self) -> BTreeSet<&AccountKey> {
+    pub(crate) fn releasable(&self) -> BTreeSet<&AccountKey> {
         let holds = |account| {
             self.places().any(|(_, holder, place)| holder == account && place.decided.open)
         };
@@ -239,7 +239,7 @@ impl Fan {
     }
 
     /// The creators whose tiers the fan holds or held, or who gave them something by hand.
-    pub(super) fn creators(&self) -> BTreeSet<&CreatorId> {
+    pub(crate) fn creators(&self) -> BTreeSet<&CreatorId> {
         let held = self.facts.memberships.values().map(|held| &held.creator);
         held.chain(self.facts.grants.values().map(|grant| &grant.creator)).collect()
     }

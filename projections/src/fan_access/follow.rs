@@ -87,7 +87,7 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
 }
 
 /// Whom a change of an integration touches.
-enum Touched {
+pub(crate) enum Touched {
     Nobody,
     /// Everybody who holds, or held, a tier.
     Tiers(BTreeSet<TierId>),
@@ -97,7 +97,7 @@ enum Touched {
     Waiting(GuildId),
 }
 
-fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
+pub(crate) fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
     match event {
         IntegrationEvent::MembershipAttached { tier, .. }
         | IntegrationEvent::AttachmentRolesChanged { tier, .. }

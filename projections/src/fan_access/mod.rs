@@ -3,8 +3,8 @@
 //! Both fold the same reasons, so they are tables of one view. `follow` applies events one by one;
 //! `fan` holds what one fan's events change; `rows` reads and writes; this file answers questions.
 
-mod fan;
-mod follow;
+pub(crate) mod fan;
+pub(crate) mod follow;
 mod tables;
 
 use std::{

@@ -1,0 +1,139 @@
+//! The history of one fan, heard again event by event with today's rules: how they stood after each.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    CreatorId, Decider, Event, FanId, GuildId, IntegrationId,
+    access::Event as AccessEvent,
+    account::{AccountKey, Event as AccountEvent},
+    integration::{Event as IntegrationEvent, Integration, State},
+    status::Status,
+};
+use eventstore::Envelope;
+
+use super::access::Had;
+use crate::fan_access::{
+    FanRow,
+    fan::{Fan, Known},
+    follow::{Touched, touched},
+};
+
+/// A fan and the integrations that may concern them, as the events that were heard so far tell it.
+pub struct Retelling {
+    id: FanId,
+    fan: Fan,
+    integrations: BTreeMap<IntegrationId, State>,
+    rows: BTreeMap<IntegrationId, FanRow>,
+    /// What was last known to be had in a server, and by which account.
+    had: BTreeMap<GuildId, (AccountKey, Had)>,
+}
+
+impl Retelling {
+    pub fn of(fan: FanId) -> Self {
+        Self {
+            id: fan,
+            fan: Fan::default(),
+            integrations: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            had: BTreeMap::new(),
+        }
+    }
+
+    /// Hears the next event that names the fan, or that is one of the integrations' own.
+    pub fn hear(&mut self, envelope: &Envelope) {
+        match &envelope.event {
+            Event::Membership(event) if event.terms().fan == self.id => {
+                let known = known(&self.integrations);
+                self.fan.on_membership(event, &known);
+            }
+            Event::Fan(event) if *event.fan() == self.id => {
+                let known = known(&self.integrations);
+                self.fan.on_fan(event, &known);
+            }
+            Event::Access(event) if event.holder().fan == self.id => {
+                self.fan.on_access(event);
+                self.of_access(event);
+            }
+            Event::DiscordAccount(AccountEvent::AccountReleased { account_key, fan })
+                if *fan == self.id =>
+            {
+                self.fan.on_released(account_key);
+            }
+            Event::Integration(event) => self.of_integration(event),
+            Event::Tier(_)
+            | Event::Membership(_)
+            | Event::Guild(_)
+            | Event::Fan(_)
+            | Event::DiscordAccount(_)
+            | Event::Access(_) => return,
+        }
+        let known = known(&self.integrations);
+        self.fan.decide(envelope.position, &known);
+        self.rows = self.fan.rows(&self.id, envelope.position, &known);
+    }
+
+    fn of_access(&mut self, event: &AccessEvent) {
+        let holder = event.holder();
+        let before = self.had.remove(&holder.guild);
+        let before = before.filter(|(account, _)| *account == holder.account_key);
+        let had = before.map_or_else(Had::nothing, |(_, had)| had).after(event);
+        self.had.insert(holder.guild, (holder.account_key.clone(), had));
+    }
+
+    fn of_integration(&mut self, event: &IntegrationEvent) {
+        let state = self.integrations.entry(event.integration()).or_default();
+        Integration::evolve(state, event);
+        match touched(event, state) {
+            Touched::Waiting(guild) => {
+                if self.waits(guild) {
+                    self.fan.on_server_changed(guild);
+                }
+            }
+            Touched::All(_) => {
+                if let Some(guild) = state.open_guild() {
+                    self.fan.on_server_changed(guild);
+                }
+            }
+            Touched::Tiers(_) | Touched::Nobody => {}
+        }
+    }
+
+    /// Whether the fan waits for somebody in a server.
+    fn waits(&self, guild: GuildId) -> bool {
+        let blocked = |row: &FanRow| row.guild == Some(guild) && row.status == Status::Blocked;
+        self.rows.values().any(blocked)
+            || self
+                .fan
+                .commands(&self.id)
+                .iter()
+                .any(|((of, _), command)| *of == guild && command.parked.is_some())
+    }
+
+    /// The creators whose tiers the fan holds or held, or who gave them something by hand.
+    pub fn creators(&self) -> impl Iterator<Item = &CreatorId> {
+        self.fan.creators().into_iter()
+    }
+
+    /// How the fan stands in an integration; `None` where it has nothing to do with them.
+    pub fn row(&self, integration: IntegrationId) -> Option<&FanRow> {
+        self.rows.get(&integration)
+    }
+
+    /// What the fan had in a server, as far as Discord told.
+    pub fn had(&self, server: GuildId) -> Option<&Had> {
+        self.had.get(&server).map(|(_, had)| had)
+    }
+
+    /// Whether a Discord account is connected.
+    pub fn is_linked(&self) -> bool {
+        self.fan.facts.link.is_some()
+    }
+
+    pub fn integration(&self, id: IntegrationId) -> Option<&State> {
+        self.integrations.get(&id)
+    }
+}
+
+fn known(integrations: &BTreeMap<IntegrationId, State>) -> Known<'_> {
+    integrations.iter().map(|(id, state)| (*id, state)).collect()
+}
