@@ -29,6 +29,9 @@ pub struct Role {
     pub managed: bool,
     #[serde(skip)]
     pub bot: Option<u64>,
+    /// What else marks it as given by Discord alone: `premium_subscriber`, `guild_connections`.
+    #[serde(skip)]
+    pub mark: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -105,6 +108,8 @@ pub struct NewRole {
     pub color: u32,
     #[serde(default)]
     pub managed: bool,
+    #[serde(default)]
+    pub mark: Option<String>,
 }
 
 /// Everything there is. All changes go through its methods, so that the gateway hears of them.
@@ -169,6 +174,7 @@ impl World {
             color: 0,
             managed: false,
             bot: None,
+            mark: None,
         };
         let guild = Guild {
             id,
@@ -214,6 +220,7 @@ impl World {
             color: new.color,
             managed: new.managed,
             bot: None,
+            mark: new.mark,
         };
         self.guilds.get_mut(&guild)?.roles.insert(id, role.clone());
         self.tell(
@@ -249,6 +256,21 @@ impl World {
         let told = json!({ "guild_id": guild.to_string(), "role_id": role.to_string() });
         self.tell("GUILD_ROLE_DELETE", guild, told);
         gone
+    }
+
+    /// Deletes a role and leaves its id with its members, as Discord does on large servers.
+    pub fn delete_role_leaving_ghosts(&mut self, guild: u64, role: u64) {
+        let Some(known) = self.guilds.get_mut(&guild) else { return };
+        known.roles.remove(&role);
+        let told = json!({ "guild_id": guild.to_string(), "role_id": role.to_string() });
+        self.tell("GUILD_ROLE_DELETE", guild, told);
+    }
+
+    /// Tells of a member as if they had just come, as Discord sometimes does of those who are there.
+    pub fn tell_of_member_again(&mut self, guild: u64, user: u64) {
+        let mut told = self.member_json(guild, user);
+        told["guild_id"] = json!(guild.to_string());
+        self.tell_of_members("GUILD_MEMBER_ADD", guild, told);
     }
 
     /// Lets somebody join by themselves. Whoever is there already stays as they are.
@@ -350,6 +372,7 @@ impl World {
                 color: 0,
                 managed: true,
                 bot: Some(bot),
+                mark: None,
             };
             known.roles.insert(id, role);
             id
@@ -542,6 +565,9 @@ pub(crate) fn role_json(role: &Role) -> Value {
     });
     if let Some(bot) = role.bot {
         json["tags"] = json!({ "bot_id": bot.to_string() });
+    }
+    if let Some(mark) = &role.mark {
+        json["tags"][mark] = Value::Null;
     }
     json
 }

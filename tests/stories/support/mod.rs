@@ -2,6 +2,7 @@
 
 mod answer;
 mod contract;
+mod moderators;
 mod world;
 
 pub(crate) use answer::Answer;
