@@ -44,6 +44,15 @@ pub(crate) struct Plan {
     leave_server: u64,
     /// The roles that cannot be given: with one of them the change is refused.
     pub(crate) unmanageable: Vec<UnmanageableAnswer>,
+    /// The roles to be given that bring power over the server with them.
+    pub(crate) warnings: Vec<Reason>,
+}
+
+/// What to think of before these roles are given.
+pub(crate) fn warnings(state: &State, tiers: &BTreeMap<TierId, BTreeSet<RoleId>>) -> Vec<Reason> {
+    let roles: BTreeSet<_> = tiers.values().flatten().copied().collect();
+    let known = roles.into_iter().filter_map(|role| state.roles.as_ref()?.role(role));
+    known.filter_map(Reason::of_powers).collect()
 }
 
 /// The difference between two states of an integration for everybody who holds one of `tiers`.
@@ -101,6 +110,7 @@ pub(crate) async fn plan(
         lose: count(lose),
         leave_server,
         unmanageable: unmanageable.collect(),
+        warnings: warnings(before, tiers),
     })
 }
 

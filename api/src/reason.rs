@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{RoleId, Trouble, Who, status::Status};
+use domain::{RoleId, Trouble, Who, discord::Role, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,6 +41,17 @@ impl Reason {
             who,
             role: None,
         }
+    }
+
+    /// That whoever buys a role gets power over the server with it, where it has any.
+    pub(crate) fn of_powers(role: &Role) -> Option<Self> {
+        let powers = role.permissions.powers();
+        let detail = format!("Whoever is given this role gets: {}.", powers.join(", "));
+        let fix = "Choose a role without them, unless fans are meant to have them.";
+        (!powers.is_empty()).then(|| Self {
+            role: Some(role.id),
+            ..Self::new("role_has_powers", Who::Creator, &detail, fix)
+        })
     }
 
     /// That fans wait for their creator, where some do.

@@ -124,6 +124,7 @@ fn story(store: &Store, n: u64) -> Vec<Story> {
         kept: [].into(),
         present: Some(true),
         brought_in: true,
+        joined_at: None,
         trouble: None,
         role: None,
         http_status: None,

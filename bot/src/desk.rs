@@ -413,6 +413,7 @@ fn report(
         given: if present == Some(false) { BTreeSet::new() } else { given },
         kept: observed.kept,
         present,
+        joined_at: observed.joined_at.filter(|_| present != Some(false)),
         brought_in: present != Some(false) && observed.brought_in.unwrap_or(standing.brought_in),
         trouble,
         role,

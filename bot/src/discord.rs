@@ -69,8 +69,8 @@ impl Refusal {
 /// How a join ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// 201: the call brought them in.
-    Added,
+    /// 201: the call brought them in, at this time by Discord's clock.
+    Added(Option<DateTime<Utc>>),
     /// 204: they were there; nothing changed.
     Already,
 }
@@ -93,7 +93,7 @@ struct GuildSeen {
 }
 
 #[derive(Deserialize)]
-struct RoleSeen {
+pub(crate) struct RoleSeen {
     id: RoleId,
     name: String,
     position: i64,
@@ -107,6 +107,19 @@ struct RoleSeen {
     colors: Option<ColorsSeen>,
     #[serde(default)]
     tags: TagsSeen,
+}
+
+impl From<RoleSeen> for Role {
+    fn from(role: RoleSeen) -> Self {
+        Self {
+            id: role.id,
+            name: role.name,
+            position: role.position,
+            color: role.colors.map_or(role.color, |colors| colors.primary_color),
+            managed: role.managed || role.tags.any(),
+            permissions: role.permissions,
+        }
+    }
 }
 
 /// What marks roles that only their owner gives. A mark that is there without a value is there.
@@ -145,8 +158,8 @@ struct ColorsSeen {
 }
 
 #[derive(Deserialize)]
-struct UserSeen {
-    id: DiscordUserId,
+pub(crate) struct UserSeen {
+    pub(crate) id: DiscordUserId,
 }
 
 /// Where the gateway is, and how it wants to be used.
@@ -227,7 +240,8 @@ impl Discord {
         let answer = self.call("members", guild, false, request.try_into_request()).await;
         match answer {
             Answer::Done(arrived) if arrived.status == StatusCode::CREATED => {
-                Answer::Done(Joined::Added)
+                let member = serde_json::from_slice::<Seen>(&arrived.body).ok();
+                Answer::Done(Joined::Added(member.and_then(|member| member.joined_at)))
             }
             Answer::Done(_) => Answer::Done(Joined::Already),
             other => other.without(),
@@ -290,14 +304,7 @@ impl Discord {
             Answer::Done(seen) => seen,
             other => return other.without(),
         };
-        let roles = known.roles.into_iter().map(|role| Role {
-            id: role.id,
-            name: role.name,
-            position: role.position,
-            color: role.colors.map_or(role.color, |colors| colors.primary_color),
-            managed: role.managed || role.tags.any(),
-            permissions: role.permissions,
-        });
+        let roles = known.roles.into_iter().map(Into::into);
         let server = Server { id: guild, name: known.name, icon: known.icon };
         Answer::Done((server, RoleList::new(roles.collect(), seen.roles)))
     }

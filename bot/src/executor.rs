@@ -17,6 +17,9 @@ use crate::{
 /// How far Discord's clock and the Hub's may be apart.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
 
+/// Two times at which somebody joined are the same join where no more is between them.
+const SAME_JOIN: TimeDelta = TimeDelta::milliseconds(50);
+
 /// How the execution of a command ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ended {
@@ -91,6 +94,7 @@ struct Execution<'a> {
     reason: String,
     present: Option<bool>,
     brought_in: bool,
+    joined_at: Option<DateTime<Utc>>,
     given: BTreeSet<RoleId>,
     kept: BTreeSet<RoleId>,
     /// Given by attempts whose outcome is not known.
@@ -103,7 +107,8 @@ struct Execution<'a> {
 
 /// Executes a command whose attempt is recorded.
 pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Started) -> Ended {
-    let Known { present, brought_in, given, kept, maybe_given, .. } = started.known.clone();
+    let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } =
+        started.known.clone();
     let mut execution = Execution {
         discord,
         command,
@@ -111,6 +116,7 @@ pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Star
         reason: format!("Integrations Hub, command {}", command.id),
         present,
         brought_in,
+        joined_at,
         given,
         kept,
         unsure: maybe_given,
@@ -137,7 +143,7 @@ impl Execution<'_> {
     }
 
     fn is_gone(&mut self) {
-        (self.present, self.brought_in) = (Some(false), false);
+        (self.present, self.brought_in, self.joined_at) = (Some(false), false, None);
         self.given.clear();
         self.kept.clear();
         self.unsure.clear();
@@ -147,6 +153,7 @@ impl Execution<'_> {
         let observed = Observed {
             present: self.present,
             brought_in: Some(self.brought_in),
+            joined_at: self.joined_at,
             given: Some(self.given.union(&self.unsure).copied().collect()),
             kept: self.kept,
             left,
@@ -226,9 +233,9 @@ impl Execution<'_> {
 
     async fn join(&mut self, token: &SecretString) -> Result<(), Stop> {
         match self.discord.join(self.guild(), self.command.user, token).await.settled()? {
-            Ok(Joined::Added) => {
+            Ok(Joined::Added(at)) => {
                 self.is_gone();
-                (self.present, self.brought_in) = (Some(true), true);
+                (self.present, self.brought_in, self.joined_at) = (Some(true), true, at);
                 Ok(())
             }
             Ok(Joined::Already) => match self.member().await? {
@@ -280,7 +287,7 @@ impl Execution<'_> {
         };
         let came_back = self.came_back(seen);
         self.brought_in = ours(known.join_attempted) || (known.brought_in && !came_back);
-        self.present = Some(true);
+        (self.present, self.joined_at) = (Some(true), seen.joined_at);
         let has: BTreeSet<RoleId> = seen.roles.iter().copied().collect();
         let before = self.started_roles();
         self.given =
@@ -296,10 +303,16 @@ impl Execution<'_> {
         self.unsure.clear();
     }
 
-    /// Whether an earlier removal of ours had its effect, and the account came again by itself.
+    /// Whether the account went, by an earlier removal of ours or otherwise, and came again by itself.
     fn came_back(&self, seen: &Seen) -> bool {
-        let removed = self.started.known.removal_attempted;
-        removed.zip(seen.joined_at).is_some_and(|(removed, joined)| joined > removed)
+        let known = &self.started.known;
+        let Some(joined) = seen.joined_at else { return false };
+        match (known.joined_at, known.removal_attempted) {
+            // Both times are of Discord's clock.
+            (Some(before), _) => joined - before > SAME_JOIN,
+            (None, Some(removed)) => joined > removed + SKEW,
+            (None, None) => false,
+        }
     }
 
     async fn revoke(&mut self) -> Result<(), Stop> {

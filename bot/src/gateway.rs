@@ -5,25 +5,21 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use domain::{
-    DiscordUserId, GuildId, RoleId,
-    discord::{Permissions, Role, RoleList},
-};
-use futures_util::{StreamExt as _, stream};
+use domain::{DiscordUserId, GuildId, RoleId};
+use futures_util::{StreamExt, stream};
 use tokio::{
     sync::{OnceCell, mpsc},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::{
-    CloseFrame, ConfigBuilder, Event, EventTypeFlags, Intents, Shard, ShardId, StreamExt,
-    error::ReceiveMessageErrorType, queue::InMemoryQueue,
+    CloseFrame, ConfigBuilder, Intents, Message, Shard, ShardId, queue::InMemoryQueue,
 };
-use twilight_model::{gateway::payload::incoming::GuildCreate, guild};
 use url::Url;
 
 use crate::{
     discord::{Answer, Gateway},
+    heard::Heard,
     members::{Echoes, Looks},
     wire::Observation,
 };
@@ -42,6 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// After so many sessions that ended at once, Discord is asked anew where its gateway is.
 const ASK_AGAIN: u32 = 8;
+
+/// How long what was heard of a member may be followed by more.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// How many members are read together.
 const TOGETHER: usize = 8;
@@ -102,7 +101,7 @@ enum Closed {
 #[derive(Clone)]
 struct ToRead {
     servers: mpsc::UnboundedSender<GuildId>,
-    members: mpsc::UnboundedSender<(GuildId, DiscordUserId, u64)>,
+    members: mpsc::UnboundedSender<(GuildId, DiscordUserId)>,
 }
 
 impl Observer {
@@ -166,44 +165,31 @@ impl Observer {
             .queue(self.identifying.queue(told.as_ref()).await)
             .build();
         let mut shard = Shard::with_config(ShardId::new(self.shard, self.of), config);
-        let wanted = EventTypeFlags::READY
-            | EventTypeFlags::RESUMED
-            | EventTypeFlags::GUILD_CREATE
-            | EventTypeFlags::GUILD_DELETE
-            | EventTypeFlags::GUILD_UPDATE
-            | EventTypeFlags::ROLE_CREATE
-            | EventTypeFlags::ROLE_UPDATE
-            | EventTypeFlags::ROLE_DELETE
-            | EventTypeFlags::MEMBER_ADD
-            | EventTypeFlags::MEMBER_UPDATE
-            | EventTypeFlags::MEMBER_REMOVE;
         let (mut bot, mut failures, mut began) = (None, 0u32, None::<Instant>);
-        while let Some(heard) = shard.next_event(wanted).await {
-            match heard {
-                Ok(Event::GatewayClose(Some(CloseFrame { code: DISALLOWED_INTENTS, .. }))) => {
+        while let Some(message) = shard.next().await {
+            match message {
+                Ok(Message::Text(text)) => {
+                    match Heard::read(&text, bot) {
+                        Ok(Some(heard)) => {
+                            if let Heard::Ready { bot: own, .. } = &heard {
+                                bot = Some(*own);
+                            }
+                            if matches!(heard, Heard::Ready { .. } | Heard::Resumed) {
+                                began = Some(Instant::now());
+                            }
+                            self.on(heard, to_read).await;
+                        }
+                        Ok(None) => {}
+                        // A message that cannot be read says nothing; the next may.
+                        Err(error) => tracing::warn!(%error, "a gateway message cannot be read"),
+                    }
+                    continue;
+                }
+                Ok(Message::Close(Some(CloseFrame { code: DISALLOWED_INTENTS, .. }))) => {
                     return Closed::WithoutMembers;
                 }
-                Ok(Event::GatewayClose(frame)) => {
+                Ok(Message::Close(frame)) => {
                     tracing::info!(?frame, shard = self.shard, "the gateway closed the session");
-                }
-                Ok(event) => {
-                    match &event {
-                        Event::Ready(ready) => {
-                            bot = Some(DiscordUserId(ready.user.id.get()));
-                            began = Some(Instant::now());
-                        }
-                        Event::Resumed => began = Some(Instant::now()),
-                        _ => {}
-                    }
-                    self.on(event, bot, to_read).await;
-                    continue;
-                }
-                // A message that cannot be read says nothing; the next may.
-                Err(error)
-                    if matches!(error.kind(), ReceiveMessageErrorType::Deserializing { .. }) =>
-                {
-                    tracing::debug!(%error, "a gateway message could not be read");
-                    continue;
                 }
                 Err(error) => tracing::info!(%error, "the gateway cannot be heard"),
             }
@@ -222,63 +208,32 @@ impl Observer {
         Closed::Otherwise
     }
 
-    async fn on(&self, event: Event, bot: Option<DiscordUserId>, to_read: &ToRead) {
+    async fn on(&self, heard: Heard, to_read: &ToRead) {
         let discord = &self.looks.discord;
-        match event {
-            Event::Ready(ready) => {
-                let guilds = ready.guilds.iter().map(|guild| GuildId(guild.id.get())).collect();
+        match heard {
+            Heard::Resumed => {}
+            Heard::Ready { guilds, .. } => {
                 let (shard, of) = (self.shard, self.of);
                 self.tell(Observation::Session { shard, of, guilds }).await;
             }
-            Event::GuildCreate(created) => match *created {
-                GuildCreate::Available(guild) => {
-                    let id = GuildId(guild.id.get());
-                    discord.set_outage(id, false);
-                    match roles_of(&guild, bot) {
-                        Some(roles) => {
-                            self.tell(Observation::Server { guild: id, roles }).await;
-                        }
-                        None => to_read.server(id),
+            Heard::Server { guild, roles } => {
+                discord.set_outage(guild, false);
+                match roles {
+                    Some(roles) => {
+                        self.tell(Observation::Server { guild, roles }).await;
                     }
-                    // It comes after a new session, an outage, or the bot's return: events were missed before it.
-                    self.tell(Observation::Missed { guild: id }).await;
+                    None => to_read.server(guild),
                 }
-                GuildCreate::Unavailable(guild) => {
-                    discord.set_outage(GuildId(guild.id.get()), true);
-                }
-            },
-            // An outage says `unavailable`; anything else means that the bot is out.
-            Event::GuildDelete(gone) => {
-                let (guild, out) = (GuildId(gone.id.get()), gone.unavailable == Some(true));
-                discord.set_outage(guild, out);
-                if !out {
-                    self.tell(Observation::BotRemoved { guild }).await;
-                }
+                // It comes after a new session, an outage, or the bot's return: events were missed before it.
+                self.tell(Observation::Missed { guild }).await;
             }
-            Event::GuildUpdate(changed) => to_read.server(GuildId(changed.id.get())),
-            Event::RoleCreate(changed) => to_read.server(GuildId(changed.guild_id.get())),
-            Event::RoleUpdate(changed) => to_read.server(GuildId(changed.guild_id.get())),
-            Event::RoleDelete(changed) => to_read.server(GuildId(changed.guild_id.get())),
-            Event::MemberAdd(added) => {
-                let roles = added.member.roles.iter().map(|role| RoleId(role.get())).collect();
-                let user = DiscordUserId(added.member.user.id.get());
-                self.member(GuildId(added.guild_id.get()), user, Some(roles), to_read).await;
+            Heard::Outage { guild } => discord.set_outage(guild, true),
+            Heard::Gone { guild } => {
+                discord.set_outage(guild, false);
+                self.tell(Observation::BotRemoved { guild }).await;
             }
-            Event::MemberUpdate(changed) => {
-                let (guild, user) =
-                    (GuildId(changed.guild_id.get()), DiscordUserId(changed.user.id.get()));
-                if bot == Some(user) {
-                    to_read.server(guild);
-                } else {
-                    let roles = changed.roles.iter().map(|role| RoleId(role.get())).collect();
-                    self.member(guild, user, Some(roles), to_read).await;
-                }
-            }
-            Event::MemberRemove(gone) => {
-                let user = DiscordUserId(gone.user.id.get());
-                self.member(GuildId(gone.guild_id.get()), user, None, to_read).await;
-            }
-            _ => {}
+            Heard::ServerChanged { guild } => to_read.server(guild),
+            Heard::Member { guild, user, roles } => self.member(guild, user, roles, to_read).await,
         }
     }
 
@@ -290,17 +245,26 @@ impl Observer {
         to_read: &ToRead,
     ) {
         self.echoes.heard(guild, user, roles.clone());
-        let heard = Observation::Member {
+        if self.tell_of_member(guild, user, roles).await.is_some() {
+            to_read.member(guild, user);
+        }
+    }
+
+    async fn tell_of_member(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        roles: Option<BTreeSet<RoleId>>,
+    ) -> Option<u64> {
+        self.tell(Observation::Member {
             guild,
             user,
             roles,
             confirmed: false,
             since: None,
             still_there: None,
-        };
-        if let Some(since) = self.tell(heard).await {
-            to_read.member(guild, user, since);
-        }
+        })
+        .await
     }
 
     /// Tells the Hub; where it wants to be sure, it answers since when.
@@ -329,15 +293,17 @@ impl Observer {
         }
     }
 
-    async fn read_members(
-        &self,
-        asked: mpsc::UnboundedReceiver<(GuildId, DiscordUserId, u64)>,
-    ) {
-        let asked =
-            stream::unfold(asked, async |mut asked| Some((asked.recv().await?, asked)));
+    /// Reads those members of whom the Hub wants to be sure.
+    async fn read_members(&self, asked: mpsc::UnboundedReceiver<(GuildId, DiscordUserId)>) {
+        let asked = stream::unfold(asked, async |mut asked| Some((asked.recv().await?, asked)));
         asked
-            .for_each_concurrent(TOGETHER, |(guild, user, since)| {
-                self.looks.look_at(guild, user, since)
+            .for_each_concurrent(TOGETHER, async |(guild, user)| {
+                // What was told first is often outdated by what is told next.
+                sleep(A_MOMENT).await;
+                let Some(heard) = self.echoes.last_heard(guild, user) else { return };
+                if let Some(since) = self.tell_of_member(guild, user, heard).await {
+                    self.looks.look_at(guild, user, since).await;
+                }
             })
             .await;
     }
@@ -349,31 +315,7 @@ impl ToRead {
         let _ = self.servers.send(guild);
     }
 
-    fn member(&self, guild: GuildId, user: DiscordUserId, since: u64) {
-        let _ = self.members.send((guild, user, since));
+    fn member(&self, guild: GuildId, user: DiscordUserId) {
+        let _ = self.members.send((guild, user));
     }
-}
-
-/// A server's roles as the gateway tells them; `None` where it does not tell which of them the bot has.
-fn roles_of(guild: &guild::Guild, bot: Option<DiscordUserId>) -> Option<RoleList> {
-    let own =
-        guild.members.iter().find(|member| bot == Some(DiscordUserId(member.user.id.get())))?;
-    let roles = guild.roles.iter().map(|role| Role {
-        id: RoleId(role.id.get()),
-        name: role.name.clone(),
-        position: role.position,
-        color: role.colors.primary_color,
-        managed: role.managed || role.tags.as_ref().is_some_and(is_owned),
-        permissions: Permissions(role.permissions.bits()),
-    });
-    Some(RoleList::new(roles.collect(), own.roles.iter().map(|role| RoleId(role.get()))))
-}
-
-/// Whether a role is given by its owner alone: an app, boosting, a subscription, linked accounts.
-fn is_owned(tags: &guild::RoleTags) -> bool {
-    tags.bot_id.is_some()
-        || tags.integration_id.is_some()
-        || tags.premium_subscriber
-        || tags.subscription_listing_id.is_some()
-        || tags.guild_connections
 }

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod discord;
 mod executor;
 pub mod gateway;
+mod heard;
 pub mod http;
 pub mod hub;
 mod members;

@@ -95,9 +95,10 @@ pub(crate) struct Change {
     pub(crate) user: DiscordUserId,
     pub(crate) observed: Observed,
     pub(crate) took: Took,
-    /// When its execution began, here and by the Hub's clock.
+    /// When its execution began.
     pub(crate) began: Instant,
-    pub(crate) attempted: DateTime<Utc>,
+    /// Since when the account was in the server, as far as was known.
+    pub(crate) joined: Option<DateTime<Utc>>,
     /// Where the log stood once it was reported.
     pub(crate) position: u64,
 }
@@ -112,10 +113,9 @@ impl Change {
             && self.took.roles.is_disjoint(roles)
     }
 
-    /// What of a member should have been taken away. Who came after the removal came by themselves.
+    /// What of a member should have been taken away. Who joined at another time came again by themselves.
     fn left_of(&self, seen: &Seen) -> Option<StillThere> {
-        let before = |joined: DateTime<Utc>| joined <= self.attempted;
-        let member = self.took.member && seen.joined_at.is_some_and(before);
+        let member = self.took.member && self.joined.is_some() && self.joined == seen.joined_at;
         if self.took.member && !member {
             return None;
         }
@@ -127,17 +127,21 @@ impl Change {
 
 type Heard = HashMap<(GuildId, DiscordUserId), (Instant, Option<BTreeSet<RoleId>>)>;
 
+/// The last change of each member that is to be heard, by where the log stood after it.
+type Last = HashMap<(GuildId, DiscordUserId), u64>;
+
 /// What was heard of members lately, and which changes are to be heard. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Echoes {
     heard: Arc<Mutex<Heard>>,
+    last: Arc<Mutex<Last>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
 impl Echoes {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, expected) = mpsc::unbounded_channel();
-        (Self { heard: Arc::default(), changes }, expected)
+        (Self { heard: Arc::default(), last: Arc::default(), changes }, expected)
     }
 
     /// A member was heard to have these roles, or to be none.
@@ -156,8 +160,31 @@ impl Echoes {
     }
 
     pub(crate) fn expect(&self, change: Change) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert((change.guild, change.user), change.position);
         // Where nobody waits any more, the process is ending.
         let _ = self.changes.send(change);
+    }
+
+    /// Forgets a change; answers whether no other has followed it.
+    fn is_last(&self, change: &Change) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (change.guild, change.user);
+        let newest = last.get(&key) == Some(&change.position);
+        if newest {
+            last.remove(&key);
+        }
+        newest
+    }
+
+    /// What was heard of a member last.
+    pub(crate) fn last_heard(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+    ) -> Option<Option<BTreeSet<RoleId>>> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(&(guild, user)).map(|(_, roles)| roles.clone())
     }
 
     fn was_heard(&self, change: &Change) -> bool {
@@ -179,7 +206,7 @@ impl Echoes {
         });
         due.for_each_concurrent(TOGETHER, async |(until, change)| {
             sleep_until(until).await;
-            if !self.was_heard(&change) {
+            if self.is_last(&change) && !self.was_heard(&change) {
                 let Change { guild, user, position, .. } = change;
                 looks.look(guild, user, position, |seen| change.left_of(seen)).await;
             }
@@ -206,7 +233,7 @@ mod tests {
             observed: Observed { present, given, ..Observed::default() },
             took,
             began: Instant::now(),
-            attempted: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+            joined: DateTime::from_timestamp(1_800_000_000, 0),
             position: 1,
         }
     }
@@ -238,11 +265,11 @@ mod tests {
     fn only_what_was_there_before_the_removal_was_left_by_it() {
         let removed = change(&[], Took { roles: [VIP].into(), member: true });
         let left = StillThere { roles: [VIP].into(), member: true };
-        assert_eq!(removed.left_of(&seen(-60, &[VIP, GOLD])), Some(left));
+        assert_eq!(removed.left_of(&seen(0, &[VIP, GOLD])), Some(left));
         assert_eq!(removed.left_of(&seen(60, &[VIP])), None, "they came back");
         let taken = change(&[], Took { roles: [VIP].into(), member: false });
-        assert_eq!(taken.left_of(&seen(-60, &[GOLD])), None);
+        assert_eq!(taken.left_of(&seen(0, &[GOLD])), None);
         let left = StillThere { roles: [VIP].into(), member: false };
-        assert_eq!(taken.left_of(&seen(-60, &[VIP])), Some(left));
+        assert_eq!(taken.left_of(&seen(0, &[VIP])), Some(left));
     }
 }

@@ -227,6 +227,7 @@ mod tests {
             known: Known {
                 present: None,
                 brought_in: false,
+                joined_at: None,
                 given: [].into(),
                 kept: [].into(),
                 maybe_given: [].into(),

@@ -121,9 +121,7 @@ impl Reconciler {
                 let (users, last) =
                     holders(self.desk.views(), integration.id, guild, after.as_ref()).await?;
                 stream::iter(users)
-                    .for_each_concurrent(TOGETHER, |user| {
-                        looks.look_at(guild, user, since)
-                    })
+                    .for_each_concurrent(TOGETHER, |user| looks.look_at(guild, user, since))
                     .await;
                 match last {
                     Some(last) => after = Some(last),

@@ -72,6 +72,8 @@ pub struct Calls {
 pub struct Known {
     pub present: Option<bool>,
     pub brought_in: bool,
+    /// Since when the user is in the server, by Discord's clock: who came anew has another time.
+    pub joined_at: Option<DateTime<Utc>>,
     #[schema(value_type = Vec<String>)]
     pub given: BTreeSet<RoleId>,
     /// Desired roles that the user has from elsewhere; they are never taken away.
@@ -114,6 +116,7 @@ impl Known {
         Self {
             present: standing.present,
             brought_in: standing.brought_in,
+            joined_at: standing.joined_at,
             given: standing.given.clone(),
             kept: standing.kept.clone(),
             maybe_given: standing.maybe_given.clone(),
@@ -186,6 +189,8 @@ pub struct Observed {
     /// Whether the Hub brought them in: the join was answered 201, or an earlier attempt is found to have been.
     /// Only who says so is ever removed from the server.
     pub brought_in: Option<bool>,
+    /// Since when the user is in the server, by Discord's clock, where it told.
+    pub joined_at: Option<DateTime<Utc>>,
     /// The roles that the user has from the Hub now; `roles` is understood too.
     #[serde(alias = "roles")]
     #[schema(value_type = Option<Vec<String>>)]

@@ -403,14 +403,14 @@ async fn execute(
                 Ok(Recorded { position }) => {
                     if let Some(echoes) = echoes {
                         let (guild, user) = (command.guild, command.user);
-                        let attempted = started.attempted_at;
+                        let joined = started.known.joined_at;
                         echoes.expect(Change {
                             guild,
                             user,
                             observed,
                             took,
                             began,
-                            attempted,
+                            joined,
                             position,
                         });
                     }

@@ -68,6 +68,9 @@ pub struct Report {
     pub present: Option<bool>,
     /// Whether the Hub brought the account into the server.
     pub brought_in: bool,
+    /// Since when the account is in the server, by Discord's clock: who came anew has another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
     /// The role that the trouble is about.
@@ -91,12 +94,25 @@ pub enum Event {
     AccessRevoked(Report),
     AccessBlocked(Report),
     RevokeBlocked(Report),
-    DriftObserved { holder: Holder, missing: BTreeSet<RoleId> },
+    DriftObserved {
+        holder: Holder,
+        missing: BTreeSet<RoleId>,
+    },
     /// Discord had accepted a removal and went on showing what it should have taken.
-    RemovalFoundUndone { holder: Holder, roles: BTreeSet<RoleId>, brought_in: bool },
-    MemberLeft { holder: Holder },
-    MemberReturned { holder: Holder },
-    MemberBanned { holder: Holder },
+    RemovalFoundUndone {
+        holder: Holder,
+        roles: BTreeSet<RoleId>,
+        brought_in: bool,
+    },
+    MemberLeft {
+        holder: Holder,
+    },
+    MemberReturned {
+        holder: Holder,
+    },
+    MemberBanned {
+        holder: Holder,
+    },
 }
 
 impl Event {
@@ -130,6 +146,7 @@ impl Event {
             | Self::AccessBlocked(_)
             | Self::RevokeBlocked(_)
             | Self::DriftObserved { .. }
+            | Self::RemovalFoundUndone { .. }
             | Self::MemberLeft { .. }
             | Self::MemberReturned { .. }
             | Self::MemberBanned { .. } => None,
@@ -148,6 +165,7 @@ impl Event {
             | Self::RolesAttempted(_)
             | Self::RemovalAttempted(_)
             | Self::DriftObserved { .. }
+            | Self::RemovalFoundUndone { .. }
             | Self::MemberLeft { .. }
             | Self::MemberReturned { .. }
             | Self::MemberBanned { .. } => None,
@@ -190,7 +208,10 @@ pub enum Calls {
 pub enum Sighting {
     Missing(BTreeSet<RoleId>),
     /// What the last report says was taken away; `brought_in`: the account itself among it.
-    StillThere { roles: BTreeSet<RoleId>, brought_in: bool },
+    StillThere {
+        roles: BTreeSet<RoleId>,
+        brought_in: bool,
+    },
     Left,
     Returned,
     Banned,
@@ -224,6 +245,9 @@ pub struct Standing {
     pub account: Personal<Account>,
     pub present: Option<bool>,
     pub brought_in: bool,
+    /// Since when the account is in the server, by Discord's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<DateTime<Utc>>,
     pub given: BTreeSet<RoleId>,
     /// Desired roles that the account had from elsewhere.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -254,6 +278,7 @@ impl Standing {
             account,
             present: None,
             brought_in: false,
+            joined_at: None,
             given: BTreeSet::new(),
             kept: BTreeSet::new(),
             maybe_given: BTreeSet::new(),
@@ -323,7 +348,10 @@ impl Standing {
                 self.gone = None;
                 // They came by themselves; what brought them in before has ended.
                 self.brought_in = false;
+                self.joined_at = None;
                 self.join_attempted = None;
+                // What stood in the way of bringing them in does not any more.
+                self.trouble = None;
             }
         }
     }
@@ -343,6 +371,7 @@ impl Standing {
         self.account = report.holder.account.clone();
         self.present = report.present;
         self.brought_in = report.brought_in;
+        self.joined_at = report.joined_at.or(self.joined_at.filter(|_| self.present == Some(true)));
         self.given.clone_from(&report.given);
         self.kept.clone_from(&report.kept);
         self.missing.retain(|role| !report.given.contains(role) && !report.kept.contains(role));
@@ -554,6 +583,7 @@ mod tests {
             kept: BTreeSet::new(),
             present: Some(present),
             brought_in: present,
+            joined_at: None,
             trouble: None,
             role: None,
             http_status: None,
@@ -696,8 +726,7 @@ mod tests {
             holder: holder(1),
             sighting: Sighting::StillThere { roles: roles.iter().copied().collect(), brought_in },
         };
-        let found =
-            RemovalFoundUndone { holder: holder(1), roles: [VIP].into(), brought_in: true };
+        let found = RemovalFoundUndone { holder: holder(1), roles: [VIP].into(), brought_in: true };
         given::<Access>(revoked.clone()).when(still(&[VIP], true)).then([found.clone()]);
         given::<Access>(revoked).when(still(&[], false)).then_nothing();
         let state = crate::fold::<Access>(&[AccessRevoked(report(8, false, &[])), found]);

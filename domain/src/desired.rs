@@ -50,7 +50,7 @@ pub struct Held {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     pub standing: Standing,
-    /// Every integration that gave a reason since the account last had nothing.
+    /// Every integration that gave a reason since the account last came to have something.
     pub contributors: BTreeSet<IntegrationId>,
     /// Those through which something may still be held.
     pub holding: BTreeSet<IntegrationId>,
@@ -145,6 +145,9 @@ impl Place {
         broken: Option<BrokenBy>,
         position: u64,
     ) {
+        if !self.decided.open && !self.standing.holds_anything() && !through.is_empty() {
+            self.contributors.clear();
+        }
         self.contributors.extend(through);
         self.holding.extend(through);
         let concerned = desired.roles.union(&self.standing.roles()).copied().collect();
@@ -163,9 +166,6 @@ impl Place {
         }
         if !open {
             self.holding.clone_from(through);
-            if !self.standing.holds_anything() {
-                self.contributors.clone_from(through);
-            }
         }
         self.decided.open = open;
         self.decided.parked = parked;

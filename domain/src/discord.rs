@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn powers_are_named_as_discord_names_them() {
-        let staff = Permissions(Permissions::ADMINISTRATOR.0 | Permissions::BAN_MEMBERS.0 | 1 << 10);
+        let staff =
+            Permissions(Permissions::ADMINISTRATOR.0 | Permissions::BAN_MEMBERS.0 | 1 << 10);
         assert_eq!(staff.powers(), ["Administrator", "Ban Members"]);
     }
 

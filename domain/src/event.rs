@@ -241,6 +241,7 @@ mod tests {
             kept: [RoleId(11)].into(),
             present: Some(true),
             brought_in: true,
+            joined_at: None,
             trouble: None,
             role: None,
             http_status: None,

@@ -183,6 +183,7 @@ fn about_access((fan, what, _): Said, guild: GuildId) -> AccessEvent {
         kept: [].into(),
         present: Some(has),
         brought_in: has,
+        joined_at: None,
         trouble: None,
         role: None,
         http_status: None,

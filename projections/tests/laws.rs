@@ -419,6 +419,7 @@ impl Game {
             kept: standing.kept.clone(),
             present,
             brought_in: !out && (standing.brought_in || row.plan.join),
+            joined_at: None,
             trouble: (!done).then_some(Trouble::MissingPermissions),
             role: None,
             http_status: None,

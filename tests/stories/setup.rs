@@ -85,43 +85,6 @@ async fn the_browser_comes_back_to_where_it_was_sent_from() {
 }
 
 #[tokio::test]
-async fn a_server_that_another_creator_holds_leaves_the_integration_as_it_was() {
-    let world = World::start().await;
-    let club = world.club("kim").await;
-    let thief = world.integration("eve").await;
-    let before = world.node().store().log().head();
-    world.connect(&thief, club.owner, club.guild).await.problem(409, "guild_taken");
-    assert_eq!(world.node().store().log().head(), before);
-    assert_eq!(
-        world.get(&format!("/v1/integrations/{thief}")).await.ok()["status"],
-        "not_connected"
-    );
-    // The server's own creator may connect it a second time.
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    world.prove().await;
-}
-
-#[tokio::test]
-async fn the_server_comes_from_the_token_and_never_from_the_callback() {
-    let world = World::start().await;
-    let id = world.integration("kim").await;
-    let kim = world.user("kim");
-    let ((mine, ..), (other, ..)) = (world.server(kim), world.server(kim));
-    let asked = world.post(&format!("/v1/integrations/{id}/connect"), json!({})).await.ok();
-    let choice = Choice { user: kim, guild: Some(mine), ..Choice::default() };
-    let back = world.sandbox.consent(asked["authorize_url"].as_str().unwrap(), &choice).unwrap();
-    let forged = back.replace(&format!("guild_id={mine}"), &format!("guild_id={other}"));
-    assert_ne!(forged, back);
-    let path = forged.split_once("/oauth").map(|(_, rest)| format!("/oauth{rest}")).unwrap();
-    world.send(world.bare(Method::GET, &path)).await.is(200);
-    assert_eq!(
-        world.get(&format!("/v1/integrations/{id}")).await.ok()["guild"]["id"],
-        mine.to_string()
-    );
-}
-
-#[tokio::test]
 async fn roles_that_cannot_be_given_are_refused_each_with_its_reason() {
     let world = World::start().await;
     let club = world.club("kim").await;

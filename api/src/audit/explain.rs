@@ -345,6 +345,7 @@ fn of_access(event: &AccessEvent) -> StepKind {
         | AccessEvent::AccessBlocked(_)
         | AccessEvent::RevokeBlocked(_) => StepKind::Answer,
         AccessEvent::DriftObserved { .. }
+        | AccessEvent::RemovalFoundUndone { .. }
         | AccessEvent::MemberLeft { .. }
         | AccessEvent::MemberReturned { .. }
         | AccessEvent::MemberBanned { .. } => StepKind::Observation,

@@ -272,6 +272,13 @@ fn access(event: &AccessEvent, names: &Names) -> String {
         AccessEvent::DriftObserved { missing, .. } => {
             format!("Somebody else took {} from {fan} in {server}.", names.roles(missing))
         }
+        AccessEvent::RemovalFoundUndone { roles, .. } if roles.is_empty() => {
+            format!("Discord still shows {fan} in {server}, although it had accepted the removal.")
+        }
+        AccessEvent::RemovalFoundUndone { roles, .. } => format!(
+            "Discord still shows {} with {fan} in {server}, although it had accepted the removal.",
+            names.roles(roles)
+        ),
         AccessEvent::MemberLeft { .. } => format!("{fan} left {server}, or was removed from it."),
         AccessEvent::MemberReturned { .. } => format!("{fan} came back to {server} by themselves."),
         AccessEvent::MemberBanned { .. } => format!("{fan} was banned from {server}."),

@@ -25,7 +25,8 @@ use crate::{
     error::{ApiError, FieldError},
     extract::{Body, Fields, FromFields, IfMatch, NO_CONTENT, Path, Query},
     paging::Page,
-    plan::{Plan, plan},
+    plan::{Plan, plan, warnings},
+    reason::Reason,
     routes::integrations::{AttachmentAnswer, attachments, command, owned, refused, row},
 };
 
@@ -100,6 +101,8 @@ impl FromFields for SeveralBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AttachedAnswer {
     memberships: Vec<AttachmentAnswer>,
+    /// The roles just attached that bring power over the server with them.
+    warnings: Vec<Reason>,
 }
 
 /// Answers the plan of a change, or makes it.
@@ -140,10 +143,11 @@ async fn attach(
         }
         return Ok(Json(plan(app, &creator, id, &before, &after, &tiers).await?).into_response());
     }
-    let attach = integration::Command::Attach { tiers };
+    let attach = integration::Command::Attach { tiers: tiers.clone() };
     let (decided, version) = command(app, caller, id, if_match, vec![attach]).await?;
     let (_, state, _) = owned(app, caller, id).await?;
-    let body = AttachedAnswer { memberships: attachments(&state) };
+    let body =
+        AttachedAnswer { memberships: attachments(&state), warnings: warnings(&state, &tiers) };
     Ok(Written::ok(decided.position, body).version(version).into_response())
 }
 
@@ -225,8 +229,9 @@ pub(crate) async fn delete(
         let mut after = before.clone();
         let roles = after.attachments.remove(&tier).unwrap_or_default();
         let mut plan = plan(&app, &creator, id, &before, &after, &[(tier, roles)].into()).await?;
-        // Nothing is given, so nothing can be refused.
+        // Nothing is given, so nothing can be refused or thought twice about.
         plan.unmanageable.clear();
+        plan.warnings.clear();
         return Ok(Json(plan).into_response());
     }
     let detach = integration::Command::Detach { tier };

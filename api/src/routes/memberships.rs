@@ -137,7 +137,11 @@ pub(crate) async fn report(
         }
         let mut decision = app.store.begin(metadata.clone(), None);
         let known = decision.load::<Membership>(&stream).await?;
-        let outcome = known.outcome(&terms).map_err(|refusal| refused(&refusal))?;
+        let outcome = known.outcome(&terms).map_err(|refusal| {
+            // Two truths about one version: somebody who can look into the platform has to know.
+            tracing::warn!(membership = %terms.membership, version = terms.version, %refusal, "a report was refused");
+            refused(&refusal)
+        })?;
         let command = membership::Command::Report {
             terms: terms.clone(),
             now: metadata.at,

@@ -32,6 +32,8 @@ pub(crate) struct RoleAnswer {
     /// Whether the bot can give it.
     assignable: bool,
     why_not: Option<Reason>,
+    /// What to think of before giving it: power over the server.
+    warning: Option<Reason>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -77,6 +79,7 @@ fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
             color: role.color,
             assignable: why_not.is_none(),
             why_not: why_not.map(|trouble| Reason::of((trouble, None))),
+            warning: Reason::of_powers(role).filter(|_| why_not.is_none()),
         }
     });
     let missing = list.missing_permissions(server.id);

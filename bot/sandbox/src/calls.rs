@@ -51,18 +51,18 @@ const WINDOW: TimeDelta = TimeDelta::minutes(10);
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     next: u64,
-    /// The routes that were asked for, in order; an answer may still be on its way.
+    /// What was asked for, as `METHOD route`, in order; an answer may still be on its way.
     pub(crate) asked: VecDeque<String>,
     pub(crate) kept: VecDeque<Call>,
     invalid: VecDeque<DateTime<Utc>>,
 }
 
 impl Calls {
-    pub(crate) fn hear(&mut self, route: &str) {
+    pub(crate) fn hear(&mut self, method: &str, route: &str) {
         if self.asked.len() == KEPT {
             self.asked.pop_front();
         }
-        self.asked.push_back(route.to_owned());
+        self.asked.push_back(format!("{method} {route}"));
     }
 
     pub(crate) fn push(&mut self, mut call: Call, counts_as_invalid: bool) {

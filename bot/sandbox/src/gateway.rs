@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -72,12 +75,21 @@ pub(crate) struct Gateway {
     sessions: Mutex<HashMap<Uuid, Session>>,
     /// Counts cuts; whether sessions may be resumed after the last one.
     cuts: watch::Sender<(u64, bool)>,
+    connections: AtomicU64,
+    /// Whether connections are closed at once.
+    closing: AtomicBool,
 }
 
 impl Gateway {
     pub(crate) fn new() -> Self {
         let (events, _) = broadcast::channel(65_536);
-        Self { events, sessions: Mutex::default(), cuts: watch::Sender::new((0, true)) }
+        Self {
+            events,
+            sessions: Mutex::default(),
+            cuts: watch::Sender::new((0, true)),
+            connections: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+        }
     }
 
     /// Tells every session what happened, whether it is connected or not.
@@ -94,6 +106,14 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::Relaxed);
     }
 
     /// How many sessions are known, open or to be resumed.
@@ -153,6 +173,12 @@ enum End {
 
 impl Connection {
     async fn run(&mut self) {
+        self.state.gateway.connections.fetch_add(1, Ordering::Relaxed);
+        if self.state.gateway.closing.load(Ordering::Relaxed) {
+            let frame = CloseFrame { code: 4000, reason: "closing".into() };
+            let _ = self.socket.send(Message::Close(Some(frame))).await;
+            return;
+        }
         let hello = json!({ "op": 10, "d": { "heartbeat_interval": 41_250 } });
         if self.send(&hello).await.is_err() {
             return;
@@ -251,9 +277,13 @@ impl Connection {
                 .iter()
                 .map(|guild| json!({ "id": guild.to_string(), "unavailable": true }))
                 .collect();
+            let mut user = world.user_json(world.bot_user);
+            user["mfa_enabled"] = json!(self.state.config.owner_mfa);
+            user["verified"] = json!(true);
+            user["email"] = Value::Null;
             let ready = json!({
                 "v": 10,
-                "user": world.user_json(world.bot_user),
+                "user": user,
                 "guilds": unavailable,
                 "session_id": id.to_string(),
                 "resume_gateway_url": format!("ws://{}", self.state.addr),

@@ -53,6 +53,8 @@ pub struct Config {
     pub members_intent: bool,
     /// Whether calls without a `DiscordBot (url, version)` User-Agent are blocked, as in front of Discord.
     pub check_user_agent: bool,
+    /// Whether whoever owns the application has two-factor authentication, which some servers ask for.
+    pub owner_mfa: bool,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             limits: Limits::default(),
             members_intent: true,
             check_user_agent: true,
+            owner_mfa: false,
         }
     }
 }
@@ -224,7 +227,7 @@ impl Sandbox {
         lock(&self.state.calls).kept.iter().cloned().collect()
     }
 
-    /// The routes that were asked for, oldest first, whether they have been answered or not.
+    /// What was asked for, as `METHOD route`, oldest first, whether it has been answered or not.
     pub fn asked(&self) -> Vec<String> {
         lock(&self.state.calls).asked.iter().cloned().collect()
     }
@@ -263,6 +266,16 @@ impl Sandbox {
     /// How many gateway sessions there are.
     pub fn gateway_sessions(&self) -> usize {
         self.state.gateway.sessions()
+    }
+
+    /// How often the gateway was connected to.
+    pub fn gateway_connections(&self) -> u64 {
+        self.state.gateway.connections()
+    }
+
+    /// Lets the gateway take connections in and close them at once, or no longer.
+    pub fn set_gateway_closing(&self, closing: bool) {
+        self.state.gateway.set_closing(closing);
     }
 
     /// Cuts every gateway connection; `resumable`: whether sessions can be resumed.

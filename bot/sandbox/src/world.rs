@@ -38,6 +38,9 @@ pub struct Role {
     pub managed: bool,
     #[serde(skip)]
     pub bot: Option<u64>,
+    /// What else marks it as given by Discord alone: `premium_subscriber`, `guild_connections`.
+    #[serde(skip)]
+    pub mark: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -114,6 +117,8 @@ pub struct NewRole {
     pub color: u32,
     #[serde(default)]
     pub managed: bool,
+    #[serde(default)]
+    pub mark: Option<String>,
 }
 
 /// Everything there is. All changes go through its methods, so that the gateway hears of them.
@@ -181,6 +186,7 @@ impl World {
             color: 0,
             managed: false,
             bot: None,
+            mark: None,
         };
         let guild = Guild {
             id,

@@ -122,6 +122,12 @@ impl Had {
                 after.kept.retain(|role| !missing.contains(role));
                 after
             }
+            AccessEvent::RemovalFoundUndone { roles, brought_in, .. } => {
+                let mut after = Self { state: Knowledge::Observed, present: Some(true), ..self };
+                after.roles.extend(roles);
+                after.brought_in |= brought_in;
+                after
+            }
             AccessEvent::MemberLeft { .. } | AccessEvent::MemberBanned { .. } => self.left(),
             AccessEvent::MemberReturned { .. } => {
                 Self { state: Knowledge::Observed, present: Some(true), brought_in: false, ..self }

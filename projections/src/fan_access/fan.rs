@@ -100,6 +100,10 @@ impl Fan {
         let holder = event.holder();
         let place = place(&mut self.facts, holder.guild, &holder.account_key, &holder.account);
         place.standing.apply(event);
+        // What was held before the removal is held again.
+        if let AccessEvent::RemovalFoundUndone { .. } = event {
+            place.holding.extend(&place.contributors);
+        }
         // What Discord said of an older command does not speak of the newer one that waits.
         if place.standing.command < place.decided.version {
             place.standing.trouble = None;

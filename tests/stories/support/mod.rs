@@ -3,6 +3,7 @@
 mod answer;
 mod browser;
 mod contract;
+mod moderators;
 mod world;
 
 pub(crate) use answer::Answer;

@@ -89,7 +89,7 @@ impl World {
         WorkerSettings { retry: Duration::from_millis(20), ..WorkerSettings::new("story") }
     }
 
-    async fn start_with(bot: Option<WorkerSettings>) -> Self {
+    pub(super) async fn start_with(bot: Option<WorkerSettings>) -> Self {
         let mut world = Self::prepare(Config { limits: Limits::off(), ..Config::default() }).await;
         world.bot = bot;
         world.begin().await;
@@ -189,7 +189,10 @@ impl World {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-        assert!(waited.is_ok(), "{what} did not come about");
+        if waited.is_err() {
+            let events = self.get("/v1/audit/events?limit=200").await.ok();
+            panic!("{what} did not come about: {events:#}\n{:#?}", self.sandbox.calls());
+        }
         self.settle().await;
     }
 
@@ -197,7 +200,7 @@ impl World {
     pub(crate) async fn until_called(&self, route: &str) {
         let calling = async {
             // A call is known once it has been answered, or held up.
-            while !self.sandbox.asked().iter().any(|asked| asked == route) {
+            while !self.sandbox.asked().iter().any(|asked| asked.ends_with(&format!(" {route}"))) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };

@@ -101,6 +101,7 @@ pub(super) fn add(world: &mut World, state: &State, guild: u64, user: u64, ask: 
 
 pub(super) fn set_role(
     world: &mut World,
+    state: &State,
     guild: u64,
     user: u64,
     role: u64,
@@ -117,7 +118,7 @@ pub(super) fn set_role(
     if !permissions::can_give(known, bot, wanted) || wanted.managed {
         return missing_permissions();
     }
-    if known.mfa_level == 1 {
+    if known.mfa_level == 1 && !state.config.owner_mfa {
         return Reply::error(403, 60003, "Two factor is required for this operation");
     }
     if !known.members.contains_key(&user) {
@@ -158,7 +159,7 @@ pub(super) fn edit(world: &mut World, guild: u64, user: u64, ask: &Ask) -> Reply
     Reply::json(200, world.member_json(guild, user))
 }
 
-pub(super) fn remove(world: &mut World, guild: u64, user: u64, ask: &Ask) -> Reply {
+pub(super) fn remove(world: &mut World, state: &State, guild: u64, user: u64, ask: &Ask) -> Reply {
     let Some(known) = world.guild(guild) else { return Reply::error(404, 10004, "Unknown Guild") };
     let Some(bot) = known.members.get(&world.bot_user) else {
         return Reply::error(403, 50001, "Missing Access");
@@ -170,7 +171,7 @@ pub(super) fn remove(world: &mut World, guild: u64, user: u64, ask: &Ask) -> Rep
     if !permissions::can_kick(known, bot, member) {
         return missing_permissions();
     }
-    if known.mfa_level == 1 {
+    if known.mfa_level == 1 && !state.config.owner_mfa {
         return Reply::error(403, 60003, "Two factor is required for this operation");
     }
     world.kick(guild, user, ask.reason.clone());

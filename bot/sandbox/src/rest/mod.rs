@@ -190,7 +190,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         reason: reason.map(percent_decoded),
         body: serde_json::from_slice::<Value>(&body).ok().map(without_tokens),
     };
-    lock(&state.calls).hear(&call.route);
+    lock(&state.calls).hear(&call.method, &call.route);
     let fault = lock(&state.faults).strike(&call.method, &call.path);
     let heard = Heard { state: &state, call };
     if let Some(response) = heard.struck(fault.as_ref()).await {
@@ -226,7 +226,7 @@ fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {
     let parts: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
     let id = |text: &str| text.parse::<u64>().ok();
     match (ask.method.as_str(), parts.as_slice()) {
-        ("GET", ["users", "@me"]) => users::me(world, ask),
+        ("GET", ["users", "@me"]) => users::me(world, state, ask),
         ("GET", ["users", user]) => users::get(world, id(user)),
         ("GET", ["oauth2", "@me"]) => users::authorization(world, state, ask),
         ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => {
@@ -257,7 +257,7 @@ fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {
                     "GET" => members::get(world, guild, user),
                     "PUT" => members::add(world, state, guild, user, ask),
                     "PATCH" => members::edit(world, guild, user, ask),
-                    "DELETE" => members::remove(world, guild, user, ask),
+                    "DELETE" => members::remove(world, state, guild, user, ask),
                     _ => Reply::error(405, 0, "405: Method Not Allowed"),
                 }
             })
@@ -265,7 +265,7 @@ fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {
         (method @ ("PUT" | "DELETE"), ["guilds", guild, "members", user, "roles", role]) => {
             with_guild(world, ask, guild, |world, guild| match (id(user), id(role)) {
                 (Some(user), Some(role)) => {
-                    members::set_role(world, guild, user, role, method == "PUT", ask)
+                    members::set_role(world, state, guild, user, role, method == "PUT", ask)
                 }
                 _ => Reply::error(404, 10011, "Unknown Role"),
             })

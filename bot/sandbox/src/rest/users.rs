@@ -8,14 +8,15 @@ use crate::{
     world::{World, timestamp},
 };
 
-pub(super) fn me(world: &World, ask: &Ask) -> Reply {
+pub(super) fn me(world: &World, state: &State, ask: &Ask) -> Reply {
     let user = match &ask.caller {
         Caller::Bot => world.bot_user,
         Caller::Bearer { user, scopes } if scopes.iter().any(|scope| scope == "identify") => *user,
         Caller::Bearer { .. } => return Reply::unauthorized(),
     };
     let mut json = world.user_json(user);
-    json["mfa_enabled"] = json!(true);
+    // Of a bot it tells whether its owner has it.
+    json["mfa_enabled"] = json!(user != world.bot_user || state.config.owner_mfa);
     json["locale"] = json!("en-US");
     json["verified"] = json!(true);
     json["premium_type"] = json!(0);

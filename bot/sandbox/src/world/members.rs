@@ -7,6 +7,13 @@ use serde_json::json;
 use super::{Member, What, World};
 
 impl World {
+    /// Tells of a member as if they had just come, as Discord sometimes does of those who are there.
+    pub fn tell_of_member_again(&mut self, guild: u64, user: u64) {
+        let mut told = self.member_json(guild, user);
+        told["guild_id"] = json!(guild.to_string());
+        self.tell_of_members("GUILD_MEMBER_ADD", guild, told);
+    }
+
     /// Lets somebody join by themselves. Whoever is there already stays as they are.
     pub fn add_member(&mut self, guild: u64, user: u64) -> bool {
         let now = self.now;

@@ -28,6 +28,7 @@ impl World {
             color: new.color,
             managed: new.managed,
             bot: None,
+            mark: new.mark,
         };
         self.guilds.get_mut(&guild)?.roles.insert(id, role.clone());
         self.tell(
@@ -106,6 +107,14 @@ impl World {
         gone.is_some()
     }
 
+    /// Deletes a role and leaves its id with its members, as Discord does on large servers.
+    pub fn delete_role_leaving_ghosts(&mut self, guild: u64, role: u64) {
+        let Some(known) = self.guilds.get_mut(&guild) else { return };
+        known.roles.remove(&role);
+        let told = json!({ "guild_id": guild.to_string(), "role_id": role.to_string() });
+        self.tell("GUILD_ROLE_DELETE", guild, told);
+    }
+
     /// Brings the bot into a server with a role of its own that holds `granted`, below every other role.
     pub fn add_bot(&mut self, guild: u64, granted: u64) {
         let bot = self.bot_user;
@@ -126,6 +135,7 @@ impl World {
                 color: 0,
                 managed: true,
                 bot: Some(bot),
+                mark: None,
             };
             known.roles.insert(id, role);
             id

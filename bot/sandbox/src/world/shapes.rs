@@ -141,6 +141,9 @@ pub(crate) fn role_json(role: &Role) -> Value {
     if let Some(bot) = role.bot {
         json["tags"] = json!({ "bot_id": bot.to_string() });
     }
+    if let Some(mark) = &role.mark {
+        json["tags"][mark] = Value::Null;
+    }
     json
 }
 
