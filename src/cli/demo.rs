@@ -347,7 +347,10 @@ async fn sign_in_links(platform: &Platform, sandbox: &Sandbox) -> anyhow::Result
         let link = platform.post("/v1/sessions", body).await?;
         say(format_args!("  {who:<15} {}", link["url"].as_str().unwrap_or_default()));
     }
-    say(format_args!("\nThe Discord sandbox: {}/", sandbox.base_url()));
+    say(
+        "\nThe small Discord, to have beside it: drag its roles, remove its people, let its calls fail.",
+    );
+    say(format_args!("  {}/", sandbox.base_url()));
     Ok(())
 }
 
@@ -356,12 +359,7 @@ fn go_on(platform: &Platform, sandbox: &Sandbox, cast: &Cast, id: &str) {
     let Platform { hub, key, .. } = platform;
     let world = sandbox.base_url();
     say("\nGo on by hand. Everything stays up until you press Ctrl-C; the API is described at");
-    say(format_args!("{hub}/docs"));
-    say(
-        "\nThe small Discord has pages too: move its roles, remove its people, let its calls fail, and",
-    );
-    say("watch how the Hub takes it. Open");
-    say(format_args!("{world}/\n"));
+    say(format_args!("{hub}/docs\n"));
     say(format_args!("  export HUB={hub} KEY={key}"));
     say(
         "\nBen buys Gold and connects Discord (open the link that the second line prints, and be ben):",
