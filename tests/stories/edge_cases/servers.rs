@@ -194,6 +194,8 @@ async fn case_08_a_bot_that_was_thrown_out_while_the_hub_was_down_is_missed() {
     world.start_again().await;
     world.has_trouble(&club, "bot_missing").await;
     world.sandbox.with(|discord| discord.add_bot(club.guild, 268_435_459));
+    // Its role went with it, and comes back below the ones it gave.
+    world.raise_bot(&club).await;
     world
         .until("well again", async |world| {
             world.get(&club.path()).await.ok()["status"] != "needs_attention"
