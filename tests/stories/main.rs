@@ -11,6 +11,7 @@ mod support;
 mod access;
 mod bot_process;
 mod by_hand;
+mod chaos;
 mod contract;
 mod edge_cases;
 mod fans;

@@ -1,13 +1,13 @@
 //! The log of what the sandbox was asked and what it answered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 /// A call to the REST API.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Call {
     /// Counts from 1.
     pub n: u64,
@@ -17,6 +17,7 @@ pub struct Call {
     pub path: String,
     /// The path with `*` for every id.
     pub route: String,
+    pub query: String,
     /// 0: the connection was cut.
     pub status: u16,
     /// Discord's own error code.
@@ -38,6 +39,8 @@ pub(crate) struct Calls {
     /// What was asked for, as `METHOD route`, in order; an answer may still be on its way.
     pub(crate) asked: VecDeque<String>,
     pub(crate) kept: VecDeque<Call>,
+    /// One call of every kind: method, route, query and body.
+    pub(crate) kinds: BTreeMap<String, Call>,
     invalid: VecDeque<DateTime<Utc>>,
 }
 
@@ -58,7 +61,15 @@ impl Calls {
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }
+        let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
+        let kind = format!("{} {} {} {body}", call.method, call.route, call.query);
+        self.kinds.entry(kind).or_insert_with(|| call.clone());
         self.kept.push_back(call);
+    }
+
+    /// Forgets the calls so far, and keeps what kinds there were.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { kinds: std::mem::take(&mut self.kinds), ..Self::default() };
     }
 
     /// How many calls of the last ten minutes Discord would count against the address.

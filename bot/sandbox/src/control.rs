@@ -13,7 +13,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    calls::Calls,
     consent::{self, Choice},
     faults::Fault,
     limits::{Limits, Windows},
@@ -284,7 +283,7 @@ async fn calls(Extract(state): Sandbox) -> Json<Value> {
 }
 
 async fn forget_calls(Extract(state): Sandbox) -> Response {
-    *lock(&state.calls) = Calls::default();
+    lock(&state.calls).forget();
     done(true)
 }
 

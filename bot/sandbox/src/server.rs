@@ -198,7 +198,12 @@ impl Sandbox {
     }
 
     pub fn forget_calls(&self) {
-        *lock(&self.state.calls) = Calls::default();
+        lock(&self.state.calls).forget();
+    }
+
+    /// One call of every kind that there was, whether it has been forgotten or not.
+    pub fn kinds_of_calls(&self) -> Vec<Call> {
+        lock(&self.state.calls).kinds.values().cloned().collect()
     }
 
     /// The calls of the last ten minutes that Discord would count against the address.

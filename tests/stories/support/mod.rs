@@ -2,6 +2,7 @@
 
 mod answer;
 mod contract;
+mod discord;
 mod moderators;
 mod world;
 
