@@ -31,6 +31,7 @@ if [ "$(cat target/oracles/installed 2>/dev/null)" != "$ORACLE" ]; then
     say "fetching $ORACLE"
     mkdir -p target/oracles
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oracles $ORACLE
+    node tests/oracles/discord.mjs target/oracles
     echo "$ORACLE" > target/oracles/installed
 fi
 

@@ -68,6 +68,9 @@ pub struct Decided {
     pub open: bool,
     /// Whether that waits for somebody to mend something.
     pub parked: bool,
+    /// The calls that its command was made for.
+    #[serde(default, skip_serializing_if = "Plan::is_empty")]
+    pub plan: Plan,
 }
 
 /// What the integrations on a server say together.
@@ -133,8 +136,8 @@ impl Place {
         plan(&self.standing, &self.decided.desired, &self.rules)
     }
 
-    /// Decides anew after the event at `position`. Another wish, work where there was none, or an obstacle
-    /// that is gone makes a new command; anything else leaves the one that is open as it is.
+    /// Decides anew after the event at `position`. Another wish, calls that the open command does not make, or an
+    /// obstacle that is gone makes a new command; anything else leaves the one that is open as it is.
     ///
     /// `through`: the integrations that give a reason now. `rules`: what some integrations together say.
     pub fn decide(
@@ -158,13 +161,17 @@ impl Place {
             self.standing.drifts = 0;
             self.decided.desired = desired;
         }
-        let open = !self.plan().is_empty();
+        let plan = self.plan();
+        let open = !plan.is_empty();
         let parked = open && obstacle(self, broken).is_some();
-        let due = changed || !self.decided.open || (self.decided.parked && !parked);
+        let more = !plan.is_part_of(&self.decided.plan);
+        let due = changed || !self.decided.open || more || (self.decided.parked && !parked);
         if open && due {
             self.decided.version = position;
+            self.decided.plan = plan;
         }
         if !open {
+            self.decided.plan = Plan::default();
             self.holding.clone_from(through);
         }
         self.decided.open = open;
@@ -263,6 +270,14 @@ pub struct Plan {
 impl Plan {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether every call of this plan is one of another.
+    fn is_part_of(&self, other: &Self) -> bool {
+        (other.join || !self.join)
+            && (other.kick || !self.kick)
+            && self.grant.is_subset(&other.grant)
+            && self.remove.is_subset(&other.remove)
     }
 }
 
@@ -450,6 +465,20 @@ mod tests {
         assert_eq!(plan, Plan { grant: roles(&[GOLD]), ..Plan::default() });
     }
 
+    #[test]
+    fn a_call_that_the_open_command_does_not_make_needs_a_new_one() {
+        let mut place = Place::new(account());
+        let decide = |place: &mut Place, refused: &[RoleId], position| {
+            let refused = refused.iter().map(|role| (*role, Trouble::RoleAboveBot)).collect();
+            let rules = Rules { refused, ..rules(true) };
+            place.decide(want(&[VIP, GOLD]), &[id(1)].into(), |_, _| rules, None, position);
+            (place.decided.version, place.plan().grant.len())
+        };
+        assert_eq!(decide(&mut place, &[GOLD], 5), (5, 1));
+        assert_eq!(decide(&mut place, &[VIP, GOLD], 6), (5, 0), "less of it is no other command");
+        assert_eq!(decide(&mut place, &[], 7), (7, 2));
+    }
+
     fn drifted(times: usize) -> Place {
         let mut place = Place::new(account());
         place.standing = standing(&[VIP], true);
@@ -583,7 +612,7 @@ mod tests {
         assert!(place.plan().kick);
         place.standing = Standing { present: Some(false), ..Standing::new(account()) };
         decide(&mut place, None, 8);
-        assert!(place.holding.is_empty() && place.contributors.is_empty());
+        assert!(place.holding.is_empty());
     }
 
     proptest! {

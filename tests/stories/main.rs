@@ -12,6 +12,7 @@ mod access;
 mod audit;
 mod bot_process;
 mod by_hand;
+mod chaos;
 mod contract;
 mod edge_cases;
 mod fans;

@@ -1,13 +1,13 @@
 //! The log of what the sandbox was asked and what it answered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 /// Whose token a call carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     Bot,
@@ -15,11 +15,12 @@ pub enum By {
     Bearer(#[serde(serialize_with = "crate::ids::optional::serialize")] Option<u64>),
     /// The application itself, by its secret.
     Application,
+    #[default]
     Nobody,
 }
 
 /// A call to the REST API, or to OAuth2's token routes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Call {
     /// Counts from 1.
     pub n: u64,
@@ -33,6 +34,7 @@ pub struct Call {
     pub path: String,
     /// The path with `*` for every id.
     pub route: String,
+    pub query: String,
     /// 0: the connection was cut.
     pub status: u16,
     /// Discord's own error code.
@@ -54,6 +56,8 @@ pub(crate) struct Calls {
     /// What was asked for, as `METHOD route`, in order; an answer may still be on its way.
     pub(crate) asked: VecDeque<String>,
     pub(crate) kept: VecDeque<Call>,
+    /// One call of every kind: method, route, query and body.
+    pub(crate) kinds: BTreeMap<String, Call>,
     invalid: VecDeque<DateTime<Utc>>,
 }
 
@@ -74,7 +78,15 @@ impl Calls {
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }
+        let body = call.body.as_ref().map(ToString::to_string).unwrap_or_default();
+        let kind = format!("{} {} {} {body}", call.method, call.route, call.query);
+        self.kinds.entry(kind).or_insert_with(|| call.clone());
         self.kept.push_back(call);
+    }
+
+    /// Forgets the calls so far, and keeps what kinds there were.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { kinds: std::mem::take(&mut self.kinds), ..Self::default() };
     }
 
     /// How many calls of the last ten minutes Discord would count against the address.

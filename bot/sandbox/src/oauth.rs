@@ -169,7 +169,6 @@ async fn token(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: By
 /// Keeps what was asked in the log of calls.
 fn record(state: &State, path: &str, asked_at: DateTime<Utc>, answer: &Response) {
     let call = Call {
-        n: 0,
         asked_at,
         at: now(),
         by: By::Application,
@@ -177,9 +176,7 @@ fn record(state: &State, path: &str, asked_at: DateTime<Utc>, answer: &Response)
         path: path.to_owned(),
         route: path.to_owned(),
         status: answer.status().as_u16(),
-        code: None,
-        reason: None,
-        body: None,
+        ..Call::default()
     };
     lock(&state.calls).push(call, false);
     state.changed();

@@ -129,7 +129,7 @@ impl State {
     }
 
     pub(crate) fn forget_calls(&self) {
-        *lock(&self.calls) = Calls::default();
+        lock(&self.calls).forget();
         self.changed();
     }
 
@@ -234,6 +234,11 @@ impl Sandbox {
 
     pub fn forget_calls(&self) {
         self.state.forget_calls();
+    }
+
+    /// One call of every kind that there was, whether it has been forgotten or not.
+    pub fn kinds_of_calls(&self) -> Vec<Call> {
+        lock(&self.state.calls).kinds.values().cloned().collect()
     }
 
     /// The calls of the last ten minutes that Discord would count against the address.

@@ -105,7 +105,13 @@ async fn case_06_a_removal_whose_answer_was_lost_is_not_repeated_on_somebody_who
     assert_eq!(world.roles(&club, ada), None);
     world.sandbox.with(|discord| discord.add_member(club.guild, ada));
     world.settle().await;
-    assert_eq!(world.roles(&club, ada), Some(vec![]), "she came by herself and stays");
+    assert_eq!(
+        world.roles(&club, ada),
+        Some(vec![]),
+        "she came by herself and stays {:#?} {:#}",
+        world.sandbox.calls(),
+        world.get("/v1/audit/events?limit=200").await.ok()
+    );
     assert_eq!(world.status(&club, "ada").await, ("revoked".into(), None));
     world.prove().await;
 }

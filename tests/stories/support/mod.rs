@@ -3,6 +3,7 @@
 mod answer;
 mod browser;
 mod contract;
+mod discord;
 mod moderators;
 mod world;
 

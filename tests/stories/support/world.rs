@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, contract};
+use super::{Answer, contract, discord};
 
 /// What the platform's webhooks are signed with.
 pub(crate) const INBOUND: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -31,6 +31,17 @@ pub(crate) struct World {
     /// The platform's key.
     key: String,
     bot: Option<WorkerSettings>,
+}
+
+/// No story ends without its requests to Discord being held against Discord's description of them.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let calls = self.sandbox.kinds_of_calls();
+            let faults: Vec<_> = calls.iter().filter_map(discord::fault).collect();
+            assert!(faults.is_empty(), "{faults:#?}");
+        }
+    }
 }
 
 /// A server that is connected, with two roles and the bot above them.

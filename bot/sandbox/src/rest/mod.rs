@@ -184,6 +184,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         by: by(&state, &parts.headers),
         method: parts.method.to_string(),
         route: masked(&path),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         path,
         status: 0,
         code: None,
