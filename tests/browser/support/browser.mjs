@@ -1,0 +1,98 @@
+// A real Chromium, and people in it whose every page is watched.
+
+import { after } from "node:test";
+import assert from "node:assert/strict";
+
+import { AXE, chromium } from "./tools.mjs";
+import { PATIENCE } from "./world.mjs";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** What a page may weigh with everything that it loads, in bytes, as sent. */
+const WEIGHT = 150_000;
+
+export const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+export const THEMES = ["light", "dark"];
+
+let browser;
+
+/** The one browser of a test file. */
+async function launched() {
+  if (!browser) {
+    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+    after(() => browser.close());
+  }
+  return browser;
+}
+
+/** Somebody with a browser window of their own. */
+export class Person {
+  /** `allowed`: the origins that pages may speak to. `options`: Playwright's, as `javaScriptEnabled`. */
+  static async arrive(allowed, options = {}) {
+    const person = new Person();
+    person.context = await (await launched()).newContext({ viewport: SIZES.desktop, ...options });
+    person.context.setDefaultTimeout(PATIENCE);
+    person.page = await person.context.newPage();
+    person.complaints = [];
+    person.watch(person.page, allowed);
+    return person;
+  }
+
+  /** Notes what no page may do: errors on the console, and requests to elsewhere. */
+  watch(page, allowed) {
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type()) && !this.tolerates?.(message.text())) {
+        this.complaints.push(`console ${message.type()}: ${message.text()}`);
+      }
+    });
+    page.on("pageerror", (error) => this.complaints.push(`uncaught: ${error.message}`));
+    page.on("request", (request) => {
+      const { protocol, origin } = new URL(request.url());
+      if (!["data:", "blob:"].includes(protocol) && !allowed.includes(origin)) {
+        this.complaints.push(`request to elsewhere: ${request.url()}`);
+      }
+    });
+  }
+
+  async leave() {
+    await this.context.close();
+    assert.deepEqual(this.complaints, []);
+  }
+}
+
+/** Whether a page is as every page must be: accessible, and as wide as its window. */
+export async function isWellMade(page, where) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const found = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
+  assert.deepEqual(found, [], `${where} has accessibility violations`);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `${where} is ${overflow}px wider than its window`);
+  assert.equal(await page.locator("h1").count(), 1, `${where} has one main heading`);
+}
+
+/** What a page weighs with everything that it loads anew, in bytes, and after how many milliseconds it can be used. */
+export async function cost(page, url) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.enable");
+  await session.send("Network.setCacheDisabled", { cacheDisabled: true });
+  let bytes = 0;
+  session.on("Network.loadingFinished", (event) => (bytes += event.encodedDataLength));
+  await page.goto(url, { waitUntil: "load" });
+  const interactive = await page.evaluate(() => performance.getEntriesByType("navigation")[0].domInteractive);
+  await session.detach();
+  return { bytes, interactive };
+}
+
+export async function isLight(page, url, where) {
+  const { bytes } = await cost(page, url);
+  assert.ok(bytes < WEIGHT, `${where} weighs ${bytes} bytes`);
+}
