@@ -11,8 +11,9 @@ use crate::{
     access::{Desired, Standing},
     account::AccountKey,
     fan::{BrokenBy, Grant, Link},
-    ids::{CreatorId, GuildId, IntegrationId, MembershipId, RoleId, TierId},
+    ids::{CreatorId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, TierId},
     integration::{Drift, OnEnd, State as Integration},
+    kept::Kept,
     membership::Status as MembershipStatus,
     personal::{Account, Personal},
     status::obstacle,
@@ -34,6 +35,9 @@ pub struct Facts {
     /// The integrations whose creator withholds all access.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub withheld: BTreeSet<IntegrationId>,
+    /// What is kept although what gave it has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
 }
 
 /// A membership that a fan holds or held.
@@ -186,6 +190,8 @@ pub enum Cause {
     Membership(MembershipId, TierId),
     /// A creator, by hand.
     Hand,
+    /// Its removal is held, or was rejected.
+    Kept(HoldId),
 }
 
 /// Why a fan should be in a server with some roles.
@@ -213,6 +219,11 @@ pub fn reasons<'a>(
         if let Some(grant) = facts.grants.get(&integration) {
             let roles = grant.roles.clone();
             reasons.push(Reason { guild, integration, cause: Cause::Hand, roles });
+        }
+        let kept = facts.kept.iter();
+        for kept in kept.filter(|kept| kept.integration == integration && kept.guild == guild) {
+            let cause = Cause::Kept(kept.hold);
+            reasons.push(Reason { guild, integration, cause, roles: kept.roles.clone() });
         }
         if facts.active.get(&integration) != Some(&true) {
             continue;

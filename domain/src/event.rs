@@ -6,8 +6,10 @@ use crate::{
     Decider,
     access::{self, Access},
     account::{self, DiscordAccount},
+    creator::{self, Creator},
     fan::{self, Fan},
     guild::{self, Guild},
+    hold::{self, Hold},
     integration::{self, Integration},
     membership::{self, Membership},
     personal::Subject,
@@ -26,6 +28,8 @@ pub enum Event {
     Fan(fan::Event),
     DiscordAccount(account::Event),
     Access(access::Event),
+    Hold(hold::Event),
+    Creator(creator::Event),
 }
 
 /// An event as the log stores it: its name, the schema that it is written in, its data as JSON.
@@ -83,6 +87,8 @@ impl Event {
             Fan::CATEGORY => Self::Fan(read(kind, &json)?),
             DiscordAccount::CATEGORY => Self::DiscordAccount(read(kind, &json)?),
             Access::CATEGORY => Self::Access(read(kind, &json)?),
+            Hold::CATEGORY => Self::Hold(read(kind, &json)?),
+            Creator::CATEGORY => Self::Creator(read(kind, &json)?),
             unknown => return Err(DecodeError::UnknownCategory(unknown.to_owned())),
         })
     }
@@ -108,7 +114,9 @@ impl Event {
             | Self::Membership(_)
             | Self::Integration(_)
             | Self::Guild(_)
-            | Self::DiscordAccount(_) => None,
+            | Self::DiscordAccount(_)
+            | Self::Hold(_)
+            | Self::Creator(_) => None,
         }
     }
 }
@@ -128,7 +136,7 @@ macro_rules! events_of {
     };
 }
 
-events_of!(Tier: tier, Membership: membership, Integration: integration, Guild: guild, Fan: fan, DiscordAccount: account, Access: access);
+events_of!(Tier: tier, Membership: membership, Integration: integration, Guild: guild, Fan: fan, DiscordAccount: account, Access: access, Hold: hold, Creator: creator);
 
 #[cfg(test)]
 mod tests {
@@ -137,11 +145,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        DiscordUserId, GuildId, IntegrationId, RoleId, Trouble,
+        DiscordUserId, GuildId, HoldId, IntegrationId, RoleId, Trouble,
         access::{Attempt, Desired, Holder, Report},
         account::AccountKey,
         discord::{Permissions, Role, RoleList},
         fan::{BrokenBy, Link},
+        hold::{Cause, Held, RemovalLimit},
         integration::{Drift, OnEnd, Provider, Server},
         membership::{Status, Terms},
         personal::{Account, Personal},
@@ -200,6 +209,7 @@ mod tests {
             IntegrationRenamed { integration, name },
             RemovalPolicyChanged { integration, on_end: OnEnd::RolesOnly },
             DriftPolicyChanged { integration, drift: Drift::Respect },
+            RemovalLimitChanged { integration, limit: RemovalLimit { fans: 50, percent: 10 } },
             ServerConnected { integration, guild: server },
             RolesRefreshed { integration, guild, roles: RoleList::new(vec![role], [vip]) },
             MembershipAttached { integration, tier: tier(), roles: [vip].into() },
@@ -300,6 +310,27 @@ mod tests {
         ]
     }
 
+    fn of_holds() -> Vec<Event> {
+        let (hold, integration) =
+            (HoldId(Uuid::from_u128(3)), IntegrationId(Uuid::from_u128(1)));
+        let creator = || "kim".parse().unwrap();
+        let held = Held {
+            hold,
+            creator: creator(),
+            integration,
+            cause: Cause::Import,
+            losing: 60,
+            of: 80,
+            limit: RemovalLimit { fans: 50, percent: 10 },
+        };
+        vec![
+            hold::Event::RemovalsHeld(held).into(),
+            hold::Event::RemovalsApproved { hold, creator: creator(), integration }.into(),
+            hold::Event::RemovalsRejected { hold, creator: creator(), integration }.into(),
+            creator::Event::NoticeRead { creator: creator(), notice: Uuid::from_u128(4) }.into(),
+        ]
+    }
+
     fn every_event() -> Vec<Event> {
         let (creator, tier) = (|| "kim".parse().unwrap(), || "gold".parse().unwrap());
         let name = || "Gold".parse().unwrap();
@@ -313,6 +344,7 @@ mod tests {
         events.extend(of_membership());
         events.extend(of_integration());
         events.extend(of_people());
+        events.extend(of_holds());
         events
     }
 
@@ -325,6 +357,8 @@ mod tests {
             Event::Fan(_) => Fan::CATEGORY,
             Event::DiscordAccount(_) => DiscordAccount::CATEGORY,
             Event::Access(_) => Access::CATEGORY,
+            Event::Hold(_) => Hold::CATEGORY,
+            Event::Creator(_) => Creator::CATEGORY,
         }
     }
 

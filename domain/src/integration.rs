@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Decider, Event as AnyEvent, StreamName,
     discord::RoleList,
+    hold::RemovalLimit,
     ids::{CreatorId, GuildId, IntegrationId, RoleId, TierId},
     name::DisplayName,
     trouble::Trouble,
@@ -76,6 +77,11 @@ pub enum Event {
         integration: IntegrationId,
         drift: Drift,
     },
+    /// How many removals at once wait for approval.
+    RemovalLimitChanged {
+        integration: IntegrationId,
+        limit: RemovalLimit,
+    },
     ServerConnected {
         integration: IntegrationId,
         guild: Server,
@@ -130,6 +136,7 @@ impl Event {
             | Self::IntegrationRenamed { integration, .. }
             | Self::RemovalPolicyChanged { integration, .. }
             | Self::DriftPolicyChanged { integration, .. }
+            | Self::RemovalLimitChanged { integration, .. }
             | Self::ServerConnected { integration, .. }
             | Self::RolesRefreshed { integration, .. }
             | Self::MembershipAttached { integration, .. }
@@ -160,6 +167,9 @@ pub enum Command {
     },
     ChangeDriftPolicy {
         drift: Drift,
+    },
+    ChangeRemovalLimit {
+        limit: RemovalLimit,
     },
     Connect {
         server: Server,
@@ -236,6 +246,8 @@ pub struct State {
     pub name: Option<DisplayName>,
     pub on_end: OnEnd,
     pub drift: Drift,
+    #[serde(default)]
+    pub removal_limit: RemovalLimit,
     pub phase: Phase,
     /// The server that is connected, or was last.
     pub server: Option<Server>,
@@ -408,6 +420,10 @@ impl Decider for Integration {
             Command::ChangeDriftPolicy { drift } => {
                 some(Event::DriftPolicyChanged { integration, drift }, state.drift != drift)
             }
+            Command::ChangeRemovalLimit { limit } => some(
+                Event::RemovalLimitChanged { integration, limit },
+                state.removal_limit != limit,
+            ),
             Command::Connect { server, roles } => state.connect(integration, server, roles),
             Command::RefreshRoles { roles } => {
                 connected?;
@@ -469,6 +485,7 @@ impl Decider for Integration {
             Event::IntegrationRenamed { name, .. } => state.name = Some(name.clone()),
             Event::RemovalPolicyChanged { on_end, .. } => state.on_end = *on_end,
             Event::DriftPolicyChanged { drift, .. } => state.drift = *drift,
+            Event::RemovalLimitChanged { limit, .. } => state.removal_limit = *limit,
             Event::ServerConnected { guild, .. } => {
                 // Roles of another server mean nothing here.
                 if state.server.as_ref().is_some_and(|known| known.id != guild.id) {
@@ -709,6 +726,9 @@ mod tests {
                 .prop_map(|on_end| Command::ChangeRemovalPolicy { on_end }),
             prop::sample::select(vec![Drift::Repair, Drift::Report])
                 .prop_map(|drift| Command::ChangeDriftPolicy { drift }),
+            (0u32..2).prop_map(|fans| Command::ChangeRemovalLimit {
+                limit: RemovalLimit { fans, percent: 20 }
+            }),
             Just(Command::RefreshRoles { roles: RoleList::new(vec![], []) }),
             Just(Command::RefreshRoles { roles: roles() }),
             any::<bool>().prop_map(|present| Command::ObserveBot { present }),

@@ -5,14 +5,17 @@
 
 pub mod access;
 pub mod account;
+pub mod creator;
 pub mod decider;
 pub mod desired;
 pub mod discord;
 pub mod event;
 pub mod fan;
 pub mod guild;
+pub mod hold;
 pub mod ids;
 pub mod integration;
+pub mod kept;
 pub mod membership;
 pub mod name;
 pub mod personal;
@@ -25,7 +28,7 @@ mod upcast;
 pub use decider::{Decider, fold};
 pub use event::{DecodeError, Event};
 pub use ids::{
-    CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId,
+    CreatorId, DiscordUserId, FanId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, TierId,
 };
 pub use name::DisplayName;
 pub use personal::{Account, Personal, Subject};

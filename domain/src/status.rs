@@ -121,6 +121,12 @@ pub fn status(
     let live = integration.phase == Phase::Connected
         && (by_hand.is_some() || offered(facts, integration).any(|(_, held)| held.live));
     let on = is_on(facts, id);
+    // What waits for somebody comes before what is settled.
+    let kept = facts.kept.iter().filter(|kept| kept.integration == id);
+    let kept = kept.map(|kept| kept.rejected).min().map(|rejected| match rejected {
+        false => (Status::Revoking, (Trouble::RemovalHeld, None)),
+        true => (Status::Connected, (Trouble::RemovalRejected, None)),
+    });
     let linked = facts.link.as_ref().map(|link| &link.account_key);
 
     let mut leftover = None;
@@ -146,15 +152,19 @@ pub fn status(
                 Some((trouble, _)) if trouble.who() == Who::Fan => {
                     (Status::ActionRequired, obstacle)
                 }
-                _ if has && place.standing.present == Some(true) => (Status::Connected, None),
+                _ if has && place.standing.present == Some(true) => {
+                    (Status::Connected, kept.map(|(_, matter)| matter))
+                }
                 Some(_) => (Status::Blocked, obstacle),
                 None => (Status::Pending, None),
             });
         }
         if place.holding.contains(&id) {
-            leftover = Some(match obstacle(place, facts.broken) {
-                Some(trouble) => (Status::RevokeBlocked, Some(trouble)),
-                None => (Status::Revoking, None),
+            let kept = kept.filter(|_| linked == Some(account));
+            leftover = Some(match (obstacle(place, facts.broken), kept) {
+                (Some(trouble), _) => (Status::RevokeBlocked, Some(trouble)),
+                (None, Some((status, matter))) => (status, Some(matter)),
+                (None, None) => (Status::Revoking, None),
             });
         }
     }

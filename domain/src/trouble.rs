@@ -133,6 +133,12 @@ troubles! {
     Withheld, "withheld", Creator,
         "The creator withholds the access of this fan.",
         "Lift the withholding if the fan may come back.";
+    RemovalHeld, "removal_held", Creator,
+        "The access is to be taken away together with that of many others, which waits for approval.",
+        "Look at the held removals and approve or reject this one; a renewal lifts it by itself.";
+    RemovalRejected, "removal_rejected", Creator,
+        "The removal was rejected: the access stays although what gave it has ended.",
+        "Nothing has to be done. The next report of the membership decides anew; to end it now, withhold the access.";
     RoleTakenAway, "role_taken_away", Creator,
         "Somebody took the role away in Discord, and this integration only reports that.",
         "Give the role again in Discord, or let the integration repair what is taken away.";
@@ -171,6 +177,30 @@ impl Trouble {
     /// what is a fact of the server is looked at once for everybody.
     pub fn is_tried_again(self) -> bool {
         self.who() != Who::Fan && self != Self::Banned && !self.is_fact_of_server()
+    }
+
+    /// Whether it is about a Discord account, whatever the server.
+    pub fn is_of_account(self) -> bool {
+        matches!(
+            self,
+            Self::LinkBroken
+                | Self::MissingScope
+                | Self::ServerLimit
+                | Self::JoiningLimited
+                | Self::AccountUnverified
+                | Self::AccountGone
+        )
+    }
+
+    /// Whether it is about a server as a whole, whatever the role.
+    pub fn is_of_server(self) -> bool {
+        matches!(
+            self,
+            Self::BotMissing
+                | Self::MissingManageRoles
+                | Self::MissingKickMembers
+                | Self::MissingCreateInvite
+        )
     }
 }
 

@@ -237,7 +237,9 @@ impl Projection for Follow {
                 | Event::Guild(_)
                 | Event::Fan(_)
                 | Event::DiscordAccount(_)
-                | Event::Access(_) => {}
+                | Event::Access(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
         }
         store(db, &mut integrations).await?;
@@ -300,7 +302,9 @@ async fn load(
             | Event::Guild(_)
             | Event::Fan(_)
             | Event::DiscordAccount(_)
-            | Event::Access(_) => None,
+            | Event::Access(_)
+            | Event::Hold(_)
+            | Event::Creator(_) => None,
         })
         .collect();
     let mut rows = Rows::new();

@@ -17,7 +17,11 @@ mod views;
 
 pub use audit::Audit;
 pub use check::{Difference, Verdict};
-pub use fan_access::{CommandCursor, CommandKind, CommandRow, FanAccess, FanRow};
+pub use fan_access::{
+    CommandCursor, CommandKind, CommandRow, FanAccess, FanRow,
+    holds::{HeldFan, HoldRow, HoldStatus, HoldsWanted},
+    notices::{Audience, Notice},
+};
 pub use integrations::{IntegrationRow, Integrations, TierRow};
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};

@@ -109,7 +109,12 @@ impl Projection for Follow {
                     fans.extend(of_integration(db, envelope, event).await?);
                 }
                 Event::Fan(event) => fans.extend(of_fan(db, event).await?),
-                Event::Tier(_) | Event::Guild(_) | Event::DiscordAccount(_) | Event::Access(_) => {}
+                Event::Tier(_)
+                | Event::Guild(_)
+                | Event::DiscordAccount(_)
+                | Event::Access(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
         }
         flush(db, &mut memberships).await?;
@@ -172,6 +177,7 @@ async fn of_integration(
         IntegrationEvent::IntegrationRenamed { .. }
         | IntegrationEvent::RemovalPolicyChanged { .. }
         | IntegrationEvent::DriftPolicyChanged { .. }
+        | IntegrationEvent::RemovalLimitChanged { .. }
         | IntegrationEvent::ServerConnected { .. }
         | IntegrationEvent::BotRemoved { .. }
         | IntegrationEvent::BotReturned { .. }

@@ -136,7 +136,9 @@ impl Projection for Follow {
                 | Event::Guild(_)
                 | Event::Fan(_)
                 | Event::DiscordAccount(_)
-                | Event::Access(_) => {}
+                | Event::Access(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
         }
         let (mut set, mut unset) = (vec![], vec![]);

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, Trouble, Who,
+    CreatorId, FanId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, Trouble, Who,
     access::Event as AccessEvent,
     account::AccountKey,
-    desired::{self, Decided, Facts, Held, Place, Rules},
+    desired::{self, Decided, Facts, Place, Rules},
     fan::Event as FanEvent,
     integration::State as Integration,
+    kept::{Because, Kept, Known, Taken},
     membership::Event as MembershipEvent,
     personal::{Account, Personal},
     status::{obstacle, status},
@@ -16,7 +17,7 @@ use domain::{
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandKind, CommandRow, FanRow};
+use super::{CommandKind, CommandRow, FanRow, holds::{HeldRow, Over}};
 
 /// A fan as the view keeps them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,31 +27,90 @@ pub(crate) struct Fan {
     unlinked: BTreeSet<AccountKey>,
 }
 
-/// The integrations of the creators whose tiers a fan holds or held.
-pub(crate) type Known<'a> = BTreeMap<IntegrationId, &'a Integration>;
-
 impl Fan {
     /// The account is anybody's again.
     pub(crate) fn on_released(&mut self, account: &AccountKey) {
         self.unlinked.remove(account);
     }
 
-    pub(crate) fn on_membership(&mut self, event: &MembershipEvent, known: &Known<'_>) {
+    /// `over`: the holds that the event falls under.
+    pub(crate) fn on_membership(
+        &mut self,
+        event: &MembershipEvent,
+        over: &[Over],
+        known: &Known<'_>,
+    ) {
         let terms = event.terms();
-        let held = Held {
-            creator: terms.creator.clone(),
-            tier: terms.tier.clone(),
-            status: terms.status,
-            ends_at: terms.ends_at,
-            live: event.is_live(),
-        };
-        let before = self.facts.memberships.insert(terms.membership.clone(), held);
+        let because = Because::Membership(terms.membership.clone());
+        let stakes: Vec<_> = over
+            .iter()
+            .filter_map(|over| {
+                let integration = known.get(&over.integration)?;
+                Some((over, self.facts.at_stake(over.integration, integration, &because)?))
+            })
+            .collect();
+        let before = self.facts.report(event);
         let newly =
             event.is_live() && !before.is_some_and(|held| held.live && held.tier == terms.tier);
         if newly && self.facts.link.is_some() {
             let bought: BTreeSet<MembershipId> = [terms.membership.clone()].into();
             self.activate_what_is_offered(&bought, known);
         }
+        for (over, gave) in stakes {
+            self.keep(over, &gave, &because, known);
+        }
+    }
+
+    /// The creator of an integration decided anew about a tier or a policy. `before`: as the integration was.
+    pub(super) fn on_creator(
+        &mut self,
+        id: IntegrationId,
+        before: &Integration,
+        because: &Because,
+        over: &[Over],
+        known: &Known<'_>,
+    ) {
+        let gave = self.facts.at_stake(id, before, because);
+        self.facts.decide_anew(id, because);
+        for over in over.iter().filter(|over| over.integration == id) {
+            self.keep(over, gave.as_ref().unwrap_or(&BTreeSet::new()), because, known);
+        }
+    }
+
+    /// Keeps what the fan would lose, where a hold says so.
+    fn keep(&mut self, over: &Over, gave: &BTreeSet<RoleId>, because: &Because, known: &Known<'_>) {
+        let Over { hold, integration, rejected, .. } = *over;
+        let guild = known.get(&integration).and_then(|integration| integration.open_guild());
+        let taken = self.facts.loses(integration, gave, known);
+        if let Some((guild, Taken { roles, server })) = guild.zip(taken) {
+            let because = because.clone();
+            let kept = Kept { hold, integration, guild, roles, server, because, rejected };
+            self.facts.kept.push(kept);
+        }
+    }
+
+    /// Somebody decided on a hold: what it kept is taken away, or stays.
+    pub(super) fn on_decided(&mut self, hold: HoldId, approved: bool) {
+        self.facts.kept.retain(|kept| !approved || kept.hold != hold);
+        for kept in self.facts.kept.iter_mut().filter(|kept| kept.hold == hold) {
+            kept.rejected = true;
+        }
+    }
+
+    /// What each hold lets the fan keep.
+    pub(super) fn held(&self) -> BTreeMap<HoldId, HeldRow> {
+        let mut held: BTreeMap<HoldId, HeldRow> = BTreeMap::new();
+        for kept in &self.facts.kept {
+            let row = held.entry(kept.hold).or_insert_with(|| HeldRow {
+                integration: kept.integration,
+                roles: BTreeSet::new(),
+                server: false,
+                waiting: !kept.rejected,
+            });
+            row.roles.extend(&kept.roles);
+            row.server |= kept.server;
+        }
+        held
     }
 
     pub(crate) fn on_fan(&mut self, event: &FanEvent, known: &Known<'_>) {
@@ -65,6 +125,7 @@ impl Fan {
             FanEvent::FanUnlinked(link) => {
                 self.facts.link = None;
                 self.facts.broken = None;
+                self.facts.kept.clear();
                 self.unlinked.insert(link.account_key.clone());
             }
             FanEvent::LinkBroken { reason, .. } => self.facts.broken = Some(*reason),
@@ -153,6 +214,7 @@ impl Fan {
 
     /// Decides every place anew after the event at `position`.
     pub(crate) fn decide(&mut self, position: Position, known: &Known<'_>) {
+        self.facts.settle(known);
         let reasons = desired::reasons(&self.facts, known.iter().map(|(id, state)| (*id, *state)));
         let mut wanted = desired::desired(&reasons);
         if let Some(link) = self.facts.link.clone() {

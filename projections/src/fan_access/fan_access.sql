@@ -66,3 +66,59 @@ create table releasable (
     account_key text not null primary key,
     fan text not null
 ) strict, without rowid;
+
+-- Removals that wait, or waited, for a person.
+create table holds (
+    id text not null primary key,
+    creator text not null,
+    integration text not null,
+    cause text not null,
+    correlation text not null,
+    status text not null,
+    position integer not null,
+    doc text not null, -- how it came about
+    decided text -- by whom and when
+) strict, without rowid;
+
+create index holds_by_position on holds (position);
+create index holds_of_creator on holds (creator, position);
+create index holds_of_integration on holds (integration, position);
+create index holds_not_approved on holds (position) where status <> 'approved';
+
+-- What a fan keeps because its removal is held, or was rejected.
+create table held (
+    hold text not null,
+    fan text not null,
+    integration text not null,
+    waiting integer not null,
+    server integer not null, -- whether the fan would be removed from it
+    roles text not null,
+    primary key (hold, fan)
+) strict, without rowid;
+
+create index held_in_integration on held (integration, waiting, fan);
+
+-- How often each cause is the matter now, and the notice that tells of it. Nothing is an empty text.
+create table troubles (
+    audience text not null,
+    integration text not null,
+    trouble text not null,
+    role text not null,
+    times integer not null,
+    notice text not null,
+    primary key (audience, integration, trouble, role)
+) strict, without rowid;
+
+create table notices (
+    id text not null primary key,
+    audience text not null,
+    integration text not null,
+    trouble text not null,
+    role text not null,
+    position integer not null,
+    at integer not null, -- microseconds since 1970
+    resolved_at integer,
+    read integer not null
+) strict, without rowid;
+
+create index notices_of_audience on notices (audience, position, id);

@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use domain::{
     Event, FanId, GuildId, TierId,
     account::Event as AccountEvent,
+    creator::Event as CreatorEvent,
     fan::Event as FanEvent,
+    hold::Event as HoldEvent,
     integration::{Event as IntegrationEvent, State as Integration},
+    kept::Because,
 };
-use eventstore::{Envelope, Position};
+use eventstore::Envelope;
 use sqlx::SqliteConnection;
 
 use super::tables::Tables;
@@ -28,7 +31,7 @@ impl Projection for Follow {
         db: &mut SqliteConnection,
         run: &[Arc<Envelope>],
     ) -> Result<Vec<Change>, ViewError> {
-        let mut tables = Tables::new(db);
+        let mut tables = Tables::new(db).await?;
         let fans = run.iter().filter_map(|envelope| subject(&envelope.event).cloned()).collect();
         tables.load_fans(fans).await?;
         for envelope in run {
@@ -48,19 +51,25 @@ fn subject(event: &Event) -> Option<&FanId> {
             AccountEvent::AccountReserved { fan, .. } | AccountEvent::AccountReleased { fan, .. },
         ) => Some(fan),
         Event::Access(event) => Some(&event.holder().fan),
-        Event::Tier(_) | Event::Integration(_) | Event::Guild(_) => None,
+        Event::Tier(_)
+        | Event::Integration(_)
+        | Event::Guild(_)
+        | Event::Hold(_)
+        | Event::Creator(_) => None,
     }
 }
 
 async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewError> {
     let position = envelope.position;
+    tables.begin(envelope);
     match &envelope.event {
         Event::Membership(event) => {
             let terms = event.terms();
             tables.remember(terms);
             tables.load_creators([terms.creator.clone()].into()).await?;
+            let over = tables.over(envelope);
             tables.change(&terms.fan, position, Some(&terms.creator), |fan, known| {
-                fan.on_membership(event, known);
+                fan.on_membership(event, &over, known);
             });
         }
         Event::Fan(event) => {
@@ -71,6 +80,9 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
             };
             tables.load_creators(creator.into_iter().cloned().collect()).await?;
             tables.change(event.fan(), position, creator, |fan, known| fan.on_fan(event, known));
+            if let FanEvent::NotificationRead { notification, .. } = event {
+                tables.read_notice(*notification);
+            }
         }
         Event::Access(event) => {
             tables.change(&event.holder().fan, position, None, |fan, _| fan.on_access(event));
@@ -78,7 +90,9 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
         Event::DiscordAccount(AccountEvent::AccountReleased { account_key, fan }) => {
             tables.change(fan, position, None, |fan, _| fan.on_released(account_key));
         }
-        Event::Integration(event) => of_integration(tables, position, event).await?,
+        Event::Integration(event) => of_integration(tables, envelope, event).await?,
+        Event::Hold(event) => of_hold(tables, envelope, event).await?,
+        Event::Creator(CreatorEvent::NoticeRead { notice, .. }) => tables.read_notice(*notice),
         Event::DiscordAccount(AccountEvent::AccountReserved { .. })
         | Event::Tier(_)
         | Event::Guild(_) => {}
@@ -116,16 +130,39 @@ pub(crate) fn touched(event: &IntegrationEvent, state: &Integration) -> Touched 
         }
         IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Waiting(*guild),
         IntegrationEvent::IntegrationCreated { .. }
-        | IntegrationEvent::IntegrationRenamed { .. } => Touched::Nobody,
+        | IntegrationEvent::IntegrationRenamed { .. }
+        | IntegrationEvent::RemovalLimitChanged { .. } => Touched::Nobody,
+    }
+}
+
+/// What the creator decides anew with an event, so that what was kept of it is not kept any more.
+fn decides(event: &IntegrationEvent) -> Option<Because> {
+    match event {
+        IntegrationEvent::MembershipAttached { tier, .. }
+        | IntegrationEvent::AttachmentRolesChanged { tier, .. }
+        | IntegrationEvent::MembershipDetached { tier, .. } => Some(Because::Tier(tier.clone())),
+        IntegrationEvent::RemovalPolicyChanged { .. } => Some(Because::Policy),
+        IntegrationEvent::IntegrationCreated { .. }
+        | IntegrationEvent::IntegrationRenamed { .. }
+        | IntegrationEvent::DriftPolicyChanged { .. }
+        | IntegrationEvent::RemovalLimitChanged { .. }
+        | IntegrationEvent::ServerConnected { .. }
+        | IntegrationEvent::RolesRefreshed { .. }
+        | IntegrationEvent::BotRemoved { .. }
+        | IntegrationEvent::BotReturned { .. }
+        | IntegrationEvent::DisconnectStarted { .. }
+        | IntegrationEvent::ServerDisconnected { .. }
+        | IntegrationEvent::IntegrationRemoved { .. } => None,
     }
 }
 
 async fn of_integration(
     tables: &mut Tables<'_>,
-    position: Position,
+    envelope: &Envelope,
     event: &IntegrationEvent,
 ) -> Result<(), ViewError> {
-    let id = event.integration();
+    let (position, id) = (envelope.position, event.integration());
+    let (decided, over) = (decides(event), tables.over(envelope));
     // What has been asked of the tables below must see what came before.
     tables.flush().await?;
     let Some((creator, before, state)) = tables.evolve_integration(id, event).await? else {
@@ -134,7 +171,7 @@ async fn of_integration(
     let mut reach = touched(event, &state);
     if let Touched::All(tiers) = &mut reach {
         // Connecting to another server drops the attachments, and takes their access with them.
-        tiers.extend(before.attachments.into_keys());
+        tiers.extend(before.attachments.keys().cloned());
     }
     let mut after: Option<FanId> = None;
     loop {
@@ -151,13 +188,47 @@ async fn of_integration(
         let Some(last) = fans.last().cloned() else { return Ok(()) };
         let loaded = tables.load_fans(fans.iter().cloned().collect()).await?;
         for fan in &fans {
-            tables.change(fan, position, None, |fan, _| match &reach {
-                Touched::Waiting(guild) => fan.on_server_changed(*guild),
-                Touched::All(_) => {
-                    state.open_guild().into_iter().for_each(|guild| fan.on_server_changed(guild));
+            tables.change(fan, position, None, |fan, known| {
+                match &reach {
+                    Touched::Waiting(guild) => fan.on_server_changed(*guild),
+                    Touched::All(_) => {
+                        let guild = state.open_guild().into_iter();
+                        guild.for_each(|guild| fan.on_server_changed(guild));
+                    }
+                    Touched::Tiers(_) | Touched::Nobody => {}
                 }
-                Touched::Tiers(_) | Touched::Nobody => {}
+                if let Some(because) = &decided {
+                    fan.on_creator(id, &before, because, &over, known);
+                }
             });
+        }
+        tables.flush().await?;
+        tables.forget(&loaded);
+        after = Some(last);
+    }
+}
+
+/// Opens a hold, or takes away or settles what it kept.
+async fn of_hold(
+    tables: &mut Tables<'_>,
+    envelope: &Envelope,
+    event: &HoldEvent,
+) -> Result<(), ViewError> {
+    let approved = match event {
+        HoldEvent::RemovalsHeld(_) => return tables.on_hold(envelope, event).await,
+        HoldEvent::RemovalsApproved { .. } => true,
+        HoldEvent::RemovalsRejected { .. } => false,
+    };
+    // Whom it concerns is asked of the tables, which must see what came before.
+    tables.flush().await?;
+    tables.on_hold(envelope, event).await?;
+    let (hold, mut after) = (event.hold(), None);
+    loop {
+        let fans = tables.held(hold, after.as_ref(), PAGE).await?;
+        let Some(last) = fans.last().cloned() else { return Ok(()) };
+        let loaded = tables.load_fans(fans.iter().cloned().collect()).await?;
+        for fan in &fans {
+            tables.change(fan, envelope.position, None, |fan, _| fan.on_decided(hold, approved));
         }
         tables.flush().await?;
         tables.forget(&loaded);

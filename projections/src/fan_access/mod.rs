@@ -1,10 +1,13 @@
 //! How every fan stands in every integration, and the command stream that brings them there.
 //!
 //! Both fold the same reasons, so they are tables of one view. `follow` applies events one by one;
-//! `fan` holds what one fan's events change; `rows` reads and writes; this file answers questions.
+//! `fan` holds what one fan's events change; `tables` reads and writes; `holds` and `notices` have what waits for people
+//! and what they are told; this file answers questions.
 
 pub(crate) mod fan;
 pub(crate) mod follow;
+pub mod holds;
+pub mod notices;
 mod tables;
 
 use std::{

@@ -3,19 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use domain::{
-    CreatorId, Decider, FanId, GuildId, IntegrationId, MembershipId, TierId,
+    CreatorId, Decider, FanId, GuildId, HoldId, IntegrationId, MembershipId, TierId,
     account::AccountKey,
     discord::RoleList,
+    hold::Event as HoldEvent,
     integration::{Event as IntegrationEvent, Integration, State},
+    kept::Known,
     membership::Terms,
 };
-use eventstore::Position;
+use eventstore::{Envelope, Position};
 use serde_json::{Value, json};
 use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
 
 use super::{
     CommandRow, FanRow,
-    fan::{Fan, Known},
+    fan::Fan,
+    holds::{self, HeldRow, Over},
+    notices::{Cause, Moment, Notices},
 };
 use crate::{
     file::stored,
@@ -30,6 +35,7 @@ struct Work {
     stored_rows: BTreeMap<IntegrationId, FanRow>,
     stored_commands: BTreeMap<(GuildId, AccountKey), CommandRow>,
     stored_releasable: BTreeSet<AccountKey>,
+    stored_held: BTreeMap<HoldId, HeldRow>,
 }
 
 pub(super) struct Tables<'db> {
@@ -39,19 +45,50 @@ pub(super) struct Tables<'db> {
     memberships: HashMap<MembershipId, Terms>,
     /// The integrations of every creator that was loaded.
     creators: HashMap<CreatorId, BTreeMap<IntegrationId, State>>,
+    /// The holds that are not approved.
+    holds: Vec<Over>,
+    notices: Notices,
     pub(super) changes: Vec<Change>,
 }
 
 impl<'db> Tables<'db> {
-    pub(super) fn new(db: &'db mut SqliteConnection) -> Self {
-        Self {
+    pub(super) async fn new(db: &'db mut SqliteConnection) -> Result<Self, ViewError> {
+        let holds = Over::load(db).await?;
+        Ok(Self {
             db,
             works: HashMap::new(),
             changed: HashSet::new(),
             memberships: HashMap::new(),
             creators: HashMap::new(),
+            holds,
+            notices: Notices::default(),
             changes: vec![],
-        }
+        })
+    }
+
+    /// Whatever changes from here on is the doing of this event.
+    pub(super) fn begin(&mut self, envelope: &Envelope) {
+        self.notices.begin(Moment::of(envelope));
+    }
+
+    /// The holds that an event falls under.
+    pub(super) fn over(&self, envelope: &Envelope) -> Vec<Over> {
+        self.holds.iter().filter(|over| over.covers(envelope)).cloned().collect()
+    }
+
+    /// Takes in what became of a hold.
+    pub(super) async fn on_hold(
+        &mut self,
+        envelope: &Envelope,
+        event: &HoldEvent,
+    ) -> Result<(), ViewError> {
+        let (key, position) = (event.hold().to_string(), envelope.position);
+        self.changes.push(Change { stream: "holds", key, position });
+        holds::record(self.db, &mut self.holds, envelope, event).await
+    }
+
+    pub(super) fn read_notice(&mut self, notice: Uuid) {
+        self.notices.read(notice);
     }
 
     pub(super) fn remember(&mut self, terms: &Terms) {
@@ -86,6 +123,22 @@ impl<'db> Tables<'db> {
                     row.position = position;
                 }
             }
+        }
+        let causes = |rows: &BTreeMap<IntegrationId, FanRow>| -> Vec<Cause> {
+            let troubled = rows.values().filter(|row| row.trouble.is_some());
+            troubled
+                .filter_map(|row| {
+                    // Whoever gave something by hand may not be among those whose tiers the fan holds.
+                    let mut creators = self.creators.iter();
+                    let (creator, _) = creators.find(|(_, all)| all.contains_key(&row.integration))?;
+                    Cause::of_fan(row, creator)
+                })
+                .collect()
+        };
+        let (was, is) = (causes(&work.rows), causes(&rows));
+        if was != is {
+            was.into_iter().for_each(|cause| self.notices.count(cause, -1));
+            is.into_iter().for_each(|cause| self.notices.count(cause, 1));
         }
         work.rows = rows;
         self.changed.insert(id.clone());
@@ -130,6 +183,7 @@ impl<'db> Tables<'db> {
             let work = Work {
                 stored_commands: fan.commands(id),
                 stored_releasable: fan.releasable().into_iter().cloned().collect(),
+                stored_held: fan.held(),
                 stored_rows: rows.clone(),
                 rows,
                 fan,
@@ -198,6 +252,12 @@ impl<'db> Tables<'db> {
         // Of long role lists, what tells which roles can be given is enough.
         state.roles = state.roles.take().map(RoleList::without_names);
         let after = state.clone();
+        let (was, is) = (
+            Cause::of_server(id, &creator, &before),
+            Cause::of_server(id, &creator, &after),
+        );
+        was.difference(&is).for_each(|cause| self.notices.count(cause.clone(), -1));
+        is.difference(&was).for_each(|cause| self.notices.count(cause.clone(), 1));
         sqlx::query(
             "insert into integrations (id, creator, guild, doc) values (?1, ?2, ?3, ?4)
              on conflict (id) do update set guild = excluded.guild, doc = excluded.doc",
@@ -258,6 +318,24 @@ impl<'db> Tables<'db> {
         fans.iter().map(|fan| stored(fan)).collect()
     }
 
+    /// The fans who keep something through a hold, by id.
+    pub(super) async fn held(
+        &mut self,
+        hold: HoldId,
+        after: Option<&FanId>,
+        limit: u32,
+    ) -> Result<Vec<FanId>, ViewError> {
+        let fans: Vec<String> = sqlx::query_scalar(
+            "select fan from held where hold = ?1 and fan > ?2 order by fan limit ?3",
+        )
+        .bind(hold.to_string())
+        .bind(after.map_or("", FanId::as_str))
+        .bind(limit)
+        .fetch_all(&mut *self.db)
+        .await?;
+        fans.iter().map(|fan| stored(fan)).collect()
+    }
+
     /// Writes what changed since the last flush.
     pub(super) async fn flush(&mut self) -> Result<(), ViewError> {
         let mut out = Written::default();
@@ -279,7 +357,8 @@ impl<'db> Tables<'db> {
             memberships.collect(),
         )
         .await?;
-        out.write(self.db).await
+        out.write(self.db).await?;
+        self.notices.flush(self.db, &mut self.changes).await
     }
 }
 
@@ -294,6 +373,8 @@ struct Written {
     commands_gone: Vec<Value>,
     releasable: Vec<Value>,
     releasable_gone: Vec<Value>,
+    held: Vec<Value>,
+    held_gone: Vec<Value>,
 }
 
 impl Written {
@@ -335,7 +416,22 @@ impl Written {
         work.stored_rows.clone_from(&work.rows);
         self.commands(id, work, changes)?;
         self.releasable(id, work);
+        self.held(id, work);
         Ok(())
+    }
+
+    fn held(&mut self, id: &FanId, work: &mut Work) {
+        let held = work.fan.held();
+        for (hold, row) in &held {
+            if work.stored_held.get(hold) != Some(row) {
+                let HeldRow { integration, roles, server, waiting } = row;
+                let roles = json!(roles).to_string();
+                self.held.push(json!([hold, id, integration, waiting, server, roles]));
+            }
+        }
+        let gone = work.stored_held.keys().filter(|hold| !held.contains_key(hold));
+        self.held_gone.extend(gone.map(|hold| json!([hold, id])));
+        work.stored_held = held;
     }
 
     fn commands(
@@ -460,6 +556,21 @@ impl Written {
             "insert into releasable (account_key, fan) select value ->> 0, value ->> 1 from json_each(?1) where true
              on conflict (account_key) do update set fan = excluded.fan",
             self.releasable,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from held where (hold, fan) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            self.held_gone,
+        )
+        .await?;
+        rows::insert(
+            db,
+            "held (hold, fan, integration, waiting, server, roles)",
+            6,
+            "on conflict (hold, fan) do update set waiting = excluded.waiting, server = excluded.server,
+                 roles = excluded.roles",
+            self.held,
         )
         .await
         .map_err(ViewError::from)
