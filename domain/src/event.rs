@@ -311,8 +311,7 @@ mod tests {
     }
 
     fn of_holds() -> Vec<Event> {
-        let (hold, integration) =
-            (HoldId(Uuid::from_u128(3)), IntegrationId(Uuid::from_u128(1)));
+        let (hold, integration) = (HoldId(Uuid::from_u128(3)), IntegrationId(Uuid::from_u128(1)));
         let creator = || "kim".parse().unwrap();
         let held = Held {
             hold,
@@ -322,9 +321,16 @@ mod tests {
             losing: 60,
             of: 80,
             limit: RemovalLimit { fans: 50, percent: 10 },
+            until: None,
+        };
+        let lapses = Held {
+            cause: Cause::Lapses,
+            until: DateTime::from_timestamp(1_800_000_000, 0),
+            ..held.clone()
         };
         vec![
             hold::Event::RemovalsHeld(held).into(),
+            hold::Event::RemovalsHeld(lapses).into(),
             hold::Event::RemovalsApproved { hold, creator: creator(), integration }.into(),
             hold::Event::RemovalsRejected { hold, creator: creator(), integration }.into(),
             creator::Event::NoticeRead { creator: creator(), notice: Uuid::from_u128(4) }.into(),

@@ -78,7 +78,8 @@ impl Facts {
         integration: &Integration,
         because: &Because,
     ) -> Option<BTreeSet<RoleId>> {
-        let kept = self.kept.iter().filter(|kept| kept.integration == id && kept.because == *because);
+        let kept =
+            self.kept.iter().filter(|kept| kept.integration == id && kept.because == *because);
         let kept: BTreeSet<RoleId> = kept.flat_map(|kept| kept.roles.iter().copied()).collect();
         let gave = match because {
             Because::Membership(membership) => {
@@ -143,9 +144,8 @@ impl Facts {
             }
             if let Because::Tier(tier) = &kept.because {
                 let creator = integration.and_then(|known| known.creator.as_ref());
-                let holds = |held: &Held| {
-                    held.live && held.tier == *tier && creator == Some(&held.creator)
-                };
+                let holds =
+                    |held: &Held| held.live && held.tier == *tier && creator == Some(&held.creator);
                 if !self.memberships.values().any(holds) {
                     return false;
                 }
@@ -237,8 +237,7 @@ mod tests {
     impl Fan {
         /// Somebody who has everything that their memberships give.
         fn of(club: Integration, memberships: &[(&str, &str)]) -> Self {
-            let account =
-                Personal::Known(Account { id: DiscordUserId(7), username: "ada".into() });
+            let account = Personal::Known(Account { id: DiscordUserId(7), username: "ada".into() });
             let account_key = AccountKey::new("key");
             let link = Link {
                 fan: "ada".parse().unwrap(),

@@ -24,6 +24,9 @@ pub struct Due {
     pub membership: MembershipId,
     /// The version of the terms that end.
     pub version: u64,
+    pub at: DateTime<Utc>,
+    /// Whether it is a paid period that ran out with no word about a renewal, and not an end that was told before.
+    pub lapse: bool,
 }
 
 /// The view's questions.
@@ -39,10 +42,12 @@ impl Timers {
         limit: u32,
     ) -> Result<Vec<Due>, ViewError> {
         let rows = sqlx::query(
-            "select membership, version from (
-                 select membership, version, ends_at as due from timers where status = 'canceled' and ends_at <= ?1
+            "select * from (
+                 select membership, version, ends_at as due, false as lapse from timers
+                 where status = 'canceled' and ends_at <= ?1
                  union all
-                 select membership, version, ends_at + ?2 from timers where status = 'active' and ends_at <= ?1 - ?2
+                 select membership, version, ends_at + ?2, true from timers
+                 where status = 'active' and ends_at <= ?1 - ?2
              ) order by due, membership limit ?3",
         )
         .bind(now.timestamp_micros())
@@ -56,9 +61,22 @@ impl Timers {
                 Ok(Due {
                     membership: parse(row.get("membership"))?,
                     version: version.cast_unsigned(),
+                    at: DateTime::from_timestamp_micros(row.get("due")).unwrap_or_default(),
+                    lapse: row.get("lapse"),
                 })
             })
             .collect()
+    }
+
+    /// The memberships whose paid period had ended at `until`, with no word about a renewal.
+    pub async fn lapses(&self, until: DateTime<Utc>) -> Result<Vec<MembershipId>, ViewError> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "select membership from timers where status = 'active' and ends_at <= ?1",
+        )
+        .bind(until.timestamp_micros())
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter().map(|membership| parse(membership)).collect()
     }
 
     /// What was given by hand and has ended at `now`, earliest first.

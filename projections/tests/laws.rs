@@ -8,16 +8,20 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    Account, CreatorId, DiscordUserId, FanId, GuildId, IntegrationId, MembershipId, Personal,
-    RoleId, TierId, Trouble,
+    Account, CreatorId, DiscordUserId, FanId, GuildId, HoldId, IntegrationId, MembershipId,
+    Personal, RoleId, TierId, Trouble, Who,
     access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    creator::{self, Creator},
     discord::{Permissions, Role, RoleList},
     fan::{self, Fan, Link},
+    hold::{self, Cause, Held, Hold, RemovalLimit},
     integration::{self, Integration, OnEnd, Provider, Server},
     membership::{self, Membership, Status, Terms},
 };
 use eventstore::{Access as Mode, Actor, Clock, Metadata, Position, Store, StoreOptions};
-use projections::{CommandCursor, CommandKind, CommandRow, VIEWS, Views};
+use projections::{
+    Audience, CommandCursor, CommandKind, CommandRow, HoldStatus, HoldsWanted, VIEWS, Views,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -83,9 +87,43 @@ enum Step {
         nth: u8,
         sighting: Sighting,
     },
+    /// Memberships, each a bit, that are imported together and whose removals are held.
+    Import {
+        integration: u8,
+        memberships: u8,
+        tier: u8,
+        status: Status,
+    },
+    /// A hold for paid periods that run out.
+    HoldLapses {
+        integration: u8,
+    },
+    Lapse {
+        membership: u8,
+    },
+    /// A change of the creator whose removals are held.
+    HoldChange {
+        integration: u8,
+        tier: u8,
+        change: Change,
+    },
+    Decide {
+        nth: u8,
+        approve: bool,
+    },
+    ReadNotice {
+        nth: u8,
+    },
     /// The views come to rest, so that the next run begins here.
     Rest,
     StartAnew,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Roles(u8),
+    Detach,
+    OnEnd(OnEnd),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +148,23 @@ fn step() -> impl Strategy<Value = Step> {
         Sighting::Missing([RoleId(10)].into()),
     ]);
     let on_end = prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer]);
+    let change = prop_oneof![
+        (0u8..4).prop_map(Change::Roles),
+        Just(Change::Detach),
+        prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer])
+            .prop_map(Change::OnEnd),
+    ];
+    let ended = prop::sample::select(vec![Status::Expired, Status::Expired, Status::Active]);
     prop_oneof![
+        3 => (0u8..3, any::<u8>(), 0u8..2, ended).prop_map(|(integration, memberships, tier, status)| {
+            Step::Import { integration, memberships, tier, status }
+        }),
+        1 => (0u8..3).prop_map(|integration| Step::HoldLapses { integration }),
+        1 => (0u8..5).prop_map(|membership| Step::Lapse { membership }),
+        2 => (0u8..3, 0u8..2, change)
+            .prop_map(|(integration, tier, change)| Step::HoldChange { integration, tier, change }),
+        2 => (0u8..4, any::<bool>()).prop_map(|(nth, approve)| Step::Decide { nth, approve }),
+        1 => (0u8..4).prop_map(|nth| Step::ReadNotice { nth }),
         6 => (0u8..5, 0u8..2, status).prop_map(|(membership, tier, status)| Step::Report { membership, tier, status }),
         3 => (0u8..3, 0u8..4).prop_map(|(fan, account)| Step::Link { fan, account }),
         1 => (0u8..3).prop_map(|fan| Step::Unlink { fan }),
@@ -153,6 +207,11 @@ fn id(n: u8) -> IntegrationId {
 /// The first two integrations share a server.
 fn guild(integration: u8) -> GuildId {
     GuildId(100 + u64::from(integration / 2))
+}
+
+fn roles(bits: u8) -> BTreeSet<RoleId> {
+    let all = [RoleId(10), RoleId(11)];
+    (0..2).filter(|bit| bits & (1 << bit) != 0).map(|bit| all[bit]).collect()
 }
 
 fn list(guild: GuildId) -> RoleList {
@@ -227,6 +286,53 @@ impl Game {
         Metadata { at: self.now, actor: Actor::Platform, correlation: Uuid::nil() }
     }
 
+    /// A hold, and the metadata of what it holds.
+    async fn hold(&mut self, n: u8, cause: Cause) -> (HoldId, Metadata) {
+        self.version += 1;
+        let hold = HoldId(Uuid::from_u128(u128::from(self.version)));
+        let metadata = Metadata { correlation: hold.0, ..self.metadata() };
+        let limit = RemovalLimit::default();
+        let until = (cause == Cause::Lapses).then(|| self.now + TimeDelta::days(5));
+        let held = Held {
+            hold,
+            creator: kim(),
+            integration: id(n),
+            cause,
+            losing: 1,
+            of: 1,
+            limit,
+            until,
+        };
+        let open = hold::Command::Open(held);
+        self.store.handle::<Hold>(&hold::stream(hold), open, metadata.clone(), None).await.unwrap();
+        (hold, metadata)
+    }
+
+    async fn report(
+        &mut self,
+        n: u8,
+        of: u8,
+        status: Status,
+        ends_at: Option<DateTime<Utc>>,
+        metadata: Metadata,
+    ) {
+        self.version += 1;
+        let name: MembershipId = format!("m{n}").parse().unwrap();
+        let terms = Terms {
+            membership: name.clone(),
+            fan: fan(n % 3),
+            creator: kim(),
+            tier: tier(of),
+            status,
+            ends_at,
+            version: self.version,
+        };
+        let command =
+            membership::Command::Report { terms, now: self.now, grace: TimeDelta::days(3) };
+        let stream = membership::stream(&name);
+        self.store.handle::<Membership>(&stream, command, metadata, None).await.unwrap();
+    }
+
     async fn rest(&self) {
         self.views.seen(self.store.log().head(), Duration::from_secs(20)).await.unwrap();
     }
@@ -269,24 +375,63 @@ impl Game {
         self.now += TimeDelta::seconds(1);
         match step {
             Step::Report { membership, tier: of, status } => {
-                self.version += 1;
-                let name: MembershipId = format!("m{membership}").parse().unwrap();
-                let terms = Terms {
-                    membership: name.clone(),
-                    fan: fan(membership % 3),
-                    creator: kim(),
-                    tier: tier(of),
-                    status,
-                    ends_at: None,
+                self.report(membership, of, status, None, self.metadata()).await;
+            }
+            Step::Import { integration, memberships, tier, status } => {
+                let (_, metadata) = self.hold(integration, Cause::Import).await;
+                for n in (0..5).filter(|n| memberships & (1 << n) != 0) {
+                    self.report(n, tier, status, None, metadata.clone()).await;
+                }
+            }
+            Step::HoldLapses { integration } => {
+                self.hold(integration, Cause::Lapses).await;
+            }
+            Step::Lapse { membership } => {
+                let tomorrow = Some(self.now + TimeDelta::days(1));
+                self.report(membership, 0, Status::Active, tomorrow, self.metadata()).await;
+                let expire = membership::Command::Expire {
                     version: self.version,
+                    now: self.now + TimeDelta::days(5),
+                    grace: TimeDelta::days(3),
                 };
-                let command =
-                    membership::Command::Report { terms, now: self.now, grace: TimeDelta::days(3) };
-                let stream = membership::stream(&name);
-                self.store
-                    .handle::<Membership>(&stream, command, self.metadata(), None)
-                    .await
-                    .unwrap();
+                let stream = membership::stream(&format!("m{membership}").parse().unwrap());
+                let metadata = Metadata { actor: Actor::Hub, ..self.metadata() };
+                self.store.handle::<Membership>(&stream, expire, metadata, None).await.unwrap();
+            }
+            Step::HoldChange { integration: n, tier: of, change } => {
+                let (_, metadata) = self.hold(n, Cause::Attachments).await;
+                let command = match change {
+                    Change::Roles(bits) => {
+                        integration::Command::Attach { tiers: [(tier(of), roles(bits))].into() }
+                    }
+                    Change::Detach => integration::Command::Detach { tier: tier(of) },
+                    Change::OnEnd(on_end) => integration::Command::ChangeRemovalPolicy { on_end },
+                };
+                let stream = integration::stream(id(n));
+                let _ = self
+                    .store
+                    .handle::<Integration>(&stream, command.to(id(n)), metadata, None)
+                    .await;
+            }
+            Step::Decide { nth, approve } => {
+                let waiting = self.waiting().await;
+                if let Some(hold) = waiting.get(usize::from(nth) % waiting.len().max(1)) {
+                    self.decide(*hold, approve).await;
+                }
+            }
+            Step::ReadNotice { nth } => {
+                self.rest().await;
+                let audience = Audience::Creator(kim());
+                let told = self.views.fan_access().notices(&audience, None, 10).await.unwrap();
+                if let Some(notice) = told.get(usize::from(nth)) {
+                    let command =
+                        creator::Command::ReadNotice { creator: kim(), notice: notice.id };
+                    let stream = creator::stream(&kim());
+                    self.store
+                        .handle::<Creator>(&stream, command, self.metadata(), None)
+                        .await
+                        .unwrap();
+                }
             }
             Step::Link { fan: n, account } => {
                 // Each fan has accounts of their own: whose is whose is the reservation's to decide.
@@ -341,15 +486,9 @@ impl Game {
                 )
                 .await;
             }
-            Step::Attach { integration: n, tier: of, roles } => {
-                let all = [RoleId(10), RoleId(11)];
-                let roles: BTreeSet<_> =
-                    (0..2).filter(|bit| roles & (1 << bit) != 0).map(|bit| all[bit]).collect();
-                self.integration(
-                    n,
-                    integration::Command::Attach { tiers: [(tier(of), roles)].into() },
-                )
-                .await;
+            Step::Attach { integration: n, tier: of, roles: bits } => {
+                let tiers = [(tier(of), roles(bits))].into();
+                self.integration(n, integration::Command::Attach { tiers }).await;
             }
             Step::Detach { integration: n, tier: of } => {
                 self.integration(n, integration::Command::Detach { tier: tier(of) }).await;
@@ -375,7 +514,11 @@ impl Game {
                         .await;
                 }
             }
-            Step::Rest => self.rest().await,
+            Step::Rest => {
+                self.rest().await;
+                self.nobody_takes_what_is_held().await;
+                self.whoever_has_trouble_is_told_once().await;
+            }
             Step::StartAnew => self.start_anew().await,
         }
     }
@@ -437,6 +580,87 @@ impl Game {
                     .unwrap();
             assert_eq!(verdict.differences, [], "{name}");
         }
+        self.nobody_takes_what_is_held().await;
+        self.whoever_has_trouble_is_told_once().await;
+    }
+
+    async fn waiting(&self) -> Vec<HoldId> {
+        self.rest().await;
+        let wanted = HoldsWanted { status: Some(HoldStatus::Waiting), ..HoldsWanted::default() };
+        let holds = self.views.fan_access().holds(&wanted, None, 200).await.unwrap();
+        holds.into_iter().map(|hold| hold.id).collect()
+    }
+
+    async fn decide(&self, hold: HoldId, approve: bool) {
+        let command = if approve { hold::Command::Approve } else { hold::Command::Reject };
+        let stream = hold::stream(hold);
+        self.store.handle::<Hold>(&stream, command, self.metadata(), None).await.unwrap();
+    }
+
+    async fn nobody_takes_what_is_held(&self) {
+        let open = self.open().await;
+        let view = self.views.fan_access();
+        for hold in view.holds(&HoldsWanted::default(), None, 200).await.unwrap() {
+            let of = (0..3).find(|n| id(*n) == hold.integration).map(guild);
+            for held in view.held_fans(hold.id, None, 200).await.unwrap() {
+                let own = open.iter().filter(|row| {
+                    row.fan == held.fan
+                        && Some(row.guild) == of
+                        && Some(&row.account) == held.account.as_ref()
+                });
+                for CommandRow { plan, .. } in own {
+                    assert!(plan.remove.is_disjoint(&held.roles), "{held:?} {plan:?}");
+                    assert!(!plan.kick, "{held:?} {plan:?}");
+                }
+            }
+        }
+    }
+
+    /// Every trouble that a row shows has one notice that is not resolved, and there is none without.
+    async fn whoever_has_trouble_is_told_once(&self) {
+        let view = self.views.fan_access();
+        let mut audiences = vec![Audience::Creator(kim())];
+        audiences.extend((0..3).map(|n| Audience::Fan(fan(n))));
+        let mut told = vec![];
+        for audience in audiences {
+            for notice in view.notices(&audience, None, 500).await.unwrap() {
+                if notice.resolved_at.is_none() {
+                    told.push((audience.clone(), notice.integration, notice.trouble, notice.role));
+                }
+            }
+        }
+        let distinct: BTreeSet<_> = told.iter().cloned().collect();
+        assert_eq!(distinct.len(), told.len(), "told twice: {told:#?}");
+        let mut troubled = BTreeSet::new();
+        for n in 0..3 {
+            for row in view.fans(id(n), None, None, 200).await.unwrap() {
+                let Some((trouble, _)) = row.trouble else { continue };
+                if !matches!(trouble, Trouble::Withheld | Trouble::RemovalRejected) {
+                    let of_fan = trouble.who() == Who::Fan;
+                    troubled.insert((trouble, of_fan.then_some(row.fan)));
+                }
+            }
+        }
+        let told = distinct.into_iter().map(|(audience, _, trouble, _)| match audience {
+            Audience::Fan(fan) => (trouble, Some(fan)),
+            Audience::Creator(_) => (trouble, None),
+        });
+        assert_eq!(told.collect::<BTreeSet<_>>(), troubled);
+    }
+
+    /// Three fans who have what five memberships give in two servers.
+    async fn everybody_is_in(&mut self) {
+        for n in 0..3 {
+            self.play(Step::Connect { integration: n }).await;
+            self.play(Step::Attach { integration: n, tier: 0, roles: 1 }).await;
+            self.play(Step::Attach { integration: n, tier: 1, roles: 3 }).await;
+            self.play(Step::Link { fan: n, account: 0 }).await;
+        }
+        for membership in 0..5 {
+            let (tier, status) = (membership % 2, Status::Active);
+            self.play(Step::Report { membership, tier, status }).await;
+        }
+        self.finish().await;
     }
 
     /// Executes everything until nothing is left that does not wait for somebody.
@@ -468,16 +692,28 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_view_equals_the_one_that_is_built_from_the_beginning(steps in prop::collection::vec(step(), 1..80)) {
+    fn a_view_equals_the_one_that_is_built_from_the_beginning(
+        busy in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut game = Game::start().await;
+            if busy {
+                game.everybody_is_in().await;
+            }
             for step in steps {
                 game.play(step).await;
             }
             game.check().await;
             game.finish().await;
             game.check().await;
+            for hold in game.waiting().await {
+                game.decide(hold, true).await;
+            }
+            game.finish().await;
+            game.check().await;
+            assert_eq!(game.waiting().await, []);
         });
     }
 }

@@ -17,7 +17,10 @@ use domain::{
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandKind, CommandRow, FanRow, holds::{HeldRow, Over}};
+use super::{
+    CommandKind, CommandRow, FanRow,
+    holds::{HeldRow, Over},
+};
 
 /// A fan as the view keeps them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

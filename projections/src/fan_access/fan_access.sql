@@ -72,8 +72,6 @@ create table holds (
     id text not null primary key,
     creator text not null,
     integration text not null,
-    cause text not null,
-    correlation text not null,
     status text not null,
     position integer not null,
     doc text not null, -- how it came about

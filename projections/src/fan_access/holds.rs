@@ -57,6 +57,9 @@ pub struct Opened {
     pub losing: u64,
     pub of: u64,
     pub limit: RemovalLimit,
+    /// Of lapses: the paid periods that had ended by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
     pub by: By,
 }
 
@@ -167,11 +170,10 @@ impl FanAccess {
         .bind(id.to_string())
         .fetch_all(&self.0.pool())
         .await?;
-        let leave: i64 =
-            sqlx::query_scalar("select count(*) from held where hold = ?1 and server")
-                .bind(id.to_string())
-                .fetch_one(&self.0.pool())
-                .await?;
+        let leave: i64 = sqlx::query_scalar("select count(*) from held where hold = ?1 and server")
+            .bind(id.to_string())
+            .fetch_one(&self.0.pool())
+            .await?;
         let role = |row: &SqliteRow| {
             let fans: i64 = row.get("fans");
             Ok((stored(row.get("role"))?, fans.cast_unsigned()))
@@ -197,16 +199,6 @@ impl FanAccess {
             .bind(integration.to_string())
             .fetch_one(&self.0.pool())
             .await?)
-    }
-
-    /// The integrations for which a hold of paid periods that ran out waits.
-    pub async fn holding_lapses(&self) -> Result<BTreeSet<IntegrationId>, ViewError> {
-        let ids: Vec<String> = sqlx::query_scalar(
-            "select integration from holds where status = 'waiting' and cause = 'lapses'",
-        )
-        .fetch_all(&self.0.pool())
-        .await?;
-        ids.iter().map(|id| stored(id)).collect()
     }
 }
 
@@ -241,26 +233,28 @@ pub(super) struct Over {
     pub(super) integration: IntegrationId,
     pub(super) rejected: bool,
     correlation: Uuid,
-    cause: Cause,
+    /// Of lapses: the periods that had ended by then, in place of the correlation.
+    until: Option<DateTime<Utc>>,
 }
 
 impl Over {
     /// The holds that are not approved.
     pub(super) async fn load(db: &mut SqliteConnection) -> Result<Vec<Self>, ViewError> {
         let rows = sqlx::query(
-            "select id, integration, status, cause, correlation from holds where status <> 'approved'
+            "select id, integration, status, doc from holds where status <> 'approved'
              order by position",
         )
         .fetch_all(db)
         .await?;
         rows.iter()
             .map(|row| {
+                let Opened { correlation, until, .. } = serde_json::from_str(row.get("doc"))?;
                 Ok(Self {
                     hold: stored(row.get("id"))?,
                     integration: stored(row.get("integration"))?,
                     rejected: stored::<Status>(row.get("status"))? == Status::Rejected,
-                    correlation: stored(row.get("correlation"))?,
-                    cause: stored(row.get("cause"))?,
+                    correlation,
+                    until,
                 })
             })
             .collect()
@@ -268,22 +262,24 @@ impl Over {
 
     /// Whether an event falls under this hold.
     pub(super) fn covers(&self, envelope: &Envelope) -> bool {
-        match self.cause {
-            Cause::Lapses => !self.rejected && is_lapse(&envelope.event),
-            Cause::Import | Cause::Attachments | Cause::RemovalPolicy => {
-                self.correlation == envelope.metadata.correlation
-            }
+        match self.until {
+            Some(until) => lapsed(envelope).is_some_and(|ended| ended <= until),
+            None => self.correlation == envelope.metadata.correlation,
         }
     }
 }
 
-/// Whether a paid period ran out with no word about a renewal.
-fn is_lapse(event: &Event) -> bool {
-    matches!(
-        event,
+/// When the paid period ended that the Hub found to have run out with no word about a renewal.
+fn lapsed(envelope: &Envelope) -> Option<DateTime<Utc>> {
+    match &envelope.event {
         Event::Membership(MembershipEvent::MembershipExpired(terms))
             if terms.status == MembershipStatus::Active
-    )
+                && envelope.metadata.actor == Actor::Hub =>
+        {
+            terms.ends_at
+        }
+        _ => None,
+    }
 }
 
 /// Writes what became of a hold, and keeps the holds in memory in step.
@@ -301,23 +297,21 @@ pub(super) async fn record(
     };
     match event {
         HoldEvent::RemovalsHeld(held) => {
-            let Held { hold, creator, integration, cause, losing, of, limit } = held.clone();
+            let Held { hold, creator, integration, cause, losing, of, limit, until } = held.clone();
             let correlation = envelope.metadata.correlation;
-            let opened = Opened { cause, correlation, losing, of, limit, by };
+            let opened = Opened { cause, correlation, losing, of, limit, until, by };
             sqlx::query(
-                "insert into holds (id, creator, integration, cause, correlation, status, position, doc)
-                 values (?1, ?2, ?3, ?4, ?5, 'waiting', ?6, ?7)",
+                "insert into holds (id, creator, integration, status, position, doc)
+                 values (?1, ?2, ?3, 'waiting', ?4, ?5)",
             )
             .bind(hold.to_string())
             .bind(creator.as_str())
             .bind(integration.to_string())
-            .bind(cause.as_str())
-            .bind(correlation.to_string())
             .bind(number(envelope.position))
             .bind(json!(opened).to_string())
             .execute(db)
             .await?;
-            holds.push(Over { hold, integration, rejected: false, correlation, cause });
+            holds.push(Over { hold, integration, rejected: false, correlation, until });
         }
         HoldEvent::RemovalsApproved { hold, .. } => {
             decided(Status::Approved).bind(json!(by).to_string()).execute(db).await?;
@@ -325,7 +319,10 @@ pub(super) async fn record(
         }
         HoldEvent::RemovalsRejected { hold, .. } => {
             decided(Status::Rejected).bind(json!(by).to_string()).execute(db).await?;
-            holds.iter_mut().filter(|over| over.hold == *hold).for_each(|over| over.rejected = true);
+            holds
+                .iter_mut()
+                .filter(|over| over.hold == *hold)
+                .for_each(|over| over.rejected = true);
         }
     }
     Ok(())

@@ -235,7 +235,14 @@ impl Notices {
                         *notice = Uuid::new_v5(&now.id, columns.join("/").as_bytes());
                         let [audience, integration, trouble, role] = columns;
                         told.push(json!([
-                            notice, audience, integration, trouble, role, now.position, now.at, 0
+                            notice,
+                            audience,
+                            integration,
+                            trouble,
+                            role,
+                            now.position,
+                            now.at,
+                            0
                         ]));
                     } else if before > 0 && *times == 0 {
                         resolved.push(json!([notice, now.at]));
@@ -269,8 +276,7 @@ async fn load(db: &mut SqliteConnection, causes: BTreeSet<&Cause>) -> Result<Cou
     found
         .iter()
         .map(|row| {
-            let columns =
-                ["audience", "integration", "trouble", "role"].map(|name| row.get(name));
+            let columns = ["audience", "integration", "trouble", "role"].map(|name| row.get(name));
             Ok((columns, (row.get("times"), stored(row.get("notice"))?)))
         })
         .collect()

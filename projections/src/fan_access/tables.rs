@@ -130,7 +130,8 @@ impl<'db> Tables<'db> {
                 .filter_map(|row| {
                     // Whoever gave something by hand may not be among those whose tiers the fan holds.
                     let mut creators = self.creators.iter();
-                    let (creator, _) = creators.find(|(_, all)| all.contains_key(&row.integration))?;
+                    let (creator, _) =
+                        creators.find(|(_, all)| all.contains_key(&row.integration))?;
                     Cause::of_fan(row, creator)
                 })
                 .collect()
@@ -252,10 +253,8 @@ impl<'db> Tables<'db> {
         // Of long role lists, what tells which roles can be given is enough.
         state.roles = state.roles.take().map(RoleList::without_names);
         let after = state.clone();
-        let (was, is) = (
-            Cause::of_server(id, &creator, &before),
-            Cause::of_server(id, &creator, &after),
-        );
+        let (was, is) =
+            (Cause::of_server(id, &creator, &before), Cause::of_server(id, &creator, &after));
         was.difference(&is).for_each(|cause| self.notices.count(cause.clone(), -1));
         is.difference(&was).for_each(|cause| self.notices.count(cause.clone(), 1));
         sqlx::query(
