@@ -80,6 +80,15 @@ impl Caller {
         }
     }
 
+    /// The creator whose things may be seen; `None` for the platform, which sees everybody's.
+    pub(crate) fn own_creator(&self) -> Result<Option<CreatorId>, ApiError> {
+        match &self.key.role {
+            Role::Platform => Ok(None),
+            Role::Creator(creator) => Ok(Some(creator.clone())),
+            Role::Fan(_) | Role::Auditor | Role::Bot => Err(forbidden("creator")),
+        }
+    }
+
     /// That creator, or the platform. Another creator learns nothing.
     pub(crate) fn creator(&self, creator: &CreatorId) -> Result<(), ApiError> {
         self.any_creator()?;

@@ -57,6 +57,7 @@ kinds! {
     SUPERSEDED: CONFLICT, "superseded", "The command no longer stands";
     LEASE_LOST: CONFLICT, "lease_lost", "The lease is not held";
     OTHER_SHARDS: CONFLICT, "other_shards", "Other bots divide the servers differently";
+    HOLD_DECIDED: CONFLICT, "hold_decided", "The hold was decided the other way";
     KEY_IN_USE: CONFLICT, "idempotency_key_in_use", "The first request with this key still runs";
     PRECONDITION_FAILED: PRECONDITION_FAILED, "precondition_failed", "The integration has changed";
     TOO_LARGE: PAYLOAD_TOO_LARGE, "too_large", "The body is too large";

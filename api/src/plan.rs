@@ -6,7 +6,9 @@ use domain::{
     CreatorId, IntegrationId, RoleId, TierId,
     access::Desired,
     desired::{Facts, desired, reasons},
+    hold::{Cause, Held},
     integration::{self, State},
+    kept::{Because, Known},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,8 +22,8 @@ const PAGE: u32 = 500;
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct RoleCount {
     #[schema(value_type = String)]
-    role: RoleId,
-    fans: u64,
+    pub(crate) role: RoleId,
+    pub(crate) fans: u64,
 }
 
 /// A role that cannot be given.
@@ -46,6 +48,11 @@ pub(crate) struct Plan {
     pub(crate) unmanageable: Vec<UnmanageableAnswer>,
     /// The roles to be given that bring power over the server with them.
     pub(crate) warnings: Vec<Reason>,
+    /// Whether what it takes away would wait for approval: it is over the integration's removal limit.
+    held: bool,
+    /// The hold that it needs.
+    #[serde(skip)]
+    pub(crate) needs: Option<Held>,
 }
 
 /// What to think of before these roles are given.
@@ -70,17 +77,24 @@ pub(crate) async fn plan(
     let (mut gain, mut lose) = (BTreeMap::<RoleId, u64>::new(), BTreeMap::<RoleId, u64>::new());
     let (mut changed, mut leave_server) = (0, 0);
     let mut counted = BTreeSet::new();
+    let mut losing = 0;
     for tier in tiers.keys() {
         let mut last = None;
         loop {
             let fans = access.holders(creator, tier, last.as_ref(), PAGE).await?;
             let Some(end) = fans.last().cloned() else { break };
-            for (fan, facts) in access.facts_of(&fans).await? {
+            for (fan, mut facts) in access.facts_of(&fans).await? {
                 if !counted.insert(fan) {
                     continue;
                 }
-                let (was, will) =
-                    (wanted(&facts, &others, id, before), wanted(&facts, &others, id, after));
+                let was = wanted(&facts, &others, id, before);
+                let mut stake = BTreeSet::new();
+                for because in tiers.keys().cloned().map(Because::Tier) {
+                    stake.extend(facts.at_stake(id, before, &because).unwrap_or_default());
+                    facts.decide_anew(id, &because);
+                }
+                losing += u64::from(facts.loses(id, &stake, &with(&others, id, after)).is_some());
+                let will = wanted(&facts, &others, id, after);
                 if was == will {
                     continue;
                 }
@@ -104,6 +118,7 @@ pub(crate) async fn plan(
         let integration::Unmanageable { tier, role, why } = role;
         UnmanageableAnswer { tier, role, why: Reason::of((why, None)) }
     });
+    let needs = access.hold_for(id, before, losing, Cause::Attachments, None).await?;
     Ok(Plan {
         fans: changed,
         gain: count(gain),
@@ -111,7 +126,42 @@ pub(crate) async fn plan(
         leave_server,
         unmanageable: unmanageable.collect(),
         warnings: warnings(before, tiers),
+        held: needs.is_some(),
+        needs,
     })
+}
+
+/// How many former fans would be removed from the server if this were the integration's policy.
+pub(crate) async fn losing_by_policy(
+    app: &App,
+    id: IntegrationId,
+    after: &State,
+) -> Result<u64, ApiError> {
+    app.caught_up().await?;
+    let access = app.views.fan_access();
+    let Some(creator) = &after.creator else { return Ok(0) };
+    let others = access.integrations_of(creator).await?;
+    let known = with(&others, id, after);
+    let (mut losing, mut last) = (0, None);
+    loop {
+        let rows = access.fans(id, None, last.as_ref(), PAGE).await?;
+        let Some(end) = rows.last() else { return Ok(losing) };
+        last = Some(end.fan.clone());
+        let fans: Vec<_> = rows.into_iter().map(|row| row.fan).collect();
+        for (_, mut facts) in access.facts_of(&fans).await? {
+            facts.decide_anew(id, &Because::Policy);
+            losing += u64::from(facts.loses(id, &BTreeSet::new(), &known).is_some());
+        }
+    }
+}
+
+/// A creator's integrations, one of them as it would be.
+fn with<'a>(
+    others: &'a [(IntegrationId, State)],
+    id: IntegrationId,
+    state: &'a State,
+) -> Known<'a> {
+    others.iter().map(|(other, known)| (*other, if *other == id { state } else { known })).collect()
 }
 
 /// What a fan should have in the integration's server, were it in this state.
@@ -121,9 +171,7 @@ fn wanted(
     id: IntegrationId,
     state: &State,
 ) -> Desired {
-    let all =
-        others.iter().map(|(other, known)| (*other, if *other == id { state } else { known }));
-    let wanted = desired(&reasons(facts, all));
+    let wanted = desired(&reasons(facts, with(others, id, state)));
     state.open_guild().and_then(|guild| wanted.get(&guild).cloned()).unwrap_or_default()
 }
 

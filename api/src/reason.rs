@@ -65,6 +65,16 @@ impl Reason {
         (waiting > 0).then(|| Self::new("fans_blocked", Who::Creator, &detail, fix))
     }
 
+    /// That removals wait for approval, where some do.
+    pub(crate) fn of_held(fans: u64) -> Option<Self> {
+        let held = Trouble::RemovalHeld;
+        let detail = format!(
+            "The access of {fans} fans is to be taken away at once, which waits for approval."
+        );
+        let fix = "Look at the held removals and approve or reject them.";
+        (fans > 0).then(|| Self::new(held.code(), held.who(), &detail, fix))
+    }
+
     /// Why a fan stands where they stand.
     pub(crate) fn of_fan(
         status: Status,

@@ -26,9 +26,9 @@ use crate::{
     extract::{unrouted, wrong_method},
     idempotency, pages,
     routes::{
-        attachments, audit, bot, connect, fans, health, import, integration_fans, integrations,
-        keys, links, manual, memberships, notifications, oauth, ops, providers, roles, sessions,
-        streams, tiers, webhooks,
+        attachments, audit, bot, connect, fans, health, holds, import, integration_fans,
+        integrations, keys, links, manual, memberships, notifications, oauth, ops, providers,
+        roles, sessions, streams, tiers, webhooks,
     },
 };
 
@@ -59,6 +59,12 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(manual::withhold, manual::lift))
         .routes(routes!(health::get))
         .routes(routes!(health::sync))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::get))
+        .routes(routes!(holds::approve))
+        .routes(routes!(holds::reject))
+        .routes(routes!(notifications::list_of_creator))
+        .routes(routes!(notifications::read_of_creator))
         // Fan
         .routes(routes!(fans::integrations))
         .routes(routes!(fans::activate, fans::deactivate))

@@ -3,21 +3,23 @@
 //! Each policy looks at a view and sends a command, whose rules decide again; so looking twice does no harm.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    FanId, IntegrationId,
+    FanId, HoldId, IntegrationId, MembershipId,
     account::{self, AccountKey, DiscordAccount},
     fan::{self, Fan},
     guild::{self, Guild},
+    hold::{self, Cause, Held, Hold},
     integration::{self, Integration},
-    membership::{self, Membership},
+    membership::{self, Membership, Terms},
 };
 use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Store, StoreError};
-use projections::{Due, IntegrationRow, ViewError, Views};
+use projections::{Due, IntegrationRow, Losing, ViewError, Views};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,6 +35,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the views may take to see what one of them has seen.
 const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// How many fans are looked at with one query.
+const PAGE: usize = 500;
 
 /// The most that is done in one look of each policy.
 const AT_ONCE: u32 = 200;
@@ -55,12 +60,21 @@ pub struct Policies {
     holder: String,
     /// When the lease that was taken last ends.
     held_until: Arc<Mutex<DateTime<Utc>>>,
+    /// Which lapses were looked at together already, so that each is weighed with those of its time and once.
+    weighed_until: Arc<tokio::sync::Mutex<DateTime<Utc>>>,
 }
 
 impl Policies {
     /// `grace`: how long an active membership outlives its paid end.
     pub fn new(store: Store, views: Views, grace: TimeDelta) -> Self {
-        Self { store, views, grace, holder: Uuid::now_v7().to_string(), held_until: Arc::default() }
+        Self {
+            store,
+            views,
+            grace,
+            holder: Uuid::now_v7().to_string(),
+            held_until: Arc::default(),
+            weighed_until: Arc::default(),
+        }
     }
 
     /// Applies the policies until `shutdown`, on the node that holds their lease.
@@ -86,7 +100,11 @@ impl Policies {
             return Ok(0);
         }
         let mut done = 0;
-        for due in self.views.timers().due(now, self.grace, AT_ONCE).await? {
+        let mut due = self.views.timers().due(now, self.grace, AT_ONCE).await?;
+        if !self.weigh_lapses(now, &due).await? {
+            due.retain(|due| !due.lapse);
+        }
+        for due in due {
             done += usize::from(self.expire(due).await?);
         }
         for (fan, integration) in self.views.timers().ended_grants(now, AT_ONCE).await? {
@@ -123,8 +141,65 @@ impl Policies {
         Metadata { at: self.store.clock().now(), actor: Actor::Hub, correlation: Uuid::now_v7() }
     }
 
+    /// Opens a hold where too many paid periods have run out together: renewals that were not reported look the same.
+    /// Answers whether lapses may be recorded now.
+    async fn weigh_lapses(&self, now: DateTime<Utc>, due: &[Due]) -> Result<bool, PolicyError> {
+        let mut weighed = self.weighed_until.lock().await;
+        if !due.iter().any(|due| due.lapse && due.at > *weighed) {
+            return Ok(true);
+        }
+        // Who has what counts once the view has seen everything.
+        if self.views.seen(self.store.log().head(), CATCH_UP).await.is_err() {
+            return Ok(false);
+        }
+        let (until, access) = (now - self.grace, self.views.fan_access());
+        let mut by_fan: BTreeMap<FanId, BTreeSet<MembershipId>> = BTreeMap::new();
+        for membership in self.views.timers().lapses(until).await? {
+            if let Some(fan) = access.membership(&membership).await? {
+                by_fan.entry(fan).or_default().insert(membership);
+            }
+        }
+        let mut losing = Losing::of_lapses(access).await?;
+        let fans: Vec<FanId> = by_fan.keys().cloned().collect();
+        for some in fans.chunks(PAGE) {
+            for (fan, facts) in access.facts_of(some).await? {
+                let lapsed = by_fan.get(&fan).into_iter().flatten();
+                let events: Vec<_> = lapsed
+                    .filter_map(|membership| {
+                        let held = facts.memberships.get(membership).filter(|held| held.live)?;
+                        Some(membership::Event::MembershipExpired(Terms {
+                            membership: membership.clone(),
+                            fan: fan.clone(),
+                            creator: held.creator.clone(),
+                            tier: held.tier.clone(),
+                            status: held.status,
+                            ends_at: held.ends_at,
+                            version: 0,
+                        }))
+                    })
+                    .collect();
+                losing.count(facts, &events).await?;
+            }
+        }
+        for held in losing.holds(Cause::Lapses, Some(until)).await? {
+            self.open_hold(held).await?;
+        }
+        *weighed = now;
+        Ok(true)
+    }
+
+    async fn open_hold(&self, held: Held) -> Result<(), PolicyError> {
+        let HoldId(correlation) = held.hold;
+        let (stream, open) = (hold::stream(held.hold), hold::Command::Open(held));
+        let metadata = Metadata { correlation, ..self.metadata() };
+        match self.store.handle::<Hold>(&stream, open, metadata, None).await {
+            Ok(_) | Err(HandleError::Refused(_)) => Ok(()),
+            Err(HandleError::Store(error)) => Err(error.into()),
+        }
+    }
+
     /// Ends a membership whose time has come.
-    async fn expire(&self, Due { membership, version }: Due) -> Result<bool, PolicyError> {
+    async fn expire(&self, Due { membership, version, .. }: Due) -> Result<bool, PolicyError> {
         let key = AppendKey {
             key: format!("expire:{membership}:{version}"),
             request_hash: [0; 32],

@@ -9,6 +9,7 @@ pub mod fan_access;
 mod file;
 mod follow;
 pub mod integrations;
+mod losing;
 pub mod notifications;
 mod rows;
 pub mod timers;
@@ -23,6 +24,7 @@ pub use fan_access::{
     notices::{Audience, Notice},
 };
 pub use integrations::{IntegrationRow, Integrations, TierRow};
+pub use losing::Losing;
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};
 pub use view::{Change, ViewError};

@@ -16,6 +16,7 @@ mod chaos;
 mod contract;
 mod edge_cases;
 mod fans;
+mod holds;
 mod main_job;
 mod observed;
 mod pages_setup;

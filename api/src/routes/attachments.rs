@@ -8,10 +8,12 @@ use std::{
 use axum::{
     Json,
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use domain::{
-    Decider, IntegrationId, RoleId, TierId,
+    Decider, HoldId, IntegrationId, RoleId, TierId,
+    hold::Held,
     integration::{self, Integration, MAX_ROLES},
     tier::{self, Tier},
 };
@@ -27,7 +29,7 @@ use crate::{
     paging::Page,
     plan::{Plan, plan, warnings},
     reason::Reason,
-    routes::integrations::{AttachmentAnswer, attachments, command, owned, refused, row},
+    routes::integrations::{AttachmentAnswer, attachments, held_command, owned, refused, row},
 };
 
 /// The most tiers that are attached with one request.
@@ -103,6 +105,30 @@ pub(crate) struct AttachedAnswer {
     memberships: Vec<AttachmentAnswer>,
     /// The roles just attached that bring power over the server with them.
     warnings: Vec<Reason>,
+    /// The hold in which what it takes away waits for approval; null within the removal limit.
+    #[schema(value_type = Option<String>)]
+    hold: Option<HoldId>,
+}
+
+/// The hold that a change of some tiers needs.
+async fn needed(
+    app: &App,
+    id: IntegrationId,
+    before: &integration::State,
+    after: &integration::State,
+    tiers: &BTreeMap<TierId, BTreeSet<RoleId>>,
+) -> Result<Option<Held>, ApiError> {
+    let narrows = |(tier, roles): (&TierId, &BTreeSet<RoleId>)| {
+        let gave = before.attachments.get(tier);
+        let gives = after.attachments.get(tier);
+        gave.is_some_and(|gave| gives.is_none() || !gave.is_subset(roles))
+    };
+    // Giving more takes nothing from anybody, except what is kept already only because a removal is held.
+    let takes = tiers.iter().any(narrows) || app.views.fan_access().keeps_anything(id).await?;
+    match &before.creator {
+        Some(creator) if takes => Ok(plan(app, creator, id, before, after, tiers).await?.needs),
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// Answers the plan of a change, or makes it.
@@ -129,10 +155,10 @@ async fn attach(
     if !unknown.is_empty() {
         return Err(ApiError::invalid(unknown));
     }
+    let mut after = before.clone();
+    after.attachments.extend(tiers.clone());
     if dry_run {
         if_match.check(version)?;
-        let mut after = before.clone();
-        after.attachments.extend(tiers.clone());
         // A change that the rules refuse for another reason than a role is refused here too.
         match Integration::decide(
             &before,
@@ -143,11 +169,13 @@ async fn attach(
         }
         return Ok(Json(plan(app, &creator, id, &before, &after, &tiers).await?).into_response());
     }
+    let needed = needed(app, id, &before, &after, &tiers).await?;
+    let hold = needed.as_ref().map(|held| held.hold);
     let attach = integration::Command::Attach { tiers: tiers.clone() };
-    let (decided, version) = command(app, caller, id, if_match, vec![attach]).await?;
+    let (decided, version) = held_command(app, caller, id, if_match, vec![attach], needed).await?;
     let (_, state, _) = owned(app, caller, id).await?;
-    let body =
-        AttachedAnswer { memberships: attachments(&state), warnings: warnings(&state, &tiers) };
+    let (memberships, warnings) = (attachments(&state), warnings(&state, &tiers));
+    let body = AttachedAnswer { memberships, warnings, hold };
     Ok(Written::ok(decided.position, body).version(version).into_response())
 }
 
@@ -212,6 +240,7 @@ pub(crate) async fn list(
 #[utoipa::path(delete, path = "/v1/integrations/{id}/memberships/{tier}", tag = "Creator", operation_id = "detach_tier",
     params(("id" = String, Path), ("tier" = String, Path), DryRun, ("If-Match" = Option<String>, Header)),
     responses((status = 200, description = "With `dry_run`: the plan", body = Plan),
+              (status = 202, description = "Detached; what it takes away waits for approval", body = AttachedAnswer),
               (status = 204, description = "Detached")))]
 pub(crate) async fn delete(
     State(app): AppState,
@@ -224,17 +253,25 @@ pub(crate) async fn delete(
     if !before.attachments.contains_key(&tier) {
         return Err(ApiError::not_found());
     }
+    let mut after = before.clone();
+    let roles = after.attachments.remove(&tier).unwrap_or_default();
+    let tiers = [(tier.clone(), roles)].into();
     if dry_run {
         if_match.check(version)?;
-        let mut after = before.clone();
-        let roles = after.attachments.remove(&tier).unwrap_or_default();
-        let mut plan = plan(&app, &creator, id, &before, &after, &[(tier, roles)].into()).await?;
+        let mut plan = plan(&app, &creator, id, &before, &after, &tiers).await?;
         // Nothing is given, so nothing can be refused or thought twice about.
         plan.unmanageable.clear();
         plan.warnings.clear();
         return Ok(Json(plan).into_response());
     }
+    let held = needed(&app, id, &before, &after, &tiers).await?;
+    let hold = held.as_ref().map(|held| held.hold);
     let detach = integration::Command::Detach { tier };
-    let (decided, version) = command(&app, &caller, id, &if_match, vec![detach]).await?;
+    let (decided, version) = held_command(&app, &caller, id, &if_match, vec![detach], held).await?;
+    if hold.is_some() {
+        let body = AttachedAnswer { memberships: attachments(&after), warnings: vec![], hold };
+        let held = Written::ok(decided.position, body).status(StatusCode::ACCEPTED);
+        return Ok(held.version(version).into_response());
+    }
     Ok(Written::ok(decided.position, ()).status(NO_CONTENT).version(version).into_response())
 }

@@ -92,7 +92,9 @@ pub(crate) async fn get(
         }
     }
     let counts = app.views.fan_access().counts(id).await?;
-    data.push(Check::new("fans", Reason::of_waiting(&counts).into_iter().collect()));
+    let held = app.views.fan_access().waiting_for_approval(id).await?;
+    let fans = Reason::of_waiting(&counts).into_iter().chain(Reason::of_held(held));
+    data.push(Check::new("fans", fans.collect()));
     Ok(Json(HealthAnswer { ok: data.iter().all(|check| check.ok), data }))
 }
 

@@ -1,14 +1,20 @@
 //! Many memberships at once, as lines of JSON.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{FromRequest, Request, State},
     response::IntoResponse,
 };
-use domain::{MembershipId, membership::Outcome};
-use eventstore::{Metadata, Position};
+use domain::{
+    Decider, FanId, HoldId, IntegrationId,
+    hold::{self, Cause, Held, Hold},
+    kept::Because,
+    membership::{self, Membership, Outcome, Status, Terms},
+};
+use eventstore::{HandleError, Metadata, Position};
 use futures_util::{StreamExt, stream};
+use projections::Losing;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,7 +24,10 @@ use crate::{
     auth::Caller,
     error::{ApiError, FieldError},
     extract::{self, Fields, FromFields},
-    routes::memberships::{MembershipBody, Reported, report},
+    routes::{
+        holds,
+        memberships::{MembershipBody, Reported, report},
+    },
 };
 
 /// The most that one import may have, in bytes.
@@ -27,19 +36,19 @@ pub(crate) const MAX_BODY: usize = 32 << 20;
 /// How many reports are on their way to the disk together.
 const TOGETHER: usize = 256;
 
+/// How many fans are looked at with one query.
+const PAGE: usize = 500;
+
 /// How many lines at fault are shown.
 const SHOWN: usize = 100;
 
-struct Line {
-    membership: MembershipId,
-    body: MembershipBody,
-}
+struct Line(Terms);
 
 impl FromFields for Line {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (membership, body) =
             (fields.required("membership"), MembershipBody::from_fields(fields));
-        Some(Self { membership: membership?, body: body? })
+        Some(Self(body?.terms(membership?)))
     }
 }
 
@@ -62,12 +71,26 @@ pub(crate) struct Imported {
     refused: u64,
     /// The first hundred lines that were refused.
     errors: Vec<LineError>,
+    /// Where it would have taken access from too many fans at once: what waits for approval.
+    holds: Vec<ImportHold>,
+}
+
+/// Removals of an import that wait for approval.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportHold {
+    #[schema(value_type = String)]
+    id: HoldId,
+    #[schema(value_type = String)]
+    integration: IntegrationId,
+    fans: u64,
 }
 
 /// Import memberships
 ///
 /// One membership on each line: the object of `PUT /v1/memberships/{membership}` with `membership` beside. Each
-/// line stands for itself: one at fault does not hold up the others.
+/// line stands for itself: one at fault does not hold up the others. Where all of them together would take access from
+/// more fans of an integration than its removal limit allows, the memberships change and the access stays until
+/// somebody approves the hold.
 #[utoipa::path(post, path = "/v1/memberships:import", tag = "Platform", operation_id = "import_memberships",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A count of each outcome", body = Imported)))]
@@ -78,15 +101,24 @@ pub(crate) async fn import(
 ) -> Result<impl IntoResponse, ApiError> {
     caller.platform()?;
     let metadata = caller.metadata(&app);
-    let lines: Vec<(usize, Vec<u8>)> = (1..)
+    let lines: Vec<(usize, Result<Terms, ApiError>)> = (1..)
         .zip(body.0.split(|byte| *byte == b'\n'))
         .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(number, line)| (number, line.to_vec()))
+        .map(|(number, line)| (number, read(line)))
         .collect();
+    let mut imported = Imported::default();
+    for held in weigh(&app, &metadata, &lines).await? {
+        let Held { hold: id, integration, losing: fans, .. } = held;
+        let (stream, open) = (hold::stream(id), hold::Command::Open(held));
+        match app.store.handle::<Hold>(&stream, open, metadata.clone(), None).await {
+            Ok(_) => imported.holds.push(ImportHold { id, integration, fans }),
+            Err(HandleError::Refused(refusal)) => return Err(holds::refused(&refusal)),
+            Err(HandleError::Store(error)) => return Err(error.into()),
+        }
+    }
     let reports = lines
         .into_iter()
-        .map(|(number, line)| one(Arc::clone(&app), metadata.clone(), number, line));
-    let mut imported = Imported::default();
+        .map(|(number, terms)| one(Arc::clone(&app), metadata.clone(), number, terms));
     // Two lines of one membership may be on their way together: their versions say which of them stands.
     let mut done = stream::iter(reports).buffered(TOGETHER);
     let mut position = app.store.log().head();
@@ -111,16 +143,63 @@ pub(crate) async fn import(
     Ok(Written::ok(position, imported))
 }
 
+fn read(line: &[u8]) -> Result<Terms, ApiError> {
+    let Line(terms) = Fields::of_object(extract::object(line)?)?;
+    Ok(terms)
+}
+
+/// The holds that are needed before these lines are taken in: all of them together count.
+async fn weigh(
+    app: &App,
+    metadata: &Metadata,
+    lines: &[(usize, Result<Terms, ApiError>)],
+) -> Result<Vec<Held>, ApiError> {
+    app.caught_up().await?;
+    let mut by_fan: BTreeMap<&FanId, Vec<&Terms>> = BTreeMap::new();
+    for terms in lines.iter().filter_map(|(_, line)| line.as_ref().ok()) {
+        by_fan.entry(&terms.fan).or_default().push(terms);
+    }
+    let access = app.views.fan_access();
+    let mut losing = Losing::new(access);
+    let fans: Vec<FanId> = by_fan.keys().map(|fan| FanId::clone(fan)).collect();
+    for some in fans.chunks(PAGE) {
+        for (fan, facts) in access.facts_of(some).await? {
+            // What gave nothing can take nothing, and what goes on as it is takes nothing either.
+            let may_take = |terms: &&Terms| {
+                let because = Because::Membership(terms.membership.clone());
+                let kept = facts.kept.iter().any(|kept| kept.because == because);
+                let live = facts.memberships.get(&terms.membership).filter(|held| held.live);
+                kept || live.is_some_and(|held| {
+                    terms.status != Status::Active
+                        || held.tier != terms.tier
+                        || terms.due(app.grace).is_some_and(|due| due <= metadata.at)
+                })
+            };
+            let Some(lines) = by_fan.get(&fan).filter(|lines| lines.iter().any(may_take)) else {
+                continue;
+            };
+            let mut events = vec![];
+            for terms in lines {
+                let stream = membership::stream(&terms.membership);
+                let state = app.store.load::<Membership>(&stream).await?.state;
+                let (now, grace) = (metadata.at, app.grace);
+                let told = membership::Command::Report { terms: (*terms).clone(), now, grace };
+                // What is refused is told line by line, when it is taken in.
+                events.extend(Membership::decide(&state, told).unwrap_or_default());
+            }
+            losing.count(facts, &events).await?;
+        }
+    }
+    Ok(losing.holds(Cause::Import, None).await?)
+}
+
 async fn one(
     app: Arc<App>,
     metadata: Metadata,
     line: usize,
-    text: Vec<u8>,
+    terms: Result<Terms, ApiError>,
 ) -> Result<(Outcome, Position), LineError> {
-    let reported = async {
-        let Line { membership, body } = Fields::of_object(extract::object(&text)?)?;
-        report(&app, metadata, body.terms(membership)).await
-    };
+    let reported = async { report(&app, metadata, terms?).await };
     match reported.await {
         Ok(Reported { outcome, decided, .. }) => Ok((outcome, decided.position)),
         Err(error) => Err(LineError {

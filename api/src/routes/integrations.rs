@@ -11,12 +11,13 @@ use axum::{
 use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId,
+    hold::{self, Cause, Held, Hold, RemovalLimit},
     integration::{self, Drift, Integration, OnEnd, Phase, Provider},
     status::Status,
 };
 use eventstore::{AppendKey, Decided, HandleError};
-use projections::IntegrationRow;
-use serde::Serialize;
+use projections::{IntegrationRow, ViewError};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -28,7 +29,9 @@ use crate::{
     extract::{Body, Fields, FromFields, IfMatch, Nothing, Path, Query},
     idempotency::{Idempotency, stored},
     paging::{Page, Paging},
+    plan::losing_by_policy,
     reason::Reason,
+    routes::holds::LimitAnswer,
 };
 
 /// A Discord server.
@@ -108,16 +111,19 @@ pub(crate) struct IntegrationAnswer {
     pub(crate) on_end: OnEnd,
     #[schema(value_type = String)]
     pub(crate) drift: Drift,
+    pub(crate) removal_limit: LimitAnswer,
     pub(crate) memberships: Vec<AttachmentAnswer>,
     pub(crate) fans: FanCounts,
     pub(crate) created_at: DateTime<Utc>,
 }
 
 impl IntegrationAnswer {
-    pub(crate) fn of(row: &IntegrationRow, counts: &BTreeMap<Status, u64>) -> Self {
+    /// `held`: how many of its fans wait for somebody to approve their removal.
+    pub(crate) fn of(row: &IntegrationRow, counts: &BTreeMap<Status, u64>, held: u64) -> Self {
         let state = &row.state;
         let mut reasons: Vec<_> = state.troubles().into_iter().map(Reason::of).collect();
         reasons.extend(Reason::of_waiting(counts));
+        reasons.extend(Reason::of_held(held));
         let status = match state.phase {
             Phase::NotConnected => "not_connected",
             Phase::Connected if !reasons.is_empty() => "needs_attention",
@@ -137,11 +143,19 @@ impl IntegrationAnswer {
             guild: state.server.as_ref().filter(|_| held).map(GuildAnswer::of),
             on_end: state.on_end,
             drift: state.drift,
+            removal_limit: state.removal_limit.into(),
             memberships: attachments(state),
             fans: FanCounts::of(counts),
             created_at: row.created_at,
         }
     }
+}
+
+/// An integration as it is shown, with how its fans stand.
+pub(crate) async fn shown(app: &App, row: &IntegrationRow) -> Result<IntegrationAnswer, ViewError> {
+    let access = app.views.fan_access();
+    let (counts, held) = (access.counts(row.id).await?, access.waiting_for_approval(row.id).await?);
+    Ok(IntegrationAnswer::of(row, &counts, held))
 }
 
 pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
@@ -221,6 +235,18 @@ pub(crate) async fn command(
     if_match: &IfMatch,
     commands: Vec<integration::Command>,
 ) -> Result<(Decided, u64), ApiError> {
+    held_command(app, caller, id, if_match, commands, None).await
+}
+
+/// The same, where what it takes away has to wait for approval.
+pub(crate) async fn held_command(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    commands: Vec<integration::Command>,
+    held: Option<Held>,
+) -> Result<(Decided, u64), ApiError> {
     owned(app, caller, id).await?;
     let stream = integration::stream(id);
     let mut attempts = app.store.attempts();
@@ -228,6 +254,14 @@ pub(crate) async fn command(
         let mut decision = app.store.begin(caller.metadata(app), None);
         decision.load::<Integration>(&stream).await?;
         if_match.check(decision.version(&stream))?;
+        if let Some(held) = &held {
+            // First, so that it covers everything that follows.
+            let (stream, open) = (hold::stream(held.hold), hold::Command::Open(held.clone()));
+            decision.handle::<Hold>(&stream, open).await.map_err(|error| match error {
+                HandleError::Refused(refusal) => super::holds::refused(&refusal),
+                HandleError::Store(error) => error.into(),
+            })?;
+        }
         for command in &commands {
             decision
                 .handle::<Integration>(&stream, command.clone().to(id))
@@ -249,8 +283,7 @@ pub(crate) async fn written(
 ) -> Result<Written<IntegrationAnswer>, ApiError> {
     app.seen(decided.position).await?;
     let row = app.views.integrations().get(id).await?.ok_or_else(ApiError::not_found)?;
-    let counts = app.views.fan_access().counts(id).await?;
-    Ok(Written::ok(decided.position, IntegrationAnswer::of(&row, &counts)).version(version))
+    Ok(Written::ok(decided.position, shown(app, &row).await?).version(version))
 }
 
 #[derive(ToSchema)]
@@ -320,7 +353,7 @@ pub(crate) async fn begin(
         position: app.store.log().head(),
         state,
     };
-    let answer = IntegrationAnswer::of(&row, &BTreeMap::new());
+    let answer = IntegrationAnswer::of(&row, &BTreeMap::new(), 0);
     let command = integration::Command::Create { integration: id, creator, provider, name };
     let mut attempts = app.store.attempts();
     loop {
@@ -353,8 +386,7 @@ pub(crate) async fn list(
     let (rows, next_cursor) = paging.page(rows, |row| row.id);
     let mut data = vec![];
     for row in rows {
-        let counts = app.views.fan_access().counts(row.id).await?;
-        data.push(IntegrationAnswer::of(&row, &counts));
+        data.push(shown(&app, &row).await?);
     }
     Ok(Json(Page { data, next_cursor }))
 }
@@ -369,9 +401,18 @@ pub(crate) async fn get(
     Path(id): Path<IntegrationId>,
 ) -> Result<Response, ApiError> {
     let row = row(&app, &caller, id).await?;
-    let counts = app.views.fan_access().counts(id).await?;
-    Ok(([(header::ETAG, etag(row.version))], Json(IntegrationAnswer::of(&row, &counts)))
-        .into_response())
+    Ok(([(header::ETAG, etag(row.version))], Json(shown(&app, &row).await?)).into_response())
+}
+
+/// More removals at once than this wait for approval. What is left out stays as it is.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitBody {
+    /// 0 holds every removal by an import or a change of the creator's.
+    fans: Option<u32>,
+    /// 0 to 100; 100 sets no share.
+    #[schema(minimum = 0, maximum = 100)]
+    percent: Option<u8>,
 }
 
 #[derive(ToSchema)]
@@ -384,13 +425,19 @@ pub(crate) struct ChangeBody {
     /// `repair`, `report` or `respect`.
     #[schema(value_type = Option<String>)]
     drift: Option<Drift>,
+    removal_limit: Option<LimitBody>,
 }
 
 impl FromFields for ChangeBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (name, on_end, drift) =
             (fields.optional("name"), fields.optional("on_end"), fields.optional("drift"));
-        Some(Self { name: name?, on_end: on_end?, drift: drift? })
+        let removal_limit = fields.optional::<LimitBody>("removal_limit")?;
+        if removal_limit.and_then(|limit| limit.percent).is_some_and(|percent| percent > 100) {
+            fields.fault("removal_limit", "`percent` must be 0 to 100");
+            return None;
+        }
+        Some(Self { name: name?, on_end: on_end?, drift: drift?, removal_limit })
     }
 }
 
@@ -403,15 +450,33 @@ pub(crate) async fn change(
     caller: Caller,
     Path(id): Path<IntegrationId>,
     if_match: IfMatch,
-    Body(ChangeBody { name, on_end, drift }): Body<ChangeBody>,
+    Body(ChangeBody { name, on_end, drift, removal_limit }): Body<ChangeBody>,
 ) -> Result<Written<IntegrationAnswer>, ApiError> {
+    let (_, before, _) = owned(&app, &caller, id).await?;
+    let removal_limit = removal_limit.map(|LimitBody { fans, percent }| RemovalLimit {
+        fans: fans.unwrap_or(before.removal_limit.fans),
+        percent: percent.unwrap_or(before.removal_limit.percent),
+    });
+    let after = integration::State {
+        on_end: on_end.unwrap_or(before.on_end),
+        removal_limit: removal_limit.unwrap_or(before.removal_limit),
+        ..before.clone()
+    };
+    // Former fans who were left in the server until now would be removed from it.
+    let held = if (before.on_end, after.on_end) == (OnEnd::RolesOnly, OnEnd::RemoveFromServer) {
+        let losing = losing_by_policy(&app, id, &after).await?;
+        app.views.fan_access().hold_for(id, &after, losing, Cause::RemovalPolicy, None).await?
+    } else {
+        None
+    };
     let commands = [
         name.map(|name| integration::Command::Rename { name }),
         on_end.map(|on_end| integration::Command::ChangeRemovalPolicy { on_end }),
         drift.map(|drift| integration::Command::ChangeDriftPolicy { drift }),
+        removal_limit.map(|limit| integration::Command::ChangeRemovalLimit { limit }),
     ];
-    let changed =
-        command(&app, &caller, id, &if_match, commands.into_iter().flatten().collect()).await?;
+    let commands = commands.into_iter().flatten().collect();
+    let changed = held_command(&app, &caller, id, &if_match, commands, held).await?;
     written(&app, id, changed).await
 }
 

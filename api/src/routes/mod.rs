@@ -6,6 +6,7 @@ pub(crate) mod bot;
 pub(crate) mod connect;
 pub(crate) mod fans;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod import;
 pub(crate) mod integration_fans;
 pub(crate) mod integrations;

@@ -23,7 +23,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, Kind},
     extract::{Fields, FromFields, Path, Query},
-    routes::{integration_fans::FanAnswer, integrations::IntegrationAnswer},
+    routes::{integration_fans::FanAnswer, integrations::shown},
 };
 
 /// The most rows that are read at once.
@@ -49,8 +49,7 @@ impl Source {
                     let (name, data) = if row.state.phase == Phase::Removed {
                         ("removed", json!({ "id": row.id }))
                     } else {
-                        let counts = app.views.fan_access().counts(row.id).await?;
-                        ("integration", serde_json::to_value(IntegrationAnswer::of(&row, &counts))?)
+                        ("integration", serde_json::to_value(shown(app, &row).await?)?)
                     };
                     events.push_back(event(row.position.to_string(), name, data.to_string()));
                 }

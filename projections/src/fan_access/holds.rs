@@ -200,6 +200,24 @@ impl FanAccess {
             .fetch_one(&self.0.pool())
             .await?)
     }
+
+    /// Up to which end of a paid period the lapses of each integration were held together before, whatever was decided.
+    pub async fn lapses_held_until(
+        &self,
+    ) -> Result<BTreeMap<IntegrationId, DateTime<Utc>>, ViewError> {
+        let rows =
+            sqlx::query("select integration, doc from holds where doc ->> 'cause' = 'lapses'")
+                .fetch_all(&self.0.pool())
+                .await?;
+        let mut held = BTreeMap::new();
+        for row in rows {
+            let opened: Opened = serde_json::from_str(row.get("doc"))?;
+            let until: &mut DateTime<Utc> =
+                held.entry(stored(row.get("integration"))?).or_default();
+            *until = opened.until.unwrap_or_default().max(*until);
+        }
+        Ok(held)
+    }
 }
 
 fn hold(row: &SqliteRow) -> Result<HoldRow, ViewError> {
