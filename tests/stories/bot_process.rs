@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::World;
 
-struct Process {
+pub(crate) struct Process {
     stop: CancellationToken,
     running: JoinHandle<Result<(), bot::HubError>>,
 }
 
 impl Process {
-    async fn start(world: &World, name: &str, of: u32, want: u32) -> Self {
+    pub(crate) async fn start(world: &World, name: &str, of: u32, want: u32) -> Self {
         let key = world.key_of("bot").await;
         let hub = Remote::new(world.node().url().parse().unwrap(), key.into()).unwrap();
         let discord = Discord::new(&DiscordSettings {
@@ -35,7 +35,7 @@ impl Process {
         Self { running: tokio::spawn(worker.run(stop.clone())), stop }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
     }
@@ -170,7 +170,8 @@ async fn a_program_in_any_language_can_be_the_bot() {
     world.prove().await;
 }
 
-async fn first_command(world: &World, key: &str) -> serde_json::Value {
+/// The first command that the stream tells.
+pub(crate) async fn first_command(world: &World, key: &str) -> serde_json::Value {
     let mut stream =
         world.request_as(key, Method::GET, "/v1/bot/commands?of=1").send().await.unwrap();
     let mut text = String::new();

@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Club, World};
+use crate::{
+    bot_process::{Process, first_command},
+    support::{Club, World},
+};
 
 /// More fans than a few, so that their share counts.
 const FANS: usize = 12;
@@ -285,6 +288,54 @@ async fn a_click_that_would_take_a_role_from_everybody_is_held_and_its_plan_says
     world.post(&format!("{hold}/approve"), json!({})).await.ok();
     world.settle().await;
     assert!(fans.iter().all(|(_, user)| world.roles(&club, *user) == Some(vec![club.gold])));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_bot_process_never_sees_what_is_held() {
+    let world = World::start_without_bot().await;
+    let process = Process::start(&world, "one", 1, 1).await;
+    let club = world.club("kim").await;
+    let fans = members(&world, &club, FANS).await;
+    process.stop().await;
+    let imported = import(&world, &club, &fans, "expired", 2).await;
+    let path = format!("/v1/holds/{}", imported["holds"][0]["id"].as_str().unwrap());
+    // Somebody who comes after them is the first on the stream.
+    let late = world.user("late");
+    world.reports(&club, "late", "vip", "active", 1).await;
+    world.links("late", late).await.is(200);
+    let key = world.key_of("bot").await;
+    assert_eq!(first_command(&world, &key).await["user"], late.to_string());
+    world.sandbox.forget_calls();
+    let process = Process::start(&world, "two", 1, 1).await;
+    world.settle().await;
+    assert_eq!(inside(&world, &club, &fans), FANS);
+    assert!(!world.member_calls().iter().any(|call| call.starts_with("DELETE")));
+    world.post(&format!("{path}/approve"), json!({})).await.ok();
+    world.settle().await;
+    assert_eq!(inside(&world, &club, &fans), 0);
+    process.stop().await;
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_creator_is_told_of_a_hold_once_until_it_is_decided() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let fans = members(&world, &club, FANS).await;
+    let imported = import(&world, &club, &fans, "expired", 2).await;
+    let told = || async { world.get("/v1/creators/kim/notifications").await.ok()["data"].clone() };
+    let notice = told().await;
+    assert_eq!(
+        (notice.as_array().unwrap().len(), &notice[0]["reason"]["code"]),
+        (1, &json!("removal_held"))
+    );
+    assert_eq!(notice[0]["resolved_at"], Value::Null);
+    let path = format!("/v1/holds/{}", imported["holds"][0]["id"].as_str().unwrap());
+    world.post(&format!("{path}/reject"), json!({})).await.ok();
+    let notice = told().await;
+    assert_eq!(notice.as_array().unwrap().len(), 1);
+    assert!(notice[0]["resolved_at"].is_string());
     world.prove().await;
 }
 

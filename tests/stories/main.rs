@@ -18,6 +18,7 @@ mod edge_cases;
 mod fans;
 mod holds;
 mod main_job;
+mod notices;
 mod observed;
 mod pages_setup;
 mod pages_sign_in;
