@@ -311,10 +311,10 @@ mod tests {
     }
 
     fn of_holds() -> Vec<Event> {
-        let (hold, integration) = (HoldId(Uuid::from_u128(3)), IntegrationId(Uuid::from_u128(1)));
+        let (id, integration) = (HoldId(Uuid::from_u128(3)), IntegrationId(Uuid::from_u128(1)));
         let creator = || "kim".parse().unwrap();
         let held = Held {
-            hold,
+            hold: id,
             creator: creator(),
             integration,
             cause: Cause::Import,
@@ -331,8 +331,8 @@ mod tests {
         vec![
             hold::Event::RemovalsHeld(held).into(),
             hold::Event::RemovalsHeld(lapses).into(),
-            hold::Event::RemovalsApproved { hold, creator: creator(), integration }.into(),
-            hold::Event::RemovalsRejected { hold, creator: creator(), integration }.into(),
+            hold::Event::RemovalsApproved { hold: id, creator: creator(), integration }.into(),
+            hold::Event::RemovalsRejected { hold: id, creator: creator(), integration }.into(),
             creator::Event::NoticeRead { creator: creator(), notice: Uuid::from_u128(4) }.into(),
         ]
     }

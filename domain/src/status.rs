@@ -123,9 +123,12 @@ pub fn status(
     let on = is_on(facts, id);
     // What waits for somebody comes before what is settled.
     let kept = facts.kept.iter().filter(|kept| kept.integration == id);
-    let kept = kept.map(|kept| kept.rejected).min().map(|rejected| match rejected {
-        false => (Status::Revoking, (Trouble::RemovalHeld, None)),
-        true => (Status::Connected, (Trouble::RemovalRejected, None)),
+    let kept = kept.map(|kept| kept.rejected).min().map(|rejected| {
+        if rejected {
+            (Status::Connected, (Trouble::RemovalRejected, None))
+        } else {
+            (Status::Revoking, (Trouble::RemovalHeld, None))
+        }
     });
     let linked = facts.link.as_ref().map(|link| &link.account_key);
 
