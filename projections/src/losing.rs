@@ -111,8 +111,16 @@ impl FanAccess {
             .filter(|(status, _)| !matches!(status, Status::Available | Status::Revoked))
             .map(|(_, fans)| fans);
         let (of, limit) = (having.sum(), integration.removal_limit);
-        let hold = HoldId(Uuid::now_v7());
-        let held = Held { hold, creator, integration: id, cause, losing, of, limit, until };
-        Ok(limit.is_exceeded(losing, of).then_some(held))
+        let needed = || Held {
+            hold: HoldId(Uuid::now_v7()),
+            creator,
+            integration: id,
+            cause,
+            losing,
+            of,
+            limit,
+            until,
+        };
+        Ok(limit.is_exceeded(losing, of).then(needed))
     }
 }

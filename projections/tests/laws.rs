@@ -286,26 +286,24 @@ impl Game {
         Metadata { at: self.now, actor: Actor::Platform, correlation: Uuid::nil() }
     }
 
-    /// A hold, and the metadata of what it holds.
-    async fn hold(&mut self, n: u8, cause: Cause) -> (HoldId, Metadata) {
+    /// Opens a hold; answers the metadata of what it holds.
+    async fn hold(&mut self, n: u8, cause: Cause) -> Metadata {
         self.version += 1;
-        let hold = HoldId(Uuid::from_u128(u128::from(self.version)));
-        let metadata = Metadata { correlation: hold.0, ..self.metadata() };
-        let limit = RemovalLimit::default();
-        let until = (cause == Cause::Lapses).then(|| self.now + TimeDelta::days(5));
-        let held = Held {
-            hold,
+        let id_of_hold = HoldId(Uuid::from_u128(u128::from(self.version)));
+        let metadata = Metadata { correlation: id_of_hold.0, ..self.metadata() };
+        let open = hold::Command::Open(Held {
+            hold: id_of_hold,
             creator: kim(),
             integration: id(n),
             cause,
             losing: 1,
             of: 1,
-            limit,
-            until,
-        };
-        let open = hold::Command::Open(held);
-        self.store.handle::<Hold>(&hold::stream(hold), open, metadata.clone(), None).await.unwrap();
-        (hold, metadata)
+            limit: RemovalLimit::default(),
+            until: (cause == Cause::Lapses).then(|| self.now + TimeDelta::days(5)),
+        });
+        let stream = hold::stream(id_of_hold);
+        self.store.handle::<Hold>(&stream, open, metadata.clone(), None).await.unwrap();
+        metadata
     }
 
     async fn report(
@@ -378,7 +376,7 @@ impl Game {
                 self.report(membership, of, status, None, self.metadata()).await;
             }
             Step::Import { integration, memberships, tier, status } => {
-                let (_, metadata) = self.hold(integration, Cause::Import).await;
+                let metadata = self.hold(integration, Cause::Import).await;
                 for n in (0..5).filter(|n| memberships & (1 << n) != 0) {
                     self.report(n, tier, status, None, metadata.clone()).await;
                 }
@@ -399,7 +397,7 @@ impl Game {
                 self.store.handle::<Membership>(&stream, expire, metadata, None).await.unwrap();
             }
             Step::HoldChange { integration: n, tier: of, change } => {
-                let (_, metadata) = self.hold(n, Cause::Attachments).await;
+                let metadata = self.hold(n, Cause::Attachments).await;
                 let command = match change {
                     Change::Roles(bits) => {
                         integration::Command::Attach { tiers: [(tier(of), roles(bits))].into() }

@@ -37,20 +37,17 @@ async fn import(
     status: &str,
     version: u64,
 ) -> Value {
-    let lines: String = fans
-        .iter()
-        .map(|(fan, _)| {
-            let line = json!({
-                "membership": format!("{fan}-vip"), "fan": fan, "creator": club.creator, "tier": "vip",
-                "status": status, "version": version,
-            });
-            format!("{line}\n")
+    let line = |fan: &str| {
+        json!({
+            "membership": format!("{fan}-vip"), "fan": fan, "creator": club.creator, "tier": "vip",
+            "status": status, "version": version,
         })
-        .collect();
+    };
+    let lines: Vec<_> = fans.iter().map(|(fan, _)| line(fan).to_string()).collect();
     let request = world
         .request(Method::POST, "/v1/memberships:import")
         .header("content-type", "application/x-ndjson")
-        .body(lines);
+        .body(lines.join("\n"));
     let imported = world.send(request).await.ok();
     assert_eq!(imported["applied"], fans.len(), "{imported:#}");
     imported

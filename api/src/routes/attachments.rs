@@ -264,14 +264,15 @@ pub(crate) async fn delete(
         plan.warnings.clear();
         return Ok(Json(plan).into_response());
     }
-    let held = needed(&app, id, &before, &after, &tiers).await?;
-    let hold = held.as_ref().map(|held| held.hold);
+    let needed = needed(&app, id, &before, &after, &tiers).await?;
+    let hold = needed.as_ref().map(|held| held.hold);
     let detach = integration::Command::Detach { tier };
-    let (decided, version) = held_command(&app, &caller, id, &if_match, vec![detach], held).await?;
+    let (decided, version) =
+        held_command(&app, &caller, id, &if_match, vec![detach], needed).await?;
     if hold.is_some() {
         let body = AttachedAnswer { memberships: attachments(&after), warnings: vec![], hold };
-        let held = Written::ok(decided.position, body).status(StatusCode::ACCEPTED);
-        return Ok(held.version(version).into_response());
+        let written = Written::ok(decided.position, body).status(StatusCode::ACCEPTED);
+        return Ok(written.version(version).into_response());
     }
     Ok(Written::ok(decided.position, ()).status(NO_CONTENT).version(version).into_response())
 }

@@ -155,13 +155,13 @@ async fn weigh(
     lines: &[(usize, Result<Terms, ApiError>)],
 ) -> Result<Vec<Held>, ApiError> {
     app.caught_up().await?;
-    let mut by_fan: BTreeMap<&FanId, Vec<&Terms>> = BTreeMap::new();
+    let mut by_fan: BTreeMap<FanId, Vec<&Terms>> = BTreeMap::new();
     for terms in lines.iter().filter_map(|(_, line)| line.as_ref().ok()) {
-        by_fan.entry(&terms.fan).or_default().push(terms);
+        by_fan.entry(terms.fan.clone()).or_default().push(terms);
     }
     let access = app.views.fan_access();
     let mut losing = Losing::new(access);
-    let fans: Vec<FanId> = by_fan.keys().map(|fan| FanId::clone(fan)).collect();
+    let fans: Vec<FanId> = by_fan.keys().cloned().collect();
     for some in fans.chunks(PAGE) {
         for (fan, facts) in access.facts_of(some).await? {
             // What gave nothing can take nothing, and what goes on as it is takes nothing either.

@@ -61,19 +61,18 @@ fn offer(told: Notification) -> Told {
     ((position, id), answer)
 }
 
-fn notice(kind: &str, told: Notice) -> Told {
-    let Notice { id, integration, trouble, role, at, position, resolved_at, read } = told;
+fn notice(kind: &str, told: &Notice) -> Told {
     let answer = NotificationAnswer {
-        id,
+        id: told.id,
         kind: kind.to_owned(),
-        integration,
+        integration: told.integration,
         tier: None,
-        reason: Some(Reason::of((trouble, role))),
-        at,
-        resolved_at,
-        read,
+        reason: Some(Reason::of((told.trouble, told.role))),
+        at: told.at,
+        resolved_at: told.resolved_at,
+        read: told.read,
     };
-    ((position, id), answer)
+    ((told.position, told.id), answer)
 }
 
 /// What a fan is told, newest first: what they can activate, and what only they can mend.
@@ -87,7 +86,7 @@ pub(crate) async fn of_fan(
     let audience = Audience::Fan(fan.clone());
     let notices = app.views.fan_access().notices(&audience, before, paging.fetch()).await?;
     let mut told: Vec<Told> = offers.into_iter().map(offer).collect();
-    told.extend(notices.into_iter().map(|told| notice("action_required", told)));
+    told.extend(notices.iter().map(|told| notice("action_required", told)));
     told.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
     let (told, next_cursor) = paging.page(told, |(place, _)| *place);
     Ok(Page { data: told.into_iter().map(|(_, answer)| answer).collect(), next_cursor })
@@ -102,7 +101,7 @@ pub(crate) async fn of_creator(
     let before: Option<(Position, Uuid)> = paging.after()?;
     let audience = Audience::Creator(creator.clone());
     let notices = app.views.fan_access().notices(&audience, before, paging.fetch()).await?;
-    let told = notices.into_iter().map(|told| notice("needs_attention", told)).collect();
+    let told = notices.iter().map(|told| notice("needs_attention", told)).collect();
     let (told, next_cursor) = paging.page(told, |(place, _): &Told| *place);
     Ok(Page { data: told.into_iter().map(|(_, answer)| answer).collect(), next_cursor })
 }

@@ -138,8 +138,11 @@ impl<'db> Tables<'db> {
         };
         let (was, is) = (causes(&work.rows), causes(&rows));
         if was != is {
-            was.into_iter().for_each(|cause| self.notices.count(cause, -1));
-            is.into_iter().for_each(|cause| self.notices.count(cause, 1));
+            for (causes, by) in [(was, -1), (is, 1)] {
+                for cause in causes {
+                    self.notices.count(cause, by);
+                }
+            }
         }
         work.rows = rows;
         self.changed.insert(id.clone());
