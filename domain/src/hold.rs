@@ -94,6 +94,9 @@ pub enum Event {
 }
 
 impl Event {
+    /// The names of these events in the log.
+    pub const NAMES: [&str; 3] = ["RemovalsHeld", "RemovalsApproved", "RemovalsRejected"];
+
     pub fn hold(&self) -> HoldId {
         match self {
             Self::RemovalsHeld(held) => held.hold,
@@ -259,6 +262,13 @@ mod tests {
         let rejected = given::<Hold>([RemovalsHeld(held()), rejected()]);
         rejected.when(Command::Reject).then_nothing();
         rejected.when(Command::Approve).refused(Refusal::Rejected);
+    }
+
+    #[test]
+    fn the_names_are_those_in_the_log() {
+        let events = [RemovalsHeld(held()), approved(), rejected()];
+        let names = events.map(|event| AnyEvent::from(event).encode().unwrap().kind);
+        assert_eq!(names, Event::NAMES);
     }
 
     #[test]

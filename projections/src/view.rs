@@ -24,9 +24,9 @@ pub(crate) trait Projection: Send + 'static {
 /// A row that a run of events touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// The stream of changes that it belongs to: `integrations`, `fan_access`, `commands`, `notifications`.
+    /// The stream of changes that it belongs to: `integrations`, `fan_access`, `commands`, `notifications`, `holds`.
     pub stream: &'static str,
-    /// The integration, the fan or the command.
+    /// The integration, the fan, the command, who is told, or the hold.
     pub key: String,
     pub position: Position,
 }

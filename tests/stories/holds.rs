@@ -147,6 +147,20 @@ async fn a_rejected_removal_leaves_everybody_in_and_a_real_end_still_ends() {
     );
     assert_eq!(codes(&world, &club).await, [""; 0], "nobody is asked any more");
 
+    // Auditors are told why somebody without a membership is still inside.
+    let explain = world
+        .get(&format!("/v1/audit/explain?fan=fan00&integration={}", club.integration))
+        .await
+        .ok();
+    assert_eq!(
+        (&explain["status"], &explain["reason"]["code"]),
+        (&json!("connected"), &json!("removal_rejected"))
+    );
+    let steps = explain["steps"].as_array().unwrap();
+    let told = |kind: &str| steps.iter().position(|step| step["type"] == kind).unwrap();
+    assert!(told("RemovalsHeld") < told("MembershipExpired"));
+    assert!(told("MembershipExpired") < told("RemovalsRejected"));
+
     world.reports(&club, "fan03", "vip", "expired", 3).await;
     world.settle().await;
     assert_eq!(inside(&world, &club, &fans), FANS - 1);

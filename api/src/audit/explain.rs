@@ -10,6 +10,7 @@ use domain::{
     CreatorId, Event, FanId, GuildId, IntegrationId,
     access::{Desired, Event as AccessEvent},
     fan::Event as FanEvent,
+    hold::Event as HoldEvent,
     integration::Event as IntegrationEvent,
     status::Status,
 };
@@ -237,7 +238,15 @@ impl<'a> Chain<'a> {
             }
             // Another integration on the same server has its part where it changed something.
             Event::Integration(_) => moved.then_some(StepKind::Integration),
-            Event::Tier(_) | Event::Guild(_) | Event::DiscordAccount(_) => None,
+            Event::Hold(event) => match event {
+                HoldEvent::RemovalsHeld(held) => {
+                    (held.integration == self.integration).then_some(StepKind::Integration)
+                }
+                HoldEvent::RemovalsApproved { .. } | HoldEvent::RemovalsRejected { .. } => {
+                    moved.then_some(StepKind::Choice)
+                }
+            },
+            Event::Tier(_) | Event::Guild(_) | Event::DiscordAccount(_) | Event::Creator(_) => None,
         }
     }
 
@@ -325,6 +334,9 @@ impl Chain<'_> {
             Status::ActionRequired | Status::Blocked => {
                 format!("{fan} had no access to {named}. {why}")
             }
+            Status::Revoking if !why.is_empty() => {
+                format!("What {fan} had in {named} was to be taken away. {why}")
+            }
             Status::Revoking => format!("What {fan} had in {named} was being taken away."),
             Status::RevokeBlocked => {
                 format!("What {fan} had in {named} could not be taken away. {why}")
@@ -368,6 +380,7 @@ fn is_set_up(event: &IntegrationEvent) -> bool {
         | IntegrationEvent::IntegrationRenamed { .. }
         | IntegrationEvent::RemovalPolicyChanged { .. }
         | IntegrationEvent::DriftPolicyChanged { .. }
+        | IntegrationEvent::RemovalLimitChanged { .. }
         | IntegrationEvent::RolesRefreshed { .. } => false,
     }
 }

@@ -10,7 +10,7 @@ mod shapes;
 mod words;
 
 use chrono::{DateTime, Utc};
-use domain::{CreatorId, FanId, integration};
+use domain::{CreatorId, FanId, hold, integration};
 use eventstore::{Envelope, Position, Store, StoreError};
 use projections::{
     Audit, ViewError,
@@ -53,7 +53,8 @@ impl From<AuditError> for ApiError {
 /// How many events are found and read at once.
 const READ: usize = 1_000;
 
-/// Every event that names a fan up to a time, and every event of some creators' integrations; in the log's order.
+/// Every event that names a fan up to a time, every event of some creators' integrations, and what became of mass
+/// removals there; in the log's order.
 async fn of_fan(
     store: &Store,
     audit: &Audit,
@@ -61,16 +62,13 @@ async fn of_fan(
     creators: Option<&[CreatorId]>,
     at: Option<DateTime<Utc>>,
 ) -> Result<Vec<Envelope>, AuditError> {
-    let wanted = Wanted { fan: Some(fan.clone()), ..Wanted::default() };
-    let (mut told, mut last): (Vec<Envelope>, _) = (vec![], Position(0));
-    loop {
-        let found = audit.find(&wanted, Direction::After(last), READ).await?;
-        let Some(end) = found.last() else { break };
-        last = *end;
-        told.extend(store.decode(store.log().read_at(&found).await?).await?);
-    }
-    let all = creators.map_or_else(|| creators_of(&told), <[CreatorId]>::to_vec);
-    for creator in all {
+    let mut told =
+        all(store, audit, &Wanted { fan: Some(fan.clone()), ..Wanted::default() }).await?;
+    for creator in creators.map_or_else(|| creators_of(&told), <[CreatorId]>::to_vec) {
+        for kind in hold::Event::NAMES {
+            let (creator, kind) = (Some(creator.clone()), Some(kind.to_owned()));
+            told.extend(all(store, audit, &Wanted { creator, kind, ..Wanted::default() }).await?);
+        }
         for id in audit.integrations_of(&creator).await? {
             let own = store.log().read_stream(&integration::stream(id), 0).await?;
             told.extend(store.decode(own).await?);
@@ -79,6 +77,17 @@ async fn of_fan(
     told.retain(|envelope| at.is_none_or(|at| envelope.metadata.at <= at));
     told.sort_unstable_by_key(|envelope| envelope.position);
     Ok(told)
+}
+
+/// All events that are wanted, in the log's order.
+async fn all(store: &Store, audit: &Audit, wanted: &Wanted) -> Result<Vec<Envelope>, AuditError> {
+    let (mut told, mut last): (Vec<Envelope>, _) = (vec![], Position(0));
+    loop {
+        let found = audit.find(wanted, Direction::After(last), READ).await?;
+        let Some(end) = found.last() else { return Ok(told) };
+        last = *end;
+        told.extend(store.decode(store.log().read_at(&found).await?).await?);
+    }
 }
 
 /// The creators whose tiers a fan's events name, or who gave them something by hand.
@@ -93,7 +102,9 @@ fn creators_of(told: &[Envelope]) -> Vec<CreatorId> {
         | Event::Integration(_)
         | Event::Guild(_)
         | Event::DiscordAccount(_)
-        | Event::Access(_) => None,
+        | Event::Access(_)
+        | Event::Hold(_)
+        | Event::Creator(_) => None,
     });
     let mut creators: Vec<_> = creators.collect();
     creators.sort_unstable();

@@ -43,10 +43,16 @@ impl Names {
                     ids.insert(*integration);
                 }
                 Event::Fan(event) => ids.extend(event.integration()),
+                Event::Hold(event) => {
+                    ids.insert(event.integration());
+                }
                 Event::Access(event) => {
                     servers.insert(event.holder().guild, envelope.metadata.at);
                 }
-                Event::Tier(_) | Event::Membership(_) | Event::DiscordAccount(_) => {}
+                Event::Tier(_)
+                | Event::Membership(_)
+                | Event::DiscordAccount(_)
+                | Event::Creator(_) => {}
             }
         }
         for (server, at) in servers {
@@ -111,6 +117,7 @@ impl Names {
             IntegrationEvent::RolesRefreshed { roles, .. } => self.list(roles),
             IntegrationEvent::RemovalPolicyChanged { .. }
             | IntegrationEvent::DriftPolicyChanged { .. }
+            | IntegrationEvent::RemovalLimitChanged { .. }
             | IntegrationEvent::MembershipAttached { .. }
             | IntegrationEvent::AttachmentRolesChanged { .. }
             | IntegrationEvent::MembershipDetached { .. }

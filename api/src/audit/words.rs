@@ -5,9 +5,11 @@ use domain::{
     Account, Event, Personal,
     access::{Event as AccessEvent, Report},
     account::Event as AccountEvent,
+    creator::Event as CreatorEvent,
     discord::RoleList,
     fan::{BrokenBy, Event as FanEvent},
     guild::Event as GuildEvent,
+    hold::{Cause, Event as HoldEvent},
     integration::{Drift, Event as IntegrationEvent, OnEnd},
     membership::{Event as MembershipEvent, Terms},
     tier::Event as TierEvent,
@@ -30,6 +32,10 @@ pub(super) fn sentence(event: &Event, names: &Names) -> String {
             format!("A Discord account of the fan {fan} became free for others.")
         }
         Event::Access(event) => access(event, names),
+        Event::Hold(event) => hold(event, names),
+        Event::Creator(CreatorEvent::NoticeRead { creator, .. }) => {
+            format!("{creator} read a notice.")
+        }
     }
 }
 
@@ -112,6 +118,10 @@ fn integration(event: &IntegrationEvent, names: &Names) -> String {
             };
             format!("{of} {does}, from now on.")
         }
+        IntegrationEvent::RemovalLimitChanged { limit, .. } => format!(
+            "Removals of more than {} fans of {of} at once, or of {} % of them, wait for approval from now on.",
+            limit.fans, limit.percent
+        ),
         IntegrationEvent::ServerConnected { guild, .. } => {
             format!("{of} was connected to the server {}.", guild.name)
         }
@@ -150,6 +160,32 @@ fn integration(event: &IntegrationEvent, names: &Names) -> String {
             names.in_server(*guild)
         ),
         IntegrationEvent::IntegrationRemoved { .. } => format!("{of} was removed."),
+    }
+}
+
+fn hold(event: &HoldEvent, names: &Names) -> String {
+    let of = names.integration_name(event.integration());
+    match event {
+        HoldEvent::RemovalsHeld(held) => {
+            let what = match held.cause {
+                Cause::Import => "An import",
+                Cause::Attachments => "A change of tiers",
+                Cause::RemovalPolicy => "A change of what happens when memberships end",
+                Cause::Lapses => "The silence about renewals",
+            };
+            format!(
+                "{what} would have taken access from {} of {} fans of {of} at once: that waits for approval.",
+                held.losing, held.of
+            )
+        }
+        HoldEvent::RemovalsApproved { .. } => {
+            format!("The removals of {of} that waited for approval were approved.")
+        }
+        HoldEvent::RemovalsRejected { .. } => {
+            format!(
+                "The removals of {of} that waited for approval were rejected: the access stays."
+            )
+        }
     }
 }
 

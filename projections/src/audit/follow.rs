@@ -33,7 +33,9 @@ impl Projection for Follow {
                 | Event::Membership(_)
                 | Event::Guild(_)
                 | Event::Fan(_)
-                | Event::DiscordAccount(_) => {}
+                | Event::DiscordAccount(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
             mentions.note(envelope.position, &envelope.kind, &envelope.event, &creators, &servers);
         }

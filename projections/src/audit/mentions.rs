@@ -104,6 +104,11 @@ impl<'run> Mentions<'run> {
                 self.add(position, Subject::Fan(&holder.fan));
                 self.of_server(position, holder.guild, creators, servers);
             }
+            Event::Hold(event) => {
+                self.add(position, Subject::Creator(event.creator()));
+                self.add(position, Subject::Integration(event.integration()));
+            }
+            Event::Creator(event) => self.add(position, Subject::Creator(event.creator())),
         }
     }
 

@@ -6,7 +6,9 @@ use domain::{
     CreatorId, Decider, Event, FanId, GuildId, IntegrationId,
     access::Event as AccessEvent,
     account::{AccountKey, Event as AccountEvent},
+    hold::Event as HoldEvent,
     integration::{Event as IntegrationEvent, Integration, State},
+    kept::Known,
     status::Status,
 };
 use eventstore::Envelope;
@@ -14,8 +16,9 @@ use eventstore::Envelope;
 use super::access::Had;
 use crate::fan_access::{
     FanRow,
-    fan::{Fan, Known},
-    follow::{Touched, touched},
+    fan::Fan,
+    follow::{Touched, decides, touched},
+    holds::Over,
 };
 
 /// A fan and the integrations that may concern them, as the events that were heard so far tell it.
@@ -24,6 +27,8 @@ pub struct Retelling {
     fan: Fan,
     integrations: BTreeMap<IntegrationId, State>,
     rows: BTreeMap<IntegrationId, FanRow>,
+    /// The holds that are not approved.
+    holds: Vec<Over>,
     /// What was last known to be had in a server, and by which account.
     had: BTreeMap<GuildId, (AccountKey, Had)>,
 }
@@ -35,6 +40,7 @@ impl Retelling {
             fan: Fan::default(),
             integrations: BTreeMap::new(),
             rows: BTreeMap::new(),
+            holds: vec![],
             had: BTreeMap::new(),
         }
     }
@@ -43,8 +49,8 @@ impl Retelling {
     pub fn hear(&mut self, envelope: &Envelope) {
         match &envelope.event {
             Event::Membership(event) if event.terms().fan == self.id => {
-                let known = known(&self.integrations);
-                self.fan.on_membership(event, &known);
+                let (known, over) = (known(&self.integrations), self.over(envelope));
+                self.fan.on_membership(event, &over, &known);
             }
             Event::Fan(event) if *event.fan() == self.id => {
                 let known = known(&self.integrations);
@@ -59,13 +65,22 @@ impl Retelling {
             {
                 self.fan.on_released(account_key);
             }
-            Event::Integration(event) => self.of_integration(event),
+            Event::Integration(event) => self.of_integration(envelope, event),
+            Event::Hold(event) => {
+                Over::hear(&mut self.holds, envelope, event);
+                match event {
+                    HoldEvent::RemovalsHeld(_) => return,
+                    HoldEvent::RemovalsApproved { hold, .. } => self.fan.on_decided(*hold, true),
+                    HoldEvent::RemovalsRejected { hold, .. } => self.fan.on_decided(*hold, false),
+                }
+            }
             Event::Tier(_)
             | Event::Membership(_)
             | Event::Guild(_)
             | Event::Fan(_)
             | Event::DiscordAccount(_)
-            | Event::Access(_) => return,
+            | Event::Access(_)
+            | Event::Creator(_) => return,
         }
         let known = known(&self.integrations);
         self.fan.decide(envelope.position, &known);
@@ -80,8 +95,15 @@ impl Retelling {
         self.had.insert(holder.guild, (holder.account_key.clone(), had));
     }
 
-    fn of_integration(&mut self, event: &IntegrationEvent) {
-        let state = self.integrations.entry(event.integration()).or_default();
+    /// The holds that an event falls under.
+    fn over(&self, envelope: &Envelope) -> Vec<Over> {
+        self.holds.iter().filter(|over| over.covers(envelope)).cloned().collect()
+    }
+
+    fn of_integration(&mut self, envelope: &Envelope, event: &IntegrationEvent) {
+        let (id, over) = (event.integration(), self.over(envelope));
+        let state = self.integrations.entry(id).or_default();
+        let before = state.clone();
         Integration::evolve(state, event);
         match touched(event, state) {
             Touched::Waiting(guild) => {
@@ -95,6 +117,10 @@ impl Retelling {
                 }
             }
             Touched::Tiers(_) | Touched::Nobody => {}
+        }
+        if let Some(because) = decides(event) {
+            let known = known(&self.integrations);
+            self.fan.on_creator(id, &before, &because, &over, &known);
         }
     }
 

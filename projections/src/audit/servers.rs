@@ -58,7 +58,9 @@ impl Servers {
                 Event::Tier(_)
                 | Event::Membership(_)
                 | Event::Guild(_)
-                | Event::DiscordAccount(_) => {}
+                | Event::DiscordAccount(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
         }
         servers.extend(guilds.iter().map(|guild| (*guild, vec![])));
@@ -166,6 +168,7 @@ impl Servers {
             IntegrationEvent::IntegrationRenamed { .. }
             | IntegrationEvent::RemovalPolicyChanged { .. }
             | IntegrationEvent::DriftPolicyChanged { .. }
+            | IntegrationEvent::RemovalLimitChanged { .. }
             | IntegrationEvent::RolesRefreshed { .. }
             | IntegrationEvent::MembershipAttached { .. }
             | IntegrationEvent::AttachmentRolesChanged { .. }

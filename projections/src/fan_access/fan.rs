@@ -65,7 +65,7 @@ impl Fan {
     }
 
     /// The creator of an integration decided anew about a tier or a policy. `before`: as the integration was.
-    pub(super) fn on_creator(
+    pub(crate) fn on_creator(
         &mut self,
         id: IntegrationId,
         before: &Integration,
@@ -93,7 +93,7 @@ impl Fan {
     }
 
     /// Somebody decided on a hold: what it kept is taken away, or stays.
-    pub(super) fn on_decided(&mut self, hold: HoldId, approved: bool) {
+    pub(crate) fn on_decided(&mut self, hold: HoldId, approved: bool) {
         self.facts.kept.retain(|kept| !approved || kept.hold != hold);
         for kept in self.facts.kept.iter_mut().filter(|kept| kept.hold == hold) {
             kept.rejected = true;

@@ -24,7 +24,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -136,7 +136,7 @@ pub(crate) fn touched(event: &IntegrationEvent, state: &Integration) -> Touched 
 }
 
 /// What the creator decides anew with an event, so that what was kept of it is not kept any more.
-fn decides(event: &IntegrationEvent) -> Option<Because> {
+pub(crate) fn decides(event: &IntegrationEvent) -> Option<Because> {
     match event {
         IntegrationEvent::MembershipAttached { tier, .. }
         | IntegrationEvent::AttachmentRolesChanged { tier, .. }

@@ -246,7 +246,7 @@ pub(super) struct HeldRow {
 
 /// A hold that was not approved: whatever falls under it takes nothing away.
 #[derive(Debug, Clone)]
-pub(super) struct Over {
+pub(crate) struct Over {
     pub(super) hold: HoldId,
     pub(super) integration: IntegrationId,
     pub(super) rejected: bool,
@@ -278,8 +278,26 @@ impl Over {
             .collect()
     }
 
+    /// Takes in what became of a hold.
+    pub(crate) fn hear(holds: &mut Vec<Self>, envelope: &Envelope, event: &HoldEvent) {
+        match event {
+            HoldEvent::RemovalsHeld(held) => holds.push(Self {
+                hold: held.hold,
+                integration: held.integration,
+                rejected: false,
+                correlation: envelope.metadata.correlation,
+                until: held.until,
+            }),
+            HoldEvent::RemovalsApproved { hold, .. } => holds.retain(|over| over.hold != *hold),
+            HoldEvent::RemovalsRejected { hold, .. } => {
+                let own = holds.iter_mut().filter(|over| over.hold == *hold);
+                own.for_each(|over| over.rejected = true);
+            }
+        }
+    }
+
     /// Whether an event falls under this hold.
-    pub(super) fn covers(&self, envelope: &Envelope) -> bool {
+    pub(crate) fn covers(&self, envelope: &Envelope) -> bool {
         match self.until {
             Some(until) => lapsed(envelope).is_some_and(|ended| ended <= until),
             None => self.correlation == envelope.metadata.correlation,
@@ -313,6 +331,7 @@ pub(super) async fn record(
             .bind(event.hold().to_string())
             .bind(status.as_str())
     };
+    Over::hear(holds, envelope, event);
     match event {
         HoldEvent::RemovalsHeld(held) => {
             let Held { hold, creator, integration, cause, losing, of, limit, until } = held.clone();
@@ -329,18 +348,12 @@ pub(super) async fn record(
             .bind(json!(opened).to_string())
             .execute(db)
             .await?;
-            holds.push(Over { hold, integration, rejected: false, correlation, until });
         }
-        HoldEvent::RemovalsApproved { hold, .. } => {
+        HoldEvent::RemovalsApproved { .. } => {
             decided(Status::Approved).bind(json!(by).to_string()).execute(db).await?;
-            holds.retain(|over| over.hold != *hold);
         }
-        HoldEvent::RemovalsRejected { hold, .. } => {
+        HoldEvent::RemovalsRejected { .. } => {
             decided(Status::Rejected).bind(json!(by).to_string()).execute(db).await?;
-            holds
-                .iter_mut()
-                .filter(|over| over.hold == *hold)
-                .for_each(|over| over.rejected = true);
         }
     }
     Ok(())
