@@ -90,6 +90,9 @@ struct GuildSeen {
     #[serde(default)]
     icon: Option<String>,
     roles: Vec<RoleSeen>,
+    /// 1: whoever moderates needs two-factor authentication, for a bot its owner.
+    #[serde(default)]
+    mfa_level: u8,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +109,7 @@ pub(crate) struct RoleSeen {
     #[serde(default)]
     colors: Option<ColorsSeen>,
     #[serde(default)]
-    tags: TagsSeen,
+    tags: serde_json::Map<String, serde_json::Value>,
 }
 
 impl From<RoleSeen> for Role {
@@ -116,41 +119,21 @@ impl From<RoleSeen> for Role {
             name: role.name,
             position: role.position,
             color: role.colors.map_or(role.color, |colors| colors.primary_color),
-            managed: role.managed || role.tags.any(),
+            managed: role.managed || OWNED.iter().any(|tag| role.tags.contains_key(*tag)),
             permissions: role.permissions,
         }
     }
 }
 
-/// What marks roles that only their owner gives. A mark that is there without a value is there.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TagsSeen {
-    #[serde(deserialize_with = "there")]
-    bot_id: bool,
-    #[serde(deserialize_with = "there")]
-    integration_id: bool,
-    #[serde(deserialize_with = "there")]
-    premium_subscriber: bool,
-    #[serde(deserialize_with = "there")]
-    subscription_listing_id: bool,
-    #[serde(deserialize_with = "there")]
-    guild_connections: bool,
-}
-
-impl TagsSeen {
-    fn any(&self) -> bool {
-        self.bot_id
-            || self.integration_id
-            || self.premium_subscriber
-            || self.subscription_listing_id
-            || self.guild_connections
-    }
-}
-
-fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
-}
+/// The tags of roles that only their owner gives: an app, boosting, a subscription, linked accounts. A tag that has no
+/// value is there.
+const OWNED: [&str; 5] = [
+    "bot_id",
+    "integration_id",
+    "premium_subscriber",
+    "subscription_listing_id",
+    "guild_connections",
+];
 
 #[derive(Deserialize)]
 struct ColorsSeen {
@@ -160,6 +143,30 @@ struct ColorsSeen {
 #[derive(Deserialize)]
 pub(crate) struct UserSeen {
     pub(crate) id: DiscordUserId,
+    /// Of a bot it tells whether its owner has two-factor authentication.
+    #[serde(default)]
+    mfa_enabled: Option<bool>,
+}
+
+/// The application's flags that allow to hear of members: for many servers, and for few.
+const MEMBERS_INTENT: u64 = 1 << 14 | 1 << 15;
+
+#[derive(Deserialize)]
+struct ApplicationSeen {
+    #[serde(default)]
+    flags: Option<u64>,
+}
+
+/// How the bot stands in a server.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) roles: RoleList,
+    /// Whether the server wants whoever moderates it to have two-factor authentication.
+    pub(crate) asks_for_two_factor: bool,
+    /// Whether whoever owns the bot has it; `None` where Discord does not tell.
+    pub(crate) two_factor: Option<bool>,
+    /// Whether the application may hear of members; `None` where Discord does not tell.
+    pub(crate) hears_of_members: Option<bool>,
 }
 
 /// Where the gateway is, and how it wants to be used.
@@ -291,6 +298,30 @@ impl Discord {
 
     /// A server, its roles in Discord's order, and where the bot stands among them.
     pub async fn role_list(&self, guild: GuildId) -> Answer<(Server, RoleList)> {
+        self.server(guild).await.map(|(server, roles, _)| (server, roles))
+    }
+
+    /// How the bot stands in a server: what the doctor looks at.
+    pub(crate) async fn standing(&self, guild: GuildId) -> Answer<Standing> {
+        let (roles, asks_for_two_factor) = match self.server(guild).await {
+            Answer::Done((_, roles, mfa_level)) => (roles, mfa_level > 0),
+            other => return other.without(),
+        };
+        let request = self.inner.requests.current_user().try_into_request();
+        let me = read::<UserSeen>(self.call("me", GuildId(0), false, request).await);
+        let request = self.inner.requests.current_user_application().try_into_request();
+        let application =
+            read::<ApplicationSeen>(self.call("application", GuildId(0), false, request).await);
+        let flags = application.done().and_then(|application| application.flags);
+        Answer::Done(Standing {
+            roles,
+            asks_for_two_factor,
+            two_factor: me.done().and_then(|me| me.mfa_enabled),
+            hears_of_members: flags.map(|flags| flags & MEMBERS_INTENT != 0),
+        })
+    }
+
+    async fn server(&self, guild: GuildId) -> Answer<(Server, RoleList, u8)> {
         let bot = match self.bot_user().await {
             Answer::Done(bot) => bot,
             other => return other.without(),
@@ -306,7 +337,7 @@ impl Discord {
         };
         let roles = known.roles.into_iter().map(Into::into);
         let server = Server { id: guild, name: known.name, icon: known.icon };
-        Answer::Done((server, RoleList::new(roles.collect(), seen.roles)))
+        Answer::Done((server, RoleList::new(roles.collect(), seen.roles), known.mfa_level))
     }
 
     /// Remembers that a server is out of order, or that it is back.
@@ -468,6 +499,11 @@ impl<T> Answer<T> {
             Self::Done(value) => Answer::Done(with(value)),
             other => other.without(),
         }
+    }
+
+    /// What was asked for; everything else is not told.
+    fn done(self) -> Option<T> {
+        if let Self::Done(value) = self { Some(value) } else { None }
     }
 
     /// The same answer where it is not `Done`; a `Done` whose value is not wanted is asked for again.

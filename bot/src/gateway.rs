@@ -129,6 +129,7 @@ impl Observer {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
+        let listening = Box::pin(listening);
         stop.run_until_cancelled(async { tokio::join!(reading, listening) }).await;
     }
 
@@ -300,7 +301,7 @@ impl Observer {
             .for_each_concurrent(TOGETHER, async |(guild, user)| {
                 // What was told first is often outdated by what is told next.
                 sleep(A_MOMENT).await;
-                let Some(heard) = self.echoes.last_heard(guild, user) else { return };
+                let heard = self.echoes.last_heard(guild, user);
                 if let Some(since) = self.tell_of_member(guild, user, heard).await {
                     self.looks.look_at(guild, user, since).await;
                 }

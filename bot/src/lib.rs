@@ -3,10 +3,11 @@
 //! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
 //! Discord, `members` reads whom it told of, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
-//! decides when calls may be made.
+//! decides when calls may be made. `doctor` says what stands in the way of an integration.
 
 pub mod desk;
 pub mod discord;
+pub mod doctor;
 mod executor;
 pub mod gateway;
 mod heard;

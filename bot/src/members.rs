@@ -177,14 +177,14 @@ impl Echoes {
         newest
     }
 
-    /// What was heard of a member last.
+    /// The roles that a member was last heard to have.
     pub(crate) fn last_heard(
         &self,
         guild: GuildId,
         user: DiscordUserId,
-    ) -> Option<Option<BTreeSet<RoleId>>> {
+    ) -> Option<BTreeSet<RoleId>> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.get(&(guild, user)).map(|(_, roles)| roles.clone())
+        heard.get(&(guild, user)).and_then(|(_, roles)| roles.clone())
     }
 
     fn was_heard(&self, change: &Change) -> bool {

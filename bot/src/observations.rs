@@ -120,9 +120,7 @@ impl Desk {
             }
             (None, _) if standing.present == Some(true) => Sighting::Left,
             (None, _) => return Ok(nothing),
-            (Some(_), None) if standing.gone.is_some() || standing.present != Some(true) => {
-                Sighting::Returned
-            }
+            (Some(_), None) if standing.is_outside() => Sighting::Returned,
             (Some(roles), None) => {
                 let had = standing.given.union(&standing.kept);
                 let missing: BTreeSet<RoleId> =

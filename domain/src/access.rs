@@ -306,6 +306,15 @@ impl Standing {
             || self.join_attempted.is_some()
     }
 
+    /// Whether the account is outside, or came in without the Hub's doing: also who could not be brought in, or
+    /// was removed. Of whom the Hub may have brought in, nothing is known until a command has looked.
+    pub fn is_outside(&self) -> bool {
+        match self.present {
+            Some(present) => self.gone.is_some() || !present,
+            None => self.gone.is_some() || !self.holds_anything(),
+        }
+    }
+
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::JoinAttempted(attempt) => {
@@ -487,10 +496,7 @@ impl Decider for Access {
                     Sighting::Banned if standing.gone != Some(Gone::Banned) => {
                         vec![Event::MemberBanned { holder }]
                     }
-                    // Also somebody who could not be brought in, or was removed, and joined by themselves.
-                    Sighting::Returned
-                        if standing.gone.is_some() || standing.present != Some(true) =>
-                    {
+                    Sighting::Returned if standing.is_outside() => {
                         vec![Event::MemberReturned { holder }]
                     }
                     Sighting::Left | Sighting::Banned | Sighting::Returned => vec![],
@@ -746,6 +752,18 @@ mod tests {
         given::<Access>([outside, MemberReturned { holder: holder(1) }])
             .when(observe(Sighting::Returned))
             .then_nothing();
+    }
+
+    #[test]
+    fn who_is_seen_while_a_removal_is_owed_has_not_returned() {
+        let owed = RevokeBlocked(Report {
+            present: None,
+            brought_in: true,
+            trouble: Some(Trouble::BotMissing),
+            ..refused(8, &[VIP])
+        });
+        let seen = Command::Observe { holder: holder(1), sighting: Sighting::Returned };
+        given::<Access>([AccessGranted(report(5, true, &[VIP])), owed]).when(seen).then_nothing();
     }
 
     fn any_command() -> impl Strategy<Value = Command> {

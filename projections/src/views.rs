@@ -313,6 +313,21 @@ impl Views {
         }
     }
 
+    /// The questions alone, of views that another process follows or has followed. `None` where there are none of
+    /// this program's shape yet.
+    pub async fn beside(folder: &Path) -> Result<Option<(Integrations, FanAccess)>, ViewError> {
+        async fn reader<P: Projection>(folder: &Path) -> Result<Option<Reader>, ViewError> {
+            let Some(path) = Place::of::<P>(folder).current()? else { return Ok(None) };
+            let generation = Generation::open::<P>(path).await?;
+            Ok(generation.map(|generation| Reader::new(generation.readers())))
+        }
+        let integrations = reader::<integrations::Follow>(folder).await?;
+        let fan_access = reader::<fan_access::Follow>(folder).await?;
+        Ok(integrations
+            .zip(fan_access)
+            .map(|(integrations, fan_access)| (Integrations(integrations), FanAccess(fan_access))))
+    }
+
     /// Where the views in a folder stand, without following the log. Views that were never built stand at 0.
     pub async fn list(folder: &Path, store: &Store) -> Result<Vec<ViewStatus>, ViewError> {
         async fn entry<P: Projection>(

@@ -81,6 +81,35 @@ async fn auditors_ask_beside_the_server_and_with_it_stopped() {
 }
 
 #[tokio::test]
+async fn the_doctor_looks_at_every_integration_beside_the_server_and_with_it_stopped() {
+    let mut hub = Hub::start().await;
+    let (guild, role) = hub.club().await;
+    let well = hub.run(&["doctor"]).await;
+    assert!(well.contains("ok    kim / Club on Club"), "{well}");
+    hub.sandbox.with(|world| world.edit_role(guild, role, |role| role.position = 50));
+    hub.reports("ada", "active", 1).await;
+    hub.links("ada").await;
+    until("blocked", async || hub.status("ada").await == "blocked").await;
+    for stopped in [false, true] {
+        if stopped {
+            hub.kill().await;
+        }
+        let output = hub.command(&["doctor"]).output().await.unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("FAIL  kim / Club on Club"), "{said}");
+        assert!(said.contains("(role gold; tiers gold; 1 fan waits)"), "{said}");
+        assert!(said.contains("The creator can mend it: Drag the bot's role above it"), "{said}");
+        let output = hub.command(&["doctor", "--json"]).output().await.unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = told["integrations"][0]["checks"].as_array().unwrap();
+        let roles = checks.iter().find(|check| check["check"] == "roles").unwrap();
+        assert_eq!(roles["reasons"][0]["code"], "role_above_bot");
+        assert_eq!((&told["ok"], &roles["reasons"][0]["fans"]), (&false.into(), &1.into()));
+    }
+}
+
+#[tokio::test]
 async fn keys_are_made_listed_and_revoked_beside_the_server() {
     let hub = Hub::start().await;
     let key = hub

@@ -14,6 +14,7 @@ mod bot_process;
 mod by_hand;
 mod chaos;
 mod contract;
+mod doctor;
 mod edge_cases;
 mod fans;
 mod holds;

@@ -1,8 +1,8 @@
 //! The doctor: what stands between an integration and its work, who can mend it, and how; and comparing on demand.
 
 use axum::{Json, extract::State, http::StatusCode};
-use bot::discord::Answer;
-use domain::{IntegrationId, Trouble, Who, integration::Phase, status::Status};
+use bot::doctor::{self, Check, Finding};
+use domain::{IntegrationId, TierId, integration::Phase, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,32 +15,55 @@ use crate::{
     routes::integrations::{owned, row},
 };
 
-/// One thing that was looked at.
+/// Something that is the matter, and whom it concerns.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Check {
-    /// `connected`, `discord`, `bot_in_server`, `permissions`, `roles` or `fans`.
-    check: &'static str,
-    ok: bool,
-    /// What is wrong, whom it concerns and how to mend it.
-    reasons: Vec<Reason>,
+pub(crate) struct HealthReason {
+    #[serde(flatten)]
+    reason: Reason,
+    /// What the server calls the role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role_name: Option<String>,
+    /// The tiers whose fans it concerns.
+    #[schema(value_type = Vec<String>)]
+    tiers: Vec<TierId>,
+    /// How many fans wait because of it.
+    fans: u64,
 }
 
-impl Check {
-    fn new(check: &'static str, reasons: Vec<Reason>) -> Self {
-        Self { check, ok: reasons.is_empty(), reasons }
+impl From<Finding> for HealthReason {
+    fn from(finding: Finding) -> Self {
+        let (role, role_name) = finding.role.unzip();
+        let reason = Reason::new(finding.code, finding.who, finding.detail, finding.fix);
+        Self {
+            reason: Reason { role, ..reason },
+            role_name: role_name.flatten(),
+            tiers: finding.tiers,
+            fans: finding.fans,
+        }
     }
+}
+
+/// One thing that was looked at.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CheckAnswer {
+    /// `connected`, `discord`, `bot_in_server`, `permissions`, `two_factor`, `roles`, `gateway` or `fans`.
+    check: &'static str,
+    /// Nothing that was found keeps anybody from their access.
+    ok: bool,
+    /// What is wrong, whom it concerns and how to mend it.
+    reasons: Vec<HealthReason>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HealthAnswer {
     /// Whether every check is well.
     ok: bool,
-    data: Vec<Check>,
+    data: Vec<CheckAnswer>,
 }
 
 /// The doctor
 ///
-/// Looks at the server now, and says of each check what is wrong, who can mend it and how.
+/// Looks at the server now, and says of each check what is wrong, whom it concerns, who can mend it and how.
 #[utoipa::path(get, path = "/v1/integrations/{id}/health", tag = "Creator", operation_id = "get_health",
     params(("id" = String, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
 pub(crate) async fn get(
@@ -48,53 +71,16 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<HealthAnswer>, ApiError> {
-    let mut state = row(&app, &caller, id).await?.state;
-    let Some(guild) = state.open_guild() else {
-        let (detail, fix) = match state.phase {
-            Phase::Removing { .. } => {
-                ("The integration is being removed.", "Wait until the access is taken away.")
-            }
-            _ => ("No Discord server is connected.", "Connect Discord."),
-        };
-        let check =
-            Check::new("connected", vec![Reason::new("not_connected", Who::Creator, detail, fix)]);
-        return Ok(Json(HealthAnswer { ok: false, data: vec![check] }));
-    };
-    let mut data = vec![Check::new("connected", vec![])];
-    match app.discord.role_list(guild).await {
-        Answer::Done((_, roles)) => {
-            state.roles = Some(roles);
-            state.bot_missing = false;
-            let (about_roles, permissions) =
-                state.troubles().into_iter().partition(|(_, role)| role.is_some());
-            let reasons = |of: Vec<_>| of.into_iter().map(Reason::of).collect();
-            data.push(Check::new("discord", vec![]));
-            data.push(Check::new("bot_in_server", vec![]));
-            data.push(Check::new("permissions", reasons(permissions)));
-            data.push(Check::new("roles", reasons(about_roles)));
-        }
-        Answer::Refused(refusal) => {
-            data.push(Check::new("discord", vec![]));
-            data.push(Check::new("bot_in_server", vec![Reason::of((refusal.trouble, None))]));
-        }
-        Answer::TokenDead => {
-            data.push(Check::new("discord", vec![Reason::of((Trouble::BotTokenDead, None))]));
-        }
-        Answer::Later { .. } | Answer::Unwanted => {
-            let detail = "Discord does not answer at the moment.";
-            let waiting = Reason::new(
-                "discord_unavailable",
-                Who::Operator,
-                detail,
-                "Wait; everything is tried again.",
-            );
-            data.push(Check::new("discord", vec![waiting]));
-        }
-    }
-    let counts = app.views.fan_access().counts(id).await?;
-    let held = app.views.fan_access().waiting_for_approval(id).await?;
-    let fans = Reason::of_waiting(&counts).into_iter().chain(Reason::of_held(held));
-    data.push(Check::new("fans", fans.collect()));
+    let state = row(&app, &caller, id).await?.state;
+    let checks = doctor::examine(&app.discord, app.views.fan_access(), id, &state).await?;
+    let data: Vec<_> = checks
+        .into_iter()
+        .map(|Check { name, ok, findings }| CheckAnswer {
+            check: name,
+            ok,
+            reasons: findings.into_iter().map(Into::into).collect(),
+        })
+        .collect();
     Ok(Json(HealthAnswer { ok: data.iter().all(|check| check.ok), data }))
 }
 

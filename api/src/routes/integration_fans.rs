@@ -6,7 +6,7 @@ use domain::{
     personal::{Account, Personal},
     status::Status,
 };
-use projections::FanRow;
+use projections::{FanRow, Leftover};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -74,6 +74,28 @@ pub(crate) struct FanAnswer {
     desired: AccessAnswer,
     /// What Discord last showed of what the Hub gave.
     observed: AccessAnswer,
+    /// Accounts that the fan used before, and from which something is still to be taken away.
+    leftovers: Vec<LeftoverAnswer>,
+}
+
+/// An account that a fan no longer uses and that still has something.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LeftoverAnswer {
+    discord: Option<AccountAnswer>,
+    /// Why it is not taken away; null while it is on its way.
+    reason: Option<Reason>,
+    observed: AccessAnswer,
+}
+
+impl From<Leftover> for LeftoverAnswer {
+    fn from(Leftover { account, present, given, trouble }: Leftover) -> Self {
+        let roles = given.into_iter().collect();
+        Self {
+            discord: account.known().map(AccountAnswer::of),
+            reason: trouble.map(Reason::of),
+            observed: AccessAnswer { present, roles },
+        }
+    }
 }
 
 impl From<FanRow> for FanAnswer {
@@ -90,6 +112,7 @@ impl From<FanRow> for FanAnswer {
                 roles: row.desired.roles.into_iter().collect(),
             },
             observed: AccessAnswer { present: row.present, roles: row.given.into_iter().collect() },
+            leftovers: row.leftovers.into_iter().map(Into::into).collect(),
         }
     }
 }

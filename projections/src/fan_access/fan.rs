@@ -18,7 +18,7 @@ use eventstore::Position;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CommandKind, CommandRow, FanRow,
+    CommandKind, CommandRow, FanRow, Leftover,
     holds::{HeldRow, Over},
 };
 
@@ -263,6 +263,17 @@ impl Fan {
                     let current = linked.and_then(|link| places.get(&link.account_key));
                     current.or_else(|| places.values().find(|place| place.holding.contains(id)))
                 });
+                let others = places.into_iter().flatten().filter(|(_, other)| {
+                    other.holding.contains(id)
+                        && place.is_none_or(|place| !std::ptr::eq(place, *other))
+                });
+                let leftovers = others.map(|(_, other)| Leftover {
+                    account: other.standing.account.clone(),
+                    present: other.standing.present,
+                    given: other.standing.roles(),
+                    trouble: obstacle(other, self.facts.broken),
+                });
+                let leftovers = leftovers.collect();
                 let account =
                     place.map(|place| &place.standing.account).or(linked.map(|link| &link.account));
                 let row = FanRow {
@@ -275,6 +286,7 @@ impl Fan {
                     given: place.map(|place| place.standing.given.clone()).unwrap_or_default(),
                     status,
                     trouble,
+                    leftovers,
                     position,
                 };
                 Some((*id, row))

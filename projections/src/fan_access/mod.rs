@@ -24,6 +24,7 @@ use domain::{
     integration::State as Integration,
     personal::{Account, Personal},
     status::Status,
+    trouble::Matter,
 };
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
@@ -50,8 +51,21 @@ pub struct FanRow {
     pub given: BTreeSet<RoleId>,
     pub status: Status,
     pub trouble: Option<(Trouble, Option<RoleId>)>,
+    /// Accounts that the fan used before, and from which something is still to be taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
     /// The last event that changed this row.
     pub position: Position,
+}
+
+/// An account that a fan no longer uses and that still has something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leftover {
+    pub account: Personal<Account>,
+    pub present: Option<bool>,
+    pub given: BTreeSet<RoleId>,
+    /// Why it is not taken away; `None` while it is on its way.
+    pub trouble: Option<Matter>,
 }
 
 /// What a command is for.
@@ -187,6 +201,31 @@ impl FanAccess {
             .map(|row| {
                 let fans: i64 = row.get("fans");
                 Ok((stored(row.get("status"))?, fans.cast_unsigned()))
+            })
+            .collect()
+    }
+
+    /// How many fans of an integration wait because of what.
+    pub async fn troubles(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<BTreeMap<Matter, u64>, ViewError> {
+        let rows = sqlx::query(
+            "select trouble, count(*) as fans from (
+                 select doc ->> '$.trouble' as trouble from access
+                 where integration = ?1 and status in ('action_required', 'blocked', 'revoke_blocked')
+                 union all
+                 select leftover.value ->> '$.trouble' from access, json_each(doc, '$.leftovers') as leftover
+                 where integration = ?1
+             ) where trouble is not null group by trouble",
+        )
+        .bind(integration.to_string())
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let fans: i64 = row.get("fans");
+                Ok((serde_json::from_str(row.get("trouble"))?, fans.cast_unsigned()))
             })
             .collect()
     }

@@ -16,7 +16,7 @@ use crate::support::{Club, World};
 /// How many moves a story has.
 const MOVES: u64 = 60;
 
-/// Random numbers that a seed makes again (SplitMix64).
+/// Random numbers that a seed makes again (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use discord_sandbox::{Action, Fault, Scope};
 use serde_json::json;
 
@@ -34,13 +33,9 @@ impl Chaos {
                 self.played("compare");
                 self.world.post(&format!("{}/sync", self.club.path()), json!({})).await;
             }
-            97 => {
+            _ => {
                 self.played("the hub starts anew");
                 self.world.start_again().await;
-            }
-            _ => {
-                self.played("an hour passes");
-                self.world.clock.advance(TimeDelta::hours(1));
             }
         }
         let pause = self.dice.below(60);

@@ -39,8 +39,15 @@ impl Chaos {
                 }
             }
         };
-        let came = tokio::time::timeout(Duration::from_secs(60), quiet).await;
-        let open = self.world.node().views().fan_access().commands(&[0], 1, &projections::CommandCursor::after(eventstore::Position(0)), 100).await.unwrap();
+        let came = tokio::time::timeout(Duration::from_mins(1), quiet).await;
+        let open = self
+            .world
+            .node()
+            .views()
+            .fan_access()
+            .commands(&[0], 1, &projections::CommandCursor::after(eventstore::Position(0)), 100)
+            .await
+            .unwrap();
         assert!(came.is_ok(), "no rest, open: {open:#?}\n{}", self.told().await);
     }
 
@@ -116,18 +123,19 @@ impl Chaos {
             let held = has.iter().flatten().filter(|role| **role != self.extra);
             let foreign = |role: &u64| self.foreign.given.contains(&(user, *role));
             let without: Vec<_> = held.filter(|role| !wants_role(role) && !foreign(role)).collect();
-            // A removal that is refused is shown; while another account is connected, that one's state is shown.
-            let blocked = status == "revoke_blocked" && self.is_true(user, code);
-            if !without.is_empty()
-                && !blocked
-                && !(person.linked.is_some() && !current && self.above_bot(&without))
-            {
+            // A removal that is refused is shown: of the account that was used last, or among what is left over.
+            let leftovers = row["leftovers"].as_array().into_iter().flatten();
+            let mut shown_of = leftovers
+                .filter(|left| left["discord"]["id"].as_str() == Some(&user.to_string()))
+                .map(|left| left["reason"]["code"].as_str().unwrap_or("none"))
+                .chain((status == "revoke_blocked").then_some(code));
+            let blocked = shown_of.any(|code| self.is_true(user, code));
+            if !blocked && !without.is_empty() {
                 faults.push(format!("{user} has {without:?} without a reason, and is {shown}"));
             }
             let came = self.foreign.joined.get(&user);
             let brought_in = has.is_some() && self.joined_at(user).as_ref() != came;
-            if brought_in && wanted.is_none() && !blocked && !(person.linked.is_some() && !current)
-            {
+            if !blocked && brought_in && wanted.is_none() {
                 faults.push(format!("{user} is in the server without a reason, and is {shown}"));
             }
             let Some(wanted) = wanted else { continue };

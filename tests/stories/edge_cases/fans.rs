@@ -167,7 +167,12 @@ async fn case_12_what_the_old_account_keeps_is_not_forgotten_and_does_not_block_
     assert_eq!(world.roles(&club, new), Some(vec![club.vip]));
     assert_eq!(world.roles(&club, old), Some(vec![club.vip]));
     assert_eq!(world.status(&club, "ada").await, ("connected".into(), None));
-    // The old account is still hers: it still holds something.
+    // The creator sees what is left over, and why. The old account is still hers: it still holds something.
+    let fans = world.get(&format!("{}/fans", club.path())).await.ok();
+    let left = &fans["data"][0]["leftovers"];
+    assert_eq!(left.as_array().unwrap().len(), 1, "{fans:#}");
+    assert_eq!(left[0]["discord"]["id"], old.to_string());
+    assert_eq!(left[0]["reason"]["code"], "fan_above_bot");
     world.links("ben", old).await.problem(409, "account_taken");
     world.sandbox.clear_faults();
     world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 7));

@@ -326,10 +326,11 @@ async fn case_20_a_role_that_is_made_above_the_bot_is_shown_with_what_to_do() {
     let club = world.club("kim").await;
     let new = NewRole { name: "legend".into(), position: 150, ..NewRole::default() };
     let legend = world.sandbox.with(|discord| discord.add_role(club.guild, new)).unwrap();
+    let id = legend.to_string();
     let why_not = async |world: &World| {
         let shown = world.get(&format!("{}/roles", club.path())).await.ok();
         let roles = shown["data"].as_array().unwrap().clone();
-        let of = roles.into_iter().find(|role| role["id"] == legend.to_string());
+        let of = roles.into_iter().find(|role| role["id"].as_str() == Some(&id));
         of.map(|role| role["why_not"]["code"].as_str().map(str::to_owned))
     };
     let above = Some(Some("role_above_bot".to_owned()));

@@ -14,6 +14,14 @@ impl World {
         Self::start_with(Some(bot)).await
     }
 
+    /// A hub with another Discord than the usual one.
+    pub(crate) async fn start_with_discord(config: discord_sandbox::Config) -> Self {
+        let mut world = Self::prepare(config).await;
+        world.bot = Some(Self::quick_bot());
+        world.begin().await;
+        world
+    }
+
     /// The bot hears what happens from here on.
     pub(crate) async fn listens(&self) {
         self.until("a gateway session", async |world| world.sandbox.gateway_sessions() > 0).await;

@@ -30,7 +30,7 @@ pub(crate) struct World {
     http: reqwest::Client,
     /// The platform's key.
     key: String,
-    bot: Option<WorkerSettings>,
+    pub(super) bot: Option<WorkerSettings>,
 }
 
 /// No story ends without its requests to Discord being held against Discord's description of them.
@@ -107,7 +107,7 @@ impl World {
         world
     }
 
-    async fn prepare(config: Config) -> Self {
+    pub(super) async fn prepare(config: Config) -> Self {
         let sandbox = Sandbox::start(config).await.unwrap();
         Self {
             sandbox,
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    async fn begin(&mut self) {
+    pub(super) async fn begin(&mut self) {
         self.start_node().await;
         self.key = self.key_of("platform").await;
     }
