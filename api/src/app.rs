@@ -10,8 +10,8 @@ use projections::Views;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::ApiError, idempotency::InFlight, pages::PagesSettings, routes::webhooks::WebhookSettings,
-    webhooks::Webhooks,
+    error::ApiError, idempotency::InFlight, pages::PagesSettings,
+    routes::webhooks::WebhookSettings, webhooks::Webhooks,
 };
 
 /// How long a read may wait for the views.
