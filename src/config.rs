@@ -107,6 +107,10 @@ pub struct PlatformArgs {
     #[arg(long, env = "HUB_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub webhook_secret: Option<String>,
 
+    /// Lets webhooks go to private addresses and over plain HTTP, for endpoints in the Hub's own network.
+    #[arg(long, env = "HUB_WEBHOOK_PRIVATE_TARGETS")]
+    pub webhook_private_targets: bool,
+
     /// What Stripe signs its webhooks with.
     #[arg(long, env = "HUB_STRIPE_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub stripe_webhook_secret: Option<String>,

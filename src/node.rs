@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use api::{App, Demo, InFlight, PagesSettings, WebhookSettings};
+use api::{App, Demo, InFlight, PagesSettings, WebhookSettings, Webhooks};
 use bot::{
     Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
     worker::PARKED,
@@ -20,6 +20,9 @@ use crate::telemetry;
 
 /// How long answers to idempotency keys are kept: a day at least, as the contract says.
 const KEEP_ANSWERS: TimeDelta = TimeDelta::hours(48);
+
+/// How long it is kept what endpoints were told: it can be listed and sent again until then.
+const KEEP_DELIVERIES: TimeDelta = TimeDelta::days(30);
 
 /// How often old answers are forgotten.
 const TIDY: Duration = Duration::from_hours(1);
@@ -46,6 +49,13 @@ pub struct PagesPlace {
     pub demo: Option<Demo>,
 }
 
+impl DiscordPlace {
+    fn reached_at(self, public_url: Url) -> DiscordSettings {
+        let Self { api_url, authorize_url, client_id, client_secret, bot_token } = self;
+        DiscordSettings { api_url, authorize_url, client_id, client_secret, bot_token, public_url }
+    }
+}
+
 /// How a node is started.
 pub struct NodeSettings {
     pub data: PathBuf,
@@ -68,6 +78,7 @@ pub struct Node {
     store: Store,
     views: Views,
     policies: Policies,
+    telling: Webhooks,
     shutdown: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -105,19 +116,17 @@ impl Node {
             support_email,
             demo,
         };
-        let DiscordPlace { api_url, authorize_url, client_id, client_secret, bot_token } = discord;
-        let discord = DiscordSettings {
-            api_url,
-            authorize_url,
-            client_id,
-            client_secret,
-            bot_token,
-            public_url,
-        };
+        let discord = discord.reached_at(public_url);
         let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
         let (desk, asked) = Desk::new(store.clone(), views.clone(), oauth.clone());
         let policies = Policies::new(store.clone(), views.clone(), grace);
         let shutdown = CancellationToken::new();
+        let telling = Webhooks::new(
+            store.clone(),
+            views.clone(),
+            webhooks.private_targets,
+            shutdown.clone(),
+        )?;
         let app = Arc::new(App {
             store: store.clone(),
             views: views.clone(),
@@ -126,6 +135,7 @@ impl Node {
             oauth,
             webhooks,
             pages: Arc::new(pages),
+            telling: telling.clone(),
             grace,
             metrics: telemetry::metrics(),
             shutdown: shutdown.clone(),
@@ -159,6 +169,11 @@ impl Node {
             let (worker, stop) = (Worker::new(Hub::Direct(desk), discord, bot), shutdown.clone());
             tasks.spawn(async move { worker.run(stop).await.context("the bot stopped") });
         }
+        let told = telling.clone();
+        tasks.spawn(async move {
+            told.run().await;
+            Ok(())
+        });
         tasks.spawn(tidy(store.clone(), shutdown.clone()));
         let (log, stop) = (store.log().stopped(), shutdown.clone());
         tasks.spawn(async move {
@@ -167,7 +182,7 @@ impl Node {
                 () = log.cancelled() => bail!("the log stopped; check the disk, then start the hub again"),
             }
         });
-        Ok(Self { addr, store, views, policies, shutdown, tasks })
+        Ok(Self { addr, store, views, policies, telling, shutdown, tasks })
     }
 
     pub fn url(&self) -> String {
@@ -182,8 +197,8 @@ impl Node {
         &self.views
     }
 
-    /// Waits until nothing is left to do: the views have seen the log, no policy has anything to say, and
-    /// every command is done or waits for somebody.
+    /// Waits until nothing is left to do: the views have seen the log, no policy has anything to say, every
+    /// command is done or waits for somebody, and every webhook is sent or waits for its next attempt.
     ///
     /// # Errors
     /// What is left after a minute.
@@ -219,6 +234,8 @@ impl Node {
             }
             if busy {
                 log.changed().await?;
+            } else if self.telling.settle().await? {
+                // What was sent may have led to something.
             } else if self.store.log().head() == head {
                 return Ok(());
             }
@@ -254,6 +271,10 @@ async fn tidy(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
         let before = store.clock().now() - KEEP_ANSWERS;
         if let Err(error) = store.answers().forget_before(before).await {
             tracing::warn!(%error, "old answers to idempotency keys could not be forgotten; it is tried again");
+        }
+        let before = store.clock().now() - KEEP_DELIVERIES;
+        if let Err(error) = store.webhooks().forget_before(before).await {
+            tracing::warn!(%error, "old webhook deliveries could not be forgotten; it is tried again");
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_none() {
             return Ok(());

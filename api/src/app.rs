@@ -10,7 +10,8 @@ use projections::Views;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::ApiError, idempotency::InFlight, pages::PagesSettings, routes::webhooks::WebhookSettings,
+    error::ApiError, idempotency::InFlight, pages::PagesSettings,
+    routes::webhooks::WebhookSettings, webhooks::Webhooks,
 };
 
 /// How long a read may wait for the views.
@@ -25,6 +26,8 @@ pub struct App {
     pub oauth: OAuth,
     pub webhooks: WebhookSettings,
     pub pages: Arc<PagesSettings>,
+    /// Tells the platform's endpoints.
+    pub telling: Webhooks,
     /// How long an active membership outlives its paid end.
     pub grace: TimeDelta,
     /// The metrics as Prometheus reads them.

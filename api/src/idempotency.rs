@@ -101,10 +101,18 @@ pub(crate) fn stored(
     serde_json::to_vec(&answer).unwrap_or_default()
 }
 
+fn answers_secret(path: &str) -> bool {
+    matches!(path, "/v1/sessions" | "/v1/keys" | "/v1/webhook_endpoints")
+        || path.ends_with("/rotate_secret")
+}
+
 /// Honours the key of every POST, except where the answer is a secret.
 pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) -> Response {
-    let secret = matches!(request.uri().path(), "/v1/sessions" | "/v1/keys");
-    if request.method() != Method::POST || secret || !request.headers().contains_key(KEY) {
+    let path = request.uri().path();
+    if request.method() != Method::POST
+        || answers_secret(path)
+        || !request.headers().contains_key(KEY)
+    {
         return next.run(request).await;
     }
     match guarded(&app, request, next).await {

@@ -2,7 +2,7 @@
 //! contents.
 //!
 //! A route parses, sends a command or asks a view, and answers. `extract` reads requests, `error` is the one
-//! error, `idempotency` and `consistency` are what every request goes through.
+//! error, `idempotency` and `consistency` are what every request goes through. `webhooks` tells the platform's endpoints.
 
 mod answer;
 mod app;
@@ -18,9 +18,11 @@ mod plan;
 mod reason;
 mod router;
 mod routes;
+mod webhooks;
 
 pub use app::App;
 pub use idempotency::InFlight;
 pub use pages::{Demo, DemoPerson, PagesSettings};
 pub use router::{openapi, router};
 pub use routes::webhooks::WebhookSettings;
+pub use webhooks::{WebhookError, Webhooks};

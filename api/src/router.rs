@@ -28,7 +28,7 @@ use crate::{
     routes::{
         attachments, audit, bot, connect, fans, health, holds, import, integration_fans,
         integrations, keys, links, manual, memberships, notifications, oauth, ops, providers,
-        roles, sessions, streams, tiers, webhooks,
+        roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints, webhooks,
     },
 };
 
@@ -41,6 +41,15 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(import::import))
         .routes(routes!(webhooks::inbound))
         .routes(routes!(webhooks::stripe))
+        .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
+        .routes(routes!(
+            webhook_endpoints::get,
+            webhook_endpoints::change,
+            webhook_endpoints::delete
+        ))
+        .routes(routes!(webhook_endpoints::rotate_secret))
+        .routes(routes!(webhook_deliveries::list))
+        .routes(routes!(webhook_deliveries::replay))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(sessions::create, sessions::end))

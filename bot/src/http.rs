@@ -14,18 +14,25 @@ pub struct ClientError(String);
 
 /// A client without a deadline of its own: streams stay open.
 pub fn client(user_agent: &str) -> Result<reqwest::Client, ClientError> {
-    let failed = |error: String| ClientError(error);
+    build(builder(user_agent)?)
+}
+
+/// Makes a client of what `builder` gave.
+pub fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    builder.build().map_err(|error| ClientError(error.to_string()))
+}
+
+/// What every client has: the TLS stack, a name, no redirects followed.
+pub fn builder(user_agent: &str) -> Result<reqwest::ClientBuilder, ClientError> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| ClientError(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .build()
-        .map_err(|error| failed(error.to_string()))
+        .connect_timeout(Duration::from_secs(5)))
 }

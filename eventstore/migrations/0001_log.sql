@@ -36,19 +36,3 @@ create table idempotency (
 ) strict, without rowid;
 
 create index idempotency_by_age on idempotency (at);
-
--- One event with its key in one statement, and so in one transaction of its own.
-create view appends as
-select events.*, '' as key, x'' as request_hash, x'' as answer from events;
-
-create trigger append_one instead of insert on appends
-begin
-    select raise(abort, 'the stream is not at the expected version')
-    where new.version > 1
-        and not exists (select 1 from events where stream = new.stream and version = new.version - 1);
-    insert into events (position, id, category, stream, version, type, schema, data, actor, correlation, at)
-    values (new.position, new.id, new.category, new.stream, new.version, new.type, new.schema, new.data, new.actor,
-            new.correlation, new.at);
-    insert into idempotency (key, request_hash, first, last, answer, at)
-    select new.key, new.request_hash, new.position, new.position, new.answer, new.at where new.key is not null;
-end;

@@ -18,6 +18,7 @@ pub mod sessions;
 mod store;
 pub mod tokens;
 mod vault;
+pub mod webhooks;
 
 pub use clock::Clock;
 pub use database::Access;

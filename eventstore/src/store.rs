@@ -30,6 +30,7 @@ use crate::{
     sessions::Sessions,
     tokens::Tokens,
     vault::{self, Secret, Vault, VaultError},
+    webhooks::Webhooks,
 };
 
 /// How a store is opened.
@@ -137,6 +138,10 @@ impl Store {
 
     pub fn answers(&self) -> Answers<'_> {
         Answers(&self.0.side)
+    }
+
+    pub fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks { db: &self.0.side, vault: &self.0.vault }
     }
 
     /// Decodes raw events and opens the personal data in them, with one query for all keys it needs.

@@ -1,4 +1,5 @@
-//! The keys that seal people's data: one per fan, wrapped by the master key.
+//! The keys that seal people's data: one per fan, wrapped by the master key. Beside them, a key of the Hub's own seals
+//! what it must know and shows to nobody.
 //!
 //! Sealing is AES-256-GCM with a random nonce and the fan as associated data, so that one fan's data
 //! cannot be passed off as another's. Destroying a fan's key erases everything sealed with it.
@@ -46,6 +47,7 @@ struct Inner {
     random: SystemRandom,
     master: LessSafeKey,
     accounts: hmac::Key,
+    secrets: LessSafeKey,
     subjects: Mutex<LruCache<FanId, SubjectKey>>,
 }
 
@@ -89,11 +91,14 @@ impl Vault {
         let random = SystemRandom::new();
         let master = aead(master).ok_or(OpenError::NoRandom)?;
         let accounts = hub_key(&db, &random, &master, "accounts").await?;
+        let secrets = hub_key(&db, &random, &master, "secrets").await?;
+        let secrets = aead(&secrets).ok_or(OpenError::NoRandom)?;
         Ok(Self(Arc::new(Inner {
             db,
             random,
             master,
             accounts: hmac::Key::new(hmac::HMAC_SHA256, accounts.as_ref()),
+            secrets,
             subjects: Mutex::new(LruCache::new(CACHED)),
         })))
     }
@@ -102,6 +107,24 @@ impl Vault {
     pub fn account_key(&self, account: DiscordUserId) -> AccountKey {
         let tag = hmac::sign(&self.0.accounts, account.to_string().as_bytes());
         AccountKey::new(hex(tag.as_ref()))
+    }
+
+    /// Seals a secret of the Hub's own; `context` says which it is.
+    pub(crate) fn seal_secret(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        seal(&self.0.random, &self.0.secrets, context, plain).ok_or(StoreError::NoRandom)
+    }
+
+    pub(crate) fn open_secret(
+        &self,
+        context: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        open(&self.0.secrets, context, sealed).map(Zeroizing::new).ok_or(StoreError::Unsealable)
+    }
+
+    /// Random bytes that nobody knows.
+    pub(crate) fn random(&self) -> Result<Secret, StoreError> {
+        secret(&self.0.random).ok_or(StoreError::NoRandom)
     }
 
     /// Seals bytes with a fan's key, which is made where there is none.

@@ -65,11 +65,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// The writer's own: what a run of events touches stays in memory (16 MiB at most) until its commit, and so do the
+/// journals of its statements.
+fn writing(path: &Path) -> SqliteConnectOptions {
+    options(path).pragma("cache_size", "-16384").pragma("temp_store", "memory")
+}
+
 impl Generation {
     /// Makes an empty generation in a new file.
     pub(crate) async fn create<P: Projection>(path: PathBuf) -> Result<Self, ViewError> {
         let mut db =
-            SqliteConnection::connect_with(&options(&path).create_if_missing(true)).await?;
+            SqliteConnection::connect_with(&writing(&path).create_if_missing(true)).await?;
         let mut tx = db.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(P::SCHEMA)).execute(&mut *tx).await?;
         sqlx::raw_sql(
@@ -88,7 +94,7 @@ impl Generation {
 
     /// Opens a generation; `None` where its rows have another version's shape.
     pub(crate) async fn open<P: Projection>(path: PathBuf) -> Result<Option<Self>, ViewError> {
-        let mut db = SqliteConnection::connect_with(&options(&path)).await?;
+        let mut db = SqliteConnection::connect_with(&writing(&path)).await?;
         let (version, position) = checkpoint(&mut db).await?;
         if version != P::VERSION {
             return Ok(None);

@@ -216,7 +216,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             bot_token: application.bot_token.clone().into(),
         },
         grace: TimeDelta::days(3),
-        webhooks: WebhookSettings::default(),
+        // Whoever tries it has an endpoint on this machine.
+        webhooks: WebhookSettings { private_targets: true, ..WebhookSettings::default() },
         pages: PagesPlace {
             platform_name: Some("Fanhouse".to_owned()),
             support_email: Some("help@fanhouse.example".to_owned()),

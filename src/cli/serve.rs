@@ -81,6 +81,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             inbound: platform.webhook_secret.map(Into::into),
             stripe: platform.stripe_webhook_secret.map(Into::into),
             stripe_prices: platform.stripe_prices.into_iter().collect(),
+            private_targets: platform.webhook_private_targets,
         },
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new(Uuid::now_v7().to_string()) }),
     })

@@ -25,3 +25,4 @@ mod pages_setup;
 mod pages_sign_in;
 mod setup;
 mod webhooks;
+mod webhooks_out;

@@ -22,4 +22,6 @@ pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod streams;
 pub(crate) mod tiers;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhook_endpoints;
 pub(crate) mod webhooks;

@@ -43,6 +43,8 @@ pub struct WebhookSettings {
     pub stripe: Option<SecretString>,
     /// The tier that a price of Stripe buys.
     pub stripe_prices: BTreeMap<String, (CreatorId, TierId)>,
+    /// Whether outbound webhooks may go into private networks, and without TLS.
+    pub private_targets: bool,
 }
 
 /// A body whose signature is still to be checked.

@@ -1,8 +1,10 @@
 //! The log: events in one order, appended atomically at expected versions.
 //!
-//! `writer` gathers appends and commits them together; `recent` keeps the newest events in memory for
-//! whoever follows; this file is the log's face.
+//! `writer` gathers appends and commits them together: `plan` decides what becomes of each, `insert` is the SQL.
+//! `recent` keeps the newest events in memory for whoever follows; this file is the log's face.
 
+mod insert;
+mod plan;
 mod recent;
 mod subscription;
 mod writer;
@@ -12,7 +14,11 @@ use std::{path::Path, sync::Arc};
 use chrono::DateTime;
 use domain::StreamName;
 use serde_json::json;
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{
+    AssertSqlSafe, Row, Sqlite, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -176,12 +182,11 @@ impl Log {
         stream: &StreamName,
         after: u64,
     ) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let rows =
-            sqlx::query("select * from events where stream = ?1 and version > ?2 order by version")
-                .bind(stream.as_str())
-                .bind(number(after))
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = select("where stream = ?1 and version > ?2 order by version")
+            .bind(stream.as_str())
+            .bind(number(after))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(recorded).collect()
     }
 
@@ -194,23 +199,20 @@ impl Log {
         if let Some(recent) = self.recent.after(after, limit) {
             return Ok(recent);
         }
-        let rows =
-            sqlx::query("select * from events where position > ?1 order by position limit ?2")
-                .bind(number(after.0))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = select("where position > ?1 order by position limit ?2")
+            .bind(number(after.0))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(recorded).collect()
     }
 
     /// The events at some positions, in order.
     pub async fn read_at(&self, positions: &[Position]) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let rows = sqlx::query(
-            "select * from events where position in (select value from json_each(?1)) order by position",
-        )
-        .bind(json!(positions).to_string())
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = select("where position in (select value from json_each(?1)) order by position")
+            .bind(json!(positions).to_string())
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(recorded).collect()
     }
 
@@ -240,25 +242,31 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Selects events as `recorded` reads them: columns are found by their places, which is faster than by their names.
+fn select(which: &'static str) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(AssertSqlSafe(format!(
+        "select position, id, stream, version, type, schema, data, at, actor, correlation from events {which}"
+    )))
+}
+
 fn recorded(row: &SqliteRow) -> Result<Arc<Recorded>, StoreError> {
     let malformed = StoreError::Malformed;
-    let uuid = |column| Uuid::from_slice(row.get(column)).map_err(|_| malformed("an event's id"));
-    let (position, version, schema): (i64, i64, i64) =
-        (row.get("position"), row.get("version"), row.get("schema"));
-    let actor: &str = row.get("actor");
+    let uuid =
+        |column: usize| Uuid::from_slice(row.get(column)).map_err(|_| malformed("an event's id"));
+    let number = |column: usize| row.get::<i64, _>(column);
+    let actor: &str = row.get(8);
     Ok(Arc::new(Recorded {
-        position: Position(position.cast_unsigned()),
-        id: uuid("id")?,
-        stream: StreamName::stored(row.get("stream")),
-        version: version.cast_unsigned(),
-        kind: row.get("type"),
-        schema: u16::try_from(schema).map_err(|_| malformed("an event's schema"))?,
-        data: row.get("data"),
+        position: Position(number(0).cast_unsigned()),
+        id: uuid(1)?,
+        stream: StreamName::stored(row.get(2)),
+        version: number(3).cast_unsigned(),
+        kind: row.get(4),
+        schema: u16::try_from(number(5)).map_err(|_| malformed("an event's schema"))?,
+        data: row.get(6),
         metadata: Metadata {
-            at: DateTime::from_timestamp_micros(row.get("at"))
-                .ok_or(malformed("an event's time"))?,
+            at: DateTime::from_timestamp_micros(number(7)).ok_or(malformed("an event's time"))?,
             actor: actor.parse().map_err(|_| malformed("an event's actor"))?,
-            correlation: uuid("correlation")?,
+            correlation: uuid(9)?,
         },
     }))
 }

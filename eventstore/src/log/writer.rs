@@ -3,25 +3,23 @@
 //! While one commit is on its way to the disk, the next batch gathers by itself, so a lone append waits
 //! for nobody and many share one fsync. A conflict fails only its own append.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use domain::StreamName;
-use serde_json::{Value, json};
-use sqlx::{ConnectOptions, Row, SqliteConnection, sqlite::SqliteRow};
+use lru::LruCache;
+use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{Append, AppendError, AppendKey, Appended, Recorded, Request, number, recent::Recent};
-use crate::{database, hex::hex, metadata::Position};
+use super::{
+    Append, AppendError, Appended, Request, Write, insert,
+    plan::{Known, Plan},
+    recent::Recent,
+};
+use crate::{database, metadata::Position};
 
 /// The most appends that one commit takes together.
 const BATCH: usize = 512;
@@ -31,6 +29,9 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// How often the writer steps aside without anybody coming before it closes a batch.
 const PATIENCE: u32 = 8;
+
+/// How many streams' versions are kept in memory.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
 /// How often the write-ahead log is copied into the database.
 const CHECKPOINT: Duration = Duration::from_secs(1);
@@ -44,10 +45,12 @@ pub(super) struct Writer {
     checkpoints: SqliteConnection,
     head: watch::Sender<Position>,
     recent: Arc<Recent>,
+    /// The versions of streams that were appended to lately. Nobody else appends, so they are true.
+    versions: LruCache<StreamName, u64>,
     stopped: CancellationToken,
 }
 
-type Answer = Result<Appended, AppendError>;
+pub(super) type Answer = Result<Appended, AppendError>;
 
 impl Writer {
     pub(super) async fn open(
@@ -60,7 +63,8 @@ impl Writer {
         let db = database::options(path).pragma("wal_autocheckpoint", "0").connect().await?;
         let checkpoints = database::options(path).connect().await?;
         head.send_replace(last);
-        Ok(Self { db, checkpoints, head, recent, stopped })
+        let versions = LruCache::new(REMEMBERED);
+        Ok(Self { db, checkpoints, head, recent, versions, stopped })
     }
 
     /// Writes until nobody can append any more, or the disk fails.
@@ -129,94 +133,77 @@ impl Writer {
     /// Commits some appends together, and one by one where together is refused, so that one that cannot
     /// be stored fails alone. `Err`: the disk failed, and what it holds is not known.
     async fn commit(&mut self, requests: &[Request]) -> Result<Vec<Answer>, String> {
-        if let [only] = requests
-            && let Some(answer) = self.commit_one(&only.append).await?
-        {
-            return Ok(vec![answer]);
-        }
         let appends: Vec<&Append> = requests.iter().map(|request| &request.append).collect();
-        match self.commit_all(&appends).await {
-            Ok(answers) => Ok(answers),
-            Err(error) => {
-                let refused = self.refusal(error).await?;
-                if let [_] = requests {
-                    return Ok(vec![Err(refused)]);
-                }
-                let mut answers = vec![];
-                for append in appends {
-                    answers.push(match self.commit_all(&[append]).await {
-                        Ok(mut answer) => answer.pop().unwrap_or(Err(AppendError::Overloaded)),
-                        Err(error) => Err(self.refusal(error).await?),
-                    });
-                }
-                Ok(answers)
-            }
-        }
-    }
-
-    /// A single event with its key is one statement: a commit without a round trip more than it needs.
-    /// `None` where the append has another shape, or where the reason of a refusal must be looked up.
-    async fn commit_one(&mut self, append: &Append) -> Result<Option<Answer>, String> {
-        let [write] = append.writes.as_slice() else { return Ok(None) };
-        let [event] = write.events.as_slice() else { return Ok(None) };
-        let position = Position(self.head.borrow().0 + 1);
-        let recorded = Recorded {
-            position,
-            id: Uuid::now_v7(),
-            stream: write.stream.clone(),
-            version: write.expected + 1,
-            kind: event.kind.clone(),
-            schema: event.schema,
-            data: event.data.clone(),
-            metadata: append.metadata.clone(),
+        let together = match self.commit_new(&appends).await {
+            Ok(Some(answers)) => Ok(answers),
+            Ok(None) => self.commit_known(&appends).await,
+            Err(error) => Err(error),
         };
-        let key = append.key.as_ref();
-        let inserted = sqlx::query(
-            "insert into appends (position, id, category, stream, version, type, schema, data, actor, correlation, at,
-                                  key, request_hash, answer)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )
-        .bind(number(position.0))
-        .bind(recorded.id.as_bytes().as_slice())
-        .bind(recorded.stream.category())
-        .bind(recorded.stream.as_str())
-        .bind(number(recorded.version))
-        .bind(&recorded.kind)
-        .bind(i64::from(recorded.schema))
-        .bind(&recorded.data)
-        .bind(recorded.metadata.actor.to_string())
-        .bind(recorded.metadata.correlation.as_bytes().as_slice())
-        .bind(recorded.metadata.at.timestamp_micros())
-        .bind(key.map(|key| &key.key))
-        .bind(key.map(|key| key.request_hash.as_slice()))
-        .bind(key.and_then(|key| key.answer.as_deref()))
-        .execute(&mut self.db)
-        .await;
-        match inserted {
-            Ok(_) => {
-                self.publish(vec![Arc::new(recorded)]);
-                Ok(Some(Ok(Appended { first: position, last: position, replayed: false })))
-            }
-            Err(error) if is_constraint(&error) => Ok(None),
-            Err(error) => Ok(Some(Err(self.refusal(error).await?))),
+        let refused = match together {
+            Ok(answers) => return Ok(answers),
+            Err(error) => self.refusal(error).await?,
+        };
+        if appends.len() == 1 {
+            return Ok(vec![Err(refused)]);
         }
-    }
-
-    async fn commit_all(&mut self, appends: &[&Append]) -> Result<Vec<Answer>, sqlx::Error> {
-        sqlx::query("begin immediate").execute(&mut self.db).await?;
-        let mut known = Known::read(&mut self.db, appends).await?;
-        let mut plan = Plan { head: *self.head.borrow(), events: vec![], keys: vec![] };
-        let answers: Vec<Answer> =
-            appends.iter().map(|append| plan.take(append, &mut known)).collect();
-        plan.insert(&mut self.db).await?;
-        sqlx::query("commit").execute(&mut self.db).await?;
-        self.publish(plan.events);
+        let mut answers = vec![];
+        for append in appends {
+            answers.push(match self.commit_known(&[append]).await {
+                Ok(mut answer) => answer.pop().unwrap_or(Err(AppendError::Overloaded)),
+                Err(error) => Err(self.refusal(error).await?),
+            });
+        }
         Ok(answers)
     }
 
-    fn publish(&self, events: Vec<Arc<Recorded>>) {
-        let Some(last) = events.last().map(|event| event.position) else { return };
-        self.recent.extend(events);
+    /// One round trip in the usual case: streams and keys that the writer does not remember are taken for new ones
+    /// where they can be. `None`, and nothing is written, where it takes a look to tell: a constraint of the
+    /// database says that something was not new, or a stream has moved on under an append that may be a repetition.
+    async fn commit_new(
+        &mut self,
+        appends: &[&Append],
+    ) -> Result<Option<Vec<Answer>>, sqlx::Error> {
+        let mut known = Known::new(&self.versions, appends);
+        let not_new = |write: &Write| write.expected > 0 || write.events.is_empty();
+        known.read_streams(&mut self.db, not_new).await?;
+        let mut plan = Plan::new(*self.head.borrow());
+        let answers: Vec<_> = appends.iter().map(|append| plan.take(append, &mut known)).collect();
+        let mut both = appends.iter().zip(&answers);
+        if both.any(|(append, answer)| append.key.is_some() && answer.is_err()) {
+            return Ok(None);
+        }
+        if !plan.is_empty() {
+            match insert::commit(&mut self.db, "begin immediate;", &plan).await {
+                Ok(()) => self.publish(plan),
+                Err(error) if is_constraint(&error) => {
+                    sqlx::query("rollback").execute(&mut self.db).await?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    /// Looks everything up before. Keys are stored by others too, so the transaction begins before that.
+    async fn commit_known(&mut self, appends: &[&Append]) -> Result<Vec<Answer>, sqlx::Error> {
+        sqlx::query("begin immediate").execute(&mut self.db).await?;
+        let mut known = Known::new(&self.versions, appends);
+        known.read_streams(&mut self.db, |_| true).await?;
+        known.read_keys(&mut self.db).await?;
+        let mut plan = Plan::new(*self.head.borrow());
+        let answers = appends.iter().map(|append| plan.take(append, &mut known)).collect();
+        insert::commit(&mut self.db, "", &plan).await?;
+        self.publish(plan);
+        Ok(answers)
+    }
+
+    fn publish(&mut self, plan: Plan) {
+        let Some(last) = plan.events.last().map(|event| event.position) else { return };
+        for event in &plan.events {
+            self.versions.put(event.stream.clone(), event.version);
+        }
+        self.recent.extend(plan.events);
         self.head.send_replace(last);
     }
 
@@ -271,172 +258,4 @@ fn is_constraint(error: &sqlx::Error) -> bool {
         .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 19)
-}
-
-/// What a key came to before.
-struct Before {
-    request_hash: Vec<u8>,
-    appended: Appended,
-}
-
-/// What the log holds of the streams and keys of a batch, and what the batch has added so far.
-struct Known {
-    versions: HashMap<StreamName, u64>,
-    keys: HashMap<String, Before>,
-}
-
-impl Known {
-    async fn read(db: &mut SqliteConnection, appends: &[&Append]) -> Result<Self, sqlx::Error> {
-        let streams: HashSet<&str> = appends
-            .iter()
-            .flat_map(|append| &append.writes)
-            .map(|write| write.stream.as_str())
-            .collect();
-        let keys: HashSet<&str> = appends
-            .iter()
-            .filter_map(|append| append.key.as_ref())
-            .map(|key| key.key.as_str())
-            .collect();
-        let versions = sqlx::query(
-            "select value as stream,
-                    (select max(version) from events where stream = value) as version
-             from json_each(?1)",
-        )
-        .bind(json!(streams).to_string())
-        .fetch_all(&mut *db)
-        .await?
-        .iter()
-        .filter_map(|row| {
-            let version: i64 = row.get::<Option<i64>, _>("version")?;
-            Some((StreamName::stored(row.get("stream")), version.cast_unsigned()))
-        })
-        .collect();
-        let keys = if keys.is_empty() {
-            HashMap::new()
-        } else {
-            sqlx::query(
-                "select key, request_hash, first, last from idempotency
-                 where key in (select value from json_each(?1))",
-            )
-            .bind(json!(keys).to_string())
-            .fetch_all(&mut *db)
-            .await?
-            .iter()
-            .map(before)
-            .collect()
-        };
-        Ok(Self { versions, keys })
-    }
-}
-
-fn before(row: &SqliteRow) -> (String, Before) {
-    let (first, last): (i64, i64) = (row.get("first"), row.get("last"));
-    let appended = Appended {
-        first: Position(first.cast_unsigned()),
-        last: Position(last.cast_unsigned()),
-        replayed: true,
-    };
-    (row.get("key"), Before { request_hash: row.get("request_hash"), appended })
-}
-
-/// What a batch will insert.
-struct Plan {
-    head: Position,
-    events: Vec<Arc<Recorded>>,
-    keys: Vec<Value>,
-}
-
-impl Plan {
-    /// Takes an append into the plan, or answers why not. Rejected appends burn no positions.
-    fn take(&mut self, append: &Append, known: &mut Known) -> Answer {
-        if let Some(AppendKey { key, request_hash, .. }) = &append.key
-            && let Some(before) = known.keys.get(key)
-        {
-            return if before.request_hash == request_hash {
-                Ok(before.appended)
-            } else {
-                Err(AppendError::KeyReused)
-            };
-        }
-        let moved = append.writes.iter().find(|write| {
-            known.versions.get(&write.stream).copied().unwrap_or_default() != write.expected
-        });
-        if let Some(write) = moved {
-            return Err(AppendError::Conflict { stream: write.stream.clone() });
-        }
-        let before = self.head;
-        for write in &append.writes {
-            for (event, version) in write.events.iter().zip(write.expected + 1..) {
-                self.head.0 += 1;
-                self.events.push(Arc::new(Recorded {
-                    position: self.head,
-                    id: Uuid::now_v7(),
-                    stream: write.stream.clone(),
-                    version,
-                    kind: event.kind.clone(),
-                    schema: event.schema,
-                    data: event.data.clone(),
-                    metadata: append.metadata.clone(),
-                }));
-                known.versions.insert(write.stream.clone(), version);
-            }
-        }
-        // Without events, an append stands where the log stood.
-        let first = if self.head > before { Position(before.0 + 1) } else { before };
-        let appended = Appended { first, last: self.head, replayed: false };
-        if let Some(AppendKey { key, request_hash, answer }) = &append.key {
-            let at = append.metadata.at.timestamp_micros();
-            let answer = answer.as_ref().map(|answer| hex(answer));
-            self.keys.push(json!([key, hex(request_hash), first, self.head, answer, at]));
-            let replay = Appended { replayed: true, ..appended };
-            known.keys.insert(
-                key.clone(),
-                Before { request_hash: request_hash.to_vec(), appended: replay },
-            );
-        }
-        Ok(appended)
-    }
-
-    async fn insert(&mut self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        if !self.events.is_empty() {
-            let rows: Vec<Value> = self.events.iter().map(|event| row(event)).collect();
-            sqlx::query(
-                "insert into events (position, id, category, stream, version, type, schema, data, actor, correlation,
-                                     at)
-                 select value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                        value ->> 6, value ->> 7, value ->> 8, unhex(value ->> 9), value ->> 10
-                 from json_each(?1)",
-            )
-            .bind(Value::Array(rows).to_string())
-            .execute(&mut *db)
-            .await?;
-        }
-        if !self.keys.is_empty() {
-            sqlx::query(
-                "insert into idempotency (key, request_hash, first, last, answer, at)
-                 select value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, unhex(value ->> 4), value ->> 5
-                 from json_each(?1)",
-            )
-            .bind(Value::Array(std::mem::take(&mut self.keys)).to_string())
-            .execute(&mut *db)
-            .await?;
-        }
-        Ok(())
-    }
-}
-
-fn row(event: &Recorded) -> Value {
-    json!([
-        event.position,
-        event.id.simple().to_string(),
-        event.stream.category(),
-        event.stream,
-        event.version,
-        event.kind,
-        event.schema,
-        event.data,
-        event.metadata.actor.to_string(),
-        event.metadata.correlation.simple().to_string(),
-        event.metadata.at.timestamp_micros(),
-    ])
 }

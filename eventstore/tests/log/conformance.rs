@@ -98,6 +98,39 @@ pub(crate) async fn a_key_answers_what_it_came_to_the_first_time(log: Log) {
     assert!(log.append(append(vec![], Some("nothing"))).await.unwrap().last == log.head());
 }
 
+pub(crate) async fn appends_that_come_at_once_are_answered_each_for_itself(log: Log) {
+    let first = log.append(append(vec![write("a", 0, &["1"])], Some("k"))).await.unwrap();
+    let (busy, new, repeated, conflict, taken, twice, other) = tokio::join!(
+        // While this one is on its way to the disk, the others gather.
+        log.append(append(vec![write("busy", 0, &["1"])], None)),
+        log.append(append(vec![write("b", 0, &["1"])], Some("l"))),
+        log.append(append(vec![write("a", 0, &["1"])], Some("k"))),
+        log.append(append(vec![write("a", 0, &["2"])], None)),
+        log.append(append(vec![write("c", 0, &["1"])], Some("k"))),
+        log.append(append(vec![write("b", 0, &["1"])], Some("l"))),
+        log.append(append(vec![write("c", 0, &["1"])], Some("m"))),
+    );
+    assert!(busy.is_ok());
+    let (new, other) = (new.unwrap(), other.unwrap());
+    assert_eq!(repeated, Ok(Appended { replayed: true, ..first }));
+    assert_eq!(conflict, Err(AppendError::Conflict { stream: stream("a") }));
+    // The key names the request that it came with first, whatever comes with it again.
+    assert_eq!(taken, Ok(Appended { replayed: true, ..first }));
+    assert_eq!(twice, Ok(Appended { replayed: true, ..new }));
+    assert_eq!(log.head(), other.last);
+    assert_eq!(log.head(), Position(4));
+}
+
+pub(crate) async fn an_append_of_many_events_is_one_append(log: Log) {
+    let many: Vec<String> = (0..1_300).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let done = log.append(append(vec![write("a", 0, &many)], Some("k"))).await.unwrap();
+    assert_eq!(done.last.0, 1_300);
+    let read = log.read_stream(&stream("a"), 0).await.unwrap();
+    let data: Vec<&str> = read.iter().map(|event| event.data.trim_matches('"')).collect();
+    assert_eq!(data, many);
+}
+
 pub(crate) async fn the_log_is_read_in_order_after_any_position_in_parts_of_any_size(log: Log) {
     for n in 0..10 {
         let name = ["a", "b", "c"][n % 3];
@@ -212,6 +245,8 @@ macro_rules! conformance {
                 an_append_to_several_streams_is_whole_or_not_at_all,
                 a_decision_can_stand_on_a_stream_that_it_only_read,
                 a_key_answers_what_it_came_to_the_first_time,
+                appends_that_come_at_once_are_answered_each_for_itself,
+                an_append_of_many_events_is_one_append,
                 the_log_is_read_in_order_after_any_position_in_parts_of_any_size,
                 too_much_at_once_is_refused_before_anything_is_written,
                 a_reader_that_keeps_only_its_position_sees_all_that_was_committed_in_order,
@@ -240,6 +275,10 @@ macro_rules! conformance {
                     .await
                     .unwrap();
                 assert!(again.replayed && again.last == first.last);
+                for expected in [0, 2] {
+                    let refused = append(vec![write("a", expected, &["2"])], None);
+                    assert!(store.log().append(refused).await.is_err(), "{expected}");
+                }
                 let next =
                     store.log().append(append(vec![write("a", 1, &["2"])], None)).await.unwrap();
                 assert_eq!(next.first.0, first.last.0 + 1);

@@ -1,11 +1,12 @@
 -- How every fan stands in every integration, and what the bot has left to do: two answers from the same
 -- facts, so they are tables of one view.
 
--- The facts of a fan, as one document.
+-- The facts of a fan, as one document. Documents stand in tables with row ids: in an index they would be torn
+-- over pages of their own.
 create table fans (
     fan text not null primary key,
     doc text not null
-) strict, without rowid;
+) strict;
 
 create table memberships (
     membership text not null primary key,
@@ -56,7 +57,7 @@ create table commands (
     parked text,
     doc text not null,
     primary key (guild, account_key)
-) strict, without rowid;
+) strict;
 
 create index commands_by_version on commands (version, guild, account_key);
 create index commands_parked on commands (guild, fan) where parked is not null;

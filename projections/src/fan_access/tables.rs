@@ -105,10 +105,8 @@ impl<'db> Tables<'db> {
     ) {
         let Some(work) = self.works.get_mut(id) else { return };
         // The creators of the memberships held so far; one that is just being added may bring one more.
-        let creators: BTreeSet<CreatorId> =
-            work.fan.creators().into_iter().chain(bought_of).cloned().collect();
+        let creators = work.fan.creators().into_iter().chain(bought_of);
         let known: Known<'_> = creators
-            .iter()
             .filter_map(|creator| self.creators.get(creator))
             .flatten()
             .map(|(id, state)| (*id, state))

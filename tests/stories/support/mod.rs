@@ -5,8 +5,10 @@ mod browser;
 mod contract;
 mod discord;
 mod moderators;
+mod receiver;
 mod world;
 
 pub(crate) use answer::Answer;
 pub(crate) use browser::Browser;
+pub(crate) use receiver::{Got, Receiver};
 pub(crate) use world::{Club, INBOUND, STRIPE, World};

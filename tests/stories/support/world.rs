@@ -31,6 +31,8 @@ pub(crate) struct World {
     /// The platform's key.
     key: String,
     pub(super) bot: Option<WorkerSettings>,
+    /// Whether webhooks may go to this machine.
+    private_targets: bool,
 }
 
 /// No story ends without its requests to Discord being held against Discord's description of them.
@@ -88,6 +90,15 @@ impl World {
         world
     }
 
+    /// A hub whose webhooks go to public addresses only.
+    pub(crate) async fn start_public_only() -> Self {
+        let mut world = Self::prepare(Config { limits: Limits::off(), ..Config::default() }).await;
+        world.private_targets = false;
+        world.bot = Some(Self::quick_bot());
+        world.begin().await;
+        world
+    }
+
     fn listen(&mut self) {
         let url = Some(self.sandbox.gateway_url().parse().unwrap());
         let patience = Duration::from_millis(150);
@@ -117,6 +128,7 @@ impl World {
             http: bot::http::client("stories").unwrap(),
             key: String::new(),
             bot: None,
+            private_targets: true,
         }
     }
 
@@ -149,6 +161,7 @@ impl World {
                     ("kim".parse().unwrap(), "vip".parse().unwrap()),
                 )]
                 .into(),
+                private_targets: self.private_targets,
             },
             pages: PagesPlace::default(),
             bot: self.bot.clone(),

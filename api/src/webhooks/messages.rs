@@ -1,0 +1,285 @@
+//! What endpoints are told of a part of the log: how fans stand by then, and what was seen or offered meanwhile.
+//!
+//! How a fan stands is told as the view has it when it is looked at. Where somebody falls behind, what passed
+//! meanwhile is left out; the last state never is.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Event, FanId, GuildId, IntegrationId, RoleId, TierId,
+    access::{Desired, Event as AccessEvent, Holder},
+    integration::Event as IntegrationEvent,
+    status::Status,
+};
+use eventstore::{
+    Position, Store,
+    webhooks::{Endpoint, Message},
+};
+use projections::{FanRow, IntegrationRow, Views};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::WebhookError;
+use crate::reason::Reason;
+
+/// The types of messages. They never change their names.
+pub(crate) const TYPES: [&str; 9] = [
+    "access.pending",
+    "access.granted",
+    "access.blocked",
+    "access.revoked",
+    "access.revoke_blocked",
+    "access.drifted",
+    "integration.available",
+    "fan.state_changed",
+    DISABLED,
+];
+
+const DISABLED: &str = "webhook_endpoint.disabled";
+
+/// How many events are looked at together.
+const READ: usize = 512;
+
+/// How many rows of the view are read at once.
+const PAGE: u32 = 500;
+
+/// A message as Standard Webhooks has it.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    r#type: &'static str,
+    timestamp: DateTime<Utc>,
+    data: &'a T,
+}
+
+#[derive(Serialize)]
+struct Observed<'a> {
+    /// Whether Discord last showed the fan in the server; null where it has not told.
+    present: Option<bool>,
+    /// The roles that the fan has from the Hub.
+    roles: &'a BTreeSet<RoleId>,
+}
+
+/// How a fan stands in an integration.
+#[derive(Serialize)]
+struct State<'a> {
+    fan: &'a FanId,
+    creator: String,
+    integration: IntegrationId,
+    status: Status,
+    reason: Option<Reason>,
+    desired: &'a Desired,
+    observed: Observed<'a>,
+    /// The tier whose attachment made the integration available.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a TierId>,
+    /// The roles that somebody took away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'a BTreeSet<RoleId>>,
+    /// The log position of what is told. A message with a lower one for the same fan and integration is older.
+    position: Position,
+}
+
+#[derive(Serialize)]
+struct DisabledEndpoint<'a> {
+    endpoint: Uuid,
+    url: &'a str,
+    reason: &'static str,
+    position: Position,
+}
+
+/// A part of the log, and what matters in it.
+pub(super) struct Part {
+    pub(super) after: Position,
+    pub(super) last: Position,
+    times: HashMap<Position, DateTime<Utc>>,
+    attached: HashMap<(Position, IntegrationId), TierId>,
+    drifted: Vec<Drifted>,
+}
+
+struct Drifted {
+    position: Position,
+    fan: FanId,
+    guild: GuildId,
+    missing: BTreeSet<RoleId>,
+}
+
+impl Part {
+    /// The log's next part after a position, if there is more.
+    pub(super) async fn read(store: &Store, after: Position) -> Result<Option<Self>, WebhookError> {
+        let raw = store.log().read_after(after, READ).await?;
+        let Some(last) = raw.last().map(|event| event.position) else { return Ok(None) };
+        let times = raw.iter().map(|event| (event.position, event.metadata.at)).collect();
+        let matters = |kind: &str| ["DriftObserved", "MembershipAttached"].contains(&kind);
+        let some = raw.into_iter().filter(|event| matters(&event.kind)).collect();
+        let mut part = Self { after, last, times, attached: HashMap::new(), drifted: vec![] };
+        for envelope in store.decode(some).await? {
+            part.notice(envelope.position, envelope.event);
+        }
+        Ok(Some(part))
+    }
+
+    fn notice(&mut self, position: Position, event: Event) {
+        match event {
+            Event::Access(AccessEvent::DriftObserved { holder, missing }) => {
+                let Holder { guild, fan, .. } = holder;
+                self.drifted.push(Drifted { position, fan, guild, missing });
+            }
+            Event::Integration(IntegrationEvent::MembershipAttached {
+                integration, tier, ..
+            }) => {
+                self.attached.insert((position, integration), tier);
+            }
+            Event::Access(_)
+            | Event::Integration(_)
+            | Event::Tier(_)
+            | Event::Membership(_)
+            | Event::Guild(_)
+            | Event::Fan(_)
+            | Event::DiscordAccount(_) => {}
+        }
+    }
+
+    /// What endpoints are told of it, by views that have seen it.
+    pub(super) async fn messages(
+        &self,
+        views: &Views,
+        endpoints: &[Endpoint],
+    ) -> Result<Vec<Message>, WebhookError> {
+        let mut teller =
+            Teller { views, endpoints, part: self, creators: HashMap::new(), told: vec![] };
+        let mut after = (self.after, None);
+        loop {
+            let rows = views.fan_access().changed(after, PAGE).await?;
+            // What changed again later is told with that.
+            for row in rows.iter().filter(|row| row.position <= self.last) {
+                teller.row(row).await?;
+            }
+            match rows.last() {
+                Some(last) if last.position <= self.last => {
+                    after = (last.position, Some((last.integration, last.fan.clone())));
+                }
+                Some(_) | None => break,
+            }
+        }
+        for drifted in &self.drifted {
+            teller.drifted(drifted).await?;
+        }
+        let mut told = teller.told;
+        told.sort_by_key(|message| message.position);
+        Ok(told)
+    }
+}
+
+struct Teller<'a> {
+    views: &'a Views,
+    endpoints: &'a [Endpoint],
+    part: &'a Part,
+    creators: HashMap<IntegrationId, Option<String>>,
+    told: Vec<Message>,
+}
+
+impl Teller<'_> {
+    async fn row(&mut self, row: &FanRow) -> Result<(), WebhookError> {
+        let tier = self.part.attached.get(&(row.position, row.integration));
+        let kind = match row.status {
+            Status::Pending => Some("access.pending"),
+            Status::Connected => Some("access.granted"),
+            Status::Blocked | Status::ActionRequired => Some("access.blocked"),
+            Status::Revoked => Some("access.revoked"),
+            Status::RevokeBlocked => Some("access.revoke_blocked"),
+            Status::Available => tier.map(|_| "integration.available"),
+            Status::Revoking => None,
+        };
+        let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
+        if let Some(kind) = kind {
+            let tier = tier.filter(|_| row.status == Status::Available);
+            self.tell(kind, row, &State { tier, ..state(row, creator.clone()) })?;
+        }
+        self.tell("fan.state_changed", row, &state(row, creator))
+    }
+
+    async fn drifted(&mut self, drifted: &Drifted) -> Result<(), WebhookError> {
+        for integration in self.views.integrations().by_guild(drifted.guild).await? {
+            let IntegrationRow { id, creator, .. } = integration;
+            let Some(row) = self.views.fan_access().fan_row(id, &drifted.fan).await? else {
+                continue;
+            };
+            let at = FanRow { position: drifted.position, ..row };
+            let missing = Some(&drifted.missing);
+            let state = State { missing, ..state(&at, creator.to_string()) };
+            self.tell("access.drifted", &at, &state)?;
+        }
+        Ok(())
+    }
+
+    /// Whose an integration is; `None` once it is removed.
+    async fn creator(&mut self, id: IntegrationId) -> Result<Option<String>, WebhookError> {
+        if let Some(known) = self.creators.get(&id) {
+            return Ok(known.clone());
+        }
+        let found = self.views.integrations().get(id).await?.map(|row| row.creator.to_string());
+        self.creators.insert(id, found.clone());
+        Ok(found)
+    }
+
+    fn tell(
+        &mut self,
+        kind: &'static str,
+        row: &FanRow,
+        data: &State<'_>,
+    ) -> Result<(), WebhookError> {
+        let position = row.position;
+        let wanting = |endpoint: &&Endpoint| endpoint.wants(kind) && endpoint.since < position;
+        let timestamp = self.part.times.get(&position).copied().unwrap_or_default();
+        for endpoint in self.endpoints.iter().filter(wanting) {
+            let what = format!("{kind}/{position}/{}/{}", row.integration, row.fan);
+            self.told.push(Message {
+                id: Uuid::new_v5(&endpoint.id, what.as_bytes()),
+                endpoint: endpoint.id,
+                position,
+                fan: Some(row.fan.clone()),
+                kind,
+                body: serde_json::to_string(&Envelope { r#type: kind, timestamp, data })?,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn state(row: &FanRow, creator: String) -> State<'_> {
+    State {
+        fan: &row.fan,
+        creator,
+        integration: row.integration,
+        status: row.status,
+        reason: Reason::of_fan(row.status, row.trouble, row.account.is_some()),
+        desired: &row.desired,
+        observed: Observed { present: row.present, roles: &row.given },
+        tier: None,
+        missing: None,
+        position: row.position,
+    }
+}
+
+/// Tells the other endpoints that one was disabled.
+pub(super) fn disabled(
+    endpoint: &Endpoint,
+    reason: &'static str,
+    others: &[Endpoint],
+    position: Position,
+    now: DateTime<Utc>,
+) -> Result<Vec<Message>, WebhookError> {
+    let data = DisabledEndpoint { endpoint: endpoint.id, url: &endpoint.url, reason, position };
+    let body = serde_json::to_string(&Envelope { r#type: DISABLED, timestamp: now, data: &data })?;
+    let others = others.iter().filter(|other| other.id != endpoint.id && other.wants(DISABLED));
+    let message = |other: &Endpoint| Message {
+        id: Uuid::now_v7(),
+        endpoint: other.id,
+        position,
+        fan: None,
+        kind: DISABLED,
+        body: body.clone(),
+    };
+    Ok(others.map(message).collect())
+}

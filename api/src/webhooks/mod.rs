@@ -1,0 +1,285 @@
+//! Outbound webhooks: the platform is told what changed, at its own endpoints.
+//!
+//! `messages` says what there is to tell of the log, `sender` makes an attempt, `target` says where it may go. This file
+//! follows the log with a cursor of its own and sends what is due, each endpoint for itself, beside everything else.
+
+mod messages;
+mod sender;
+pub(crate) mod target;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bot::http::ClientError;
+use eventstore::{
+    Position, Store, StoreError,
+    webhooks::{DeliveryState, DisabledBy, Endpoint, Message},
+};
+use futures_util::{StreamExt, stream};
+use projections::{Behind, ViewError, Views};
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use self::messages::Part;
+pub(crate) use self::messages::TYPES;
+use self::sender::{Answer, Sender};
+
+/// How often it is looked for what is due without being told of a change.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the views may take to see what is told.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// How many messages one transaction stores: the log's writer waits for its end.
+const STORED: usize = 100;
+
+/// How many messages an endpoint is sent at once.
+const AT_ONCE: usize = 8;
+
+/// How many messages are looked at together.
+const PAGE: u32 = 256;
+
+/// Why nothing could be told. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error(transparent)]
+    Behind(#[from] Behind),
+    #[error("a message cannot be written as JSON: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// What a look came to: whether any endpoint is enabled, and whether anything was due.
+struct Step {
+    listening: bool,
+    due: bool,
+}
+
+/// Tells endpoints. Cloning is cheap.
+#[derive(Clone)]
+pub struct Webhooks(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    views: Views,
+    sender: Sender,
+    private: bool,
+    /// How far the log was looked at. The stored cursor moves only with something told.
+    seen: tokio::sync::Mutex<Position>,
+    /// The endpoints that are being sent to.
+    busy: Mutex<HashSet<Uuid>>,
+    /// Something is due that was not, or an endpoint is not busy any more.
+    moved: Notify,
+    sending: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Webhooks {
+    /// `private`: whether messages may go into private networks, and without TLS.
+    pub fn new(
+        store: Store,
+        views: Views,
+        private: bool,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ClientError> {
+        Ok(Self(Arc::new(Inner {
+            store,
+            views,
+            sender: Sender::new(private)?,
+            private,
+            seen: tokio::sync::Mutex::default(),
+            busy: Mutex::default(),
+            moved: Notify::new(),
+            sending: TaskTracker::new(),
+            shutdown,
+        })))
+    }
+
+    /// Whether messages may go into private networks.
+    pub(crate) fn private(&self) -> bool {
+        self.0.private
+    }
+
+    /// Looks at once for what is due.
+    pub(crate) fn look(&self) {
+        self.0.moved.notify_waiters();
+    }
+
+    /// Tells and sends until the shutdown.
+    pub async fn run(&self) {
+        let mut log = self.0.store.log().watch();
+        loop {
+            // Before it is looked: what comes while it is looked is looked at next.
+            let moved = self.0.moved.notified();
+            log.borrow_and_update();
+            let listening = match self.step().await {
+                Ok(step) => step.listening,
+                Err(error) => {
+                    tracing::warn!(%error, "webhooks could not be told; it is tried again");
+                    false
+                }
+            };
+            let next = async {
+                tokio::select! {
+                    () = moved => {}
+                    _ = log.changed(), if listening => {}
+                }
+            };
+            if self.0.shutdown.run_until_cancelled(timeout(LOOK, next)).await.is_none() {
+                break;
+            }
+        }
+        self.0.sending.close();
+        self.0.sending.wait().await;
+    }
+
+    /// Tells what there is to tell and begins to send what is due.
+    async fn step(&self) -> Result<Step, WebhookError> {
+        let listening = self.tell().await?;
+        let now = self.0.store.clock().now();
+        let due = self.0.store.webhooks().due_endpoints(now).await?;
+        let waiting = !due.is_empty();
+        for endpoint in due {
+            if self.busy().insert(endpoint.id) {
+                self.0.sending.spawn(self.clone().deliver(endpoint));
+            }
+        }
+        Ok(Step { listening, due: waiting })
+    }
+
+    fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {
+        self.0.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everything is told and nothing is due; answers whether there was anything.
+    pub async fn settle(&self) -> Result<bool, WebhookError> {
+        let mut any = false;
+        loop {
+            let moved = self.0.moved.notified();
+            let idle = self.busy().is_empty();
+            if !self.step().await?.due && idle {
+                return Ok(any);
+            }
+            any = true;
+            if !self.busy().is_empty() {
+                let _ = timeout(LOOK, moved).await;
+            }
+        }
+    }
+
+    /// Stores messages of what the log has come to; answers whether anybody listens.
+    async fn tell(&self) -> Result<bool, WebhookError> {
+        let (store, views) = (&self.0.store, &self.0.views);
+        let mut seen = self.0.seen.lock().await;
+        loop {
+            let head = store.log().head();
+            let endpoints = store.webhooks().endpoints().await?;
+            let listening = endpoints.iter().filter(|endpoint| endpoint.disabled.is_none());
+            let Some(since) = listening.map(|endpoint| endpoint.since).min() else {
+                // Whoever comes next is told what comes after that.
+                *seen = head;
+                return Ok(false);
+            };
+            let from = (*seen).max(since).max(store.webhooks().told().await?);
+            let Some(part) = Part::read(store, from).await? else { return Ok(true) };
+            views.seen(part.last, CATCH_UP).await?;
+            // Again, now that it is known what is told: an endpoint that is newer than this is told later things only.
+            let endpoints = store.webhooks().endpoints().await?;
+            let messages = part.messages(views, &endpoints).await?;
+            if !messages.is_empty() {
+                self.store(&messages, &part).await?;
+            }
+            *seen = part.last;
+        }
+    }
+
+    async fn store(&self, messages: &[Message], part: &Part) -> Result<(), WebhookError> {
+        let webhooks = self.0.store.webhooks();
+        let now = self.0.store.clock().now();
+        let mut left = messages.len();
+        for some in messages.chunks(STORED) {
+            left -= some.len();
+            // A crash in between tells the first ones again, under the same ids.
+            webhooks.tell(some, if left == 0 { part.last } else { part.after }, now).await?;
+        }
+        metrics::counter!("hub_webhook_messages_total").increment(messages.len() as u64);
+        Ok(())
+    }
+
+    /// Sends an endpoint what is due, until nothing is.
+    async fn deliver(self, endpoint: Endpoint) {
+        let shutdown = self.0.shutdown.clone();
+        if let Some(Err(error)) = shutdown.run_until_cancelled(self.send(&endpoint)).await {
+            tracing::warn!(%error, endpoint = %endpoint.id, "webhooks could not be sent; it is tried again");
+        }
+        self.busy().remove(&endpoint.id);
+        self.0.moved.notify_waiters();
+    }
+
+    async fn send(&self, endpoint: &Endpoint) -> Result<(), WebhookError> {
+        let store = &self.0.store;
+        loop {
+            let now = store.clock().now();
+            let Some(current) = store.webhooks().endpoint(endpoint.id).await? else {
+                return Ok(());
+            };
+            let due = store.webhooks().due(endpoint.id, now, PAGE).await?;
+            if due.is_empty() || current.disabled.is_some() {
+                return Ok(());
+            }
+            let secrets = store.webhooks().secrets(endpoint.id, now).await?;
+            let mut answers = stream::iter(due)
+                .map(|delivery| async {
+                    let answer = self.0.sender.send(&current.url, &secrets, &delivery, now).await;
+                    (delivery, answer)
+                })
+                .buffer_unordered(AT_ONCE);
+            while let Some((delivery, answer)) = answers.next().await {
+                let gone = answer == Answer::Gone;
+                let (id, attempts) = (delivery.id, delivery.attempts + 1);
+                let now = store.clock().now();
+                let outcome = sender::outcome(answer, attempts, now);
+                count(outcome.state);
+                let given_up = outcome.state == DeliveryState::Failed;
+                store.webhooks().attempted(id, &outcome, now).await?;
+                if gone {
+                    self.disable(&current, DisabledBy::Gone).await?;
+                } else if given_up
+                    && !store.webhooks().has_taken_since(endpoint.id, delivery.created_at).await?
+                {
+                    self.disable(&current, DisabledBy::Failures).await?;
+                }
+            }
+        }
+    }
+
+    /// Disables an endpoint and gives notice of it: in the log of the Hub, and at the other endpoints.
+    async fn disable(&self, endpoint: &Endpoint, by: DisabledBy) -> Result<(), WebhookError> {
+        let store = &self.0.store;
+        let now = store.clock().now();
+        if !store.webhooks().disable(endpoint.id, by, now).await? {
+            return Ok(());
+        }
+        tracing::warn!(
+            endpoint = %endpoint.id,
+            by = by.as_str(),
+            "a webhook endpoint was disabled; mend it, then enable it with PATCH /v1/webhook_endpoints/{{id}}"
+        );
+        let others = store.webhooks().endpoints().await?;
+        let told = messages::disabled(endpoint, by.as_str(), &others, store.log().head(), now)?;
+        store.webhooks().tell(&told, Position(0), now).await?;
+        self.0.moved.notify_waiters();
+        Ok(())
+    }
+}
+
+fn count(state: DeliveryState) {
+    metrics::counter!("hub_webhook_attempts_total", "state" => state.as_str()).increment(1);
+}
