@@ -15,9 +15,10 @@ use sqlx::{
 use crate::error::OpenError;
 
 /// Migrations in order. A released one is never edited; the next one is added below it.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_side_tables.sql"),
+    include_str!("../migrations/0003_call_shares.sql"),
 ];
 
 /// How a process works on a data folder.
