@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use api::{App, Demo, InFlight, PagesSettings, WebhookSettings, Webhooks};
 use bot::{
     Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
-    worker::PARKED,
+    budget, worker::PARKED,
 };
 use chrono::TimeDelta;
 use eventstore::{Access, Clock, Position, Store, StoreOptions};
@@ -29,6 +29,9 @@ const TIDY: Duration = Duration::from_hours(1);
 
 /// How long a node may take to come to rest before something is wrong.
 const SETTLE: Duration = Duration::from_mins(1);
+
+/// The name under which this process shares the calls to Discord: one serves a data folder.
+const HERE: &str = "serve";
 
 /// Which Discord, before it is known where browsers reach the Hub.
 #[derive(Debug, Clone)]
@@ -70,6 +73,8 @@ pub struct NodeSettings {
     pub pages: PagesPlace,
     /// How the bot inside works; `None`: other processes do its work.
     pub bot: Option<WorkerSettings>,
+    /// Calls a second that all processes of the bot's token may make together.
+    pub calls_per_second: u32,
 }
 
 /// A running node.
@@ -96,6 +101,7 @@ impl Node {
             webhooks,
             pages,
             bot,
+            calls_per_second,
         } = settings;
         let options = StoreOptions { clock, master_key, access: Access::Serve };
         let store = Store::open(&data, options).await?;
@@ -118,7 +124,8 @@ impl Node {
         };
         let discord = discord.reached_at(public_url);
         let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
-        let (desk, asked) = Desk::new(store.clone(), views.clone(), oauth.clone());
+        let (desk, asked) =
+            Desk::new(store.clone(), views.clone(), oauth.clone(), calls_per_second);
         let policies = Policies::new(store.clone(), views.clone(), grace);
         let shutdown = CancellationToken::new();
         let telling = Webhooks::new(
@@ -163,6 +170,16 @@ impl Node {
             (Reconciler::new(desk.clone(), discord.clone(), asked, round), shutdown.clone());
         tasks.spawn(async move {
             reconciler.run(stop).await;
+            Ok(())
+        });
+        let share = budget::keep(
+            Hub::Direct(desk.clone()),
+            discord.clone(),
+            HERE.to_owned(),
+            shutdown.clone(),
+        );
+        tasks.spawn(async move {
+            share.await;
             Ok(())
         });
         if let Some(bot) = bot {

@@ -65,8 +65,20 @@ pub struct Desk {
     pub(crate) store: Store,
     pub(crate) views: Views,
     oauth: OAuth,
+    /// Calls a second that all processes have together.
+    pub(crate) calls_per_second: u32,
     /// Servers that are to be compared with Discord.
-    compare: mpsc::UnboundedSender<GuildId>,
+    compare: mpsc::UnboundedSender<Comparison>,
+}
+
+/// A server that is to be compared with Discord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    pub guild: GuildId,
+    /// Whether its roles are read.
+    pub roles: bool,
+    /// Whether everybody in it is looked at who has something from the Hub.
+    pub members: bool,
 }
 
 fn lease_name(shard: u32, of: u32) -> String {
@@ -84,20 +96,31 @@ fn lease(held: &eventstore::leases::Lease) -> Option<Lease> {
 }
 
 impl Desk {
-    /// A desk, and what it asks to be compared with Discord.
+    /// A desk, and what it asks to be compared with Discord. `calls_per_second`: what all processes of the bot's
+    /// token may make together.
     pub fn new(
         store: Store,
         views: Views,
         oauth: OAuth,
-    ) -> (Self, mpsc::UnboundedReceiver<GuildId>) {
+        calls_per_second: u32,
+    ) -> (Self, mpsc::UnboundedReceiver<Comparison>) {
         let (compare, asked) = mpsc::unbounded_channel();
-        (Self { store, views, oauth, compare }, asked)
+        (Self { store, views, oauth, calls_per_second, compare }, asked)
     }
 
     /// Asks for a server to be compared with Discord.
     pub fn compare(&self, guild: GuildId) {
+        self.ask(Comparison { guild, roles: true, members: true });
+    }
+
+    /// Asks for the members of a server to be compared with Discord; its roles have just been seen.
+    pub(crate) fn compare_members(&self, guild: GuildId) {
+        self.ask(Comparison { guild, roles: false, members: true });
+    }
+
+    fn ask(&self, comparison: Comparison) {
         // Where nobody compares any more, the process is ending.
-        let _ = self.compare.send(guild);
+        let _ = self.compare.send(comparison);
     }
 
     pub fn store(&self) -> &Store {
@@ -108,7 +131,7 @@ impl Desk {
         &self.views
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         self.store.clock().now()
     }
 

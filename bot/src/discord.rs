@@ -19,7 +19,10 @@ use domain::{
 use reqwest::{StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use twilight_http::{
     Client,
@@ -29,9 +32,18 @@ use twilight_model::id::Id;
 
 use crate::{
     http::{self, ClientError, DEADLINE},
-    pacing::{Pacer, Route, retry_after},
+    pacing::{Breakers, NoPermit, Pacer, Route, Subject, Turn, Wait, retry_after},
     settings::DiscordSettings,
 };
+
+/// How often a call is repeated that Discord asked to wait with.
+const WAITS: u32 = 3;
+
+/// How long somebody waits for the turn of a call whose answer they want to see.
+const ASKED_WAIT: Duration = Duration::from_secs(10);
+
+/// How many members Discord shows at once.
+const MEMBERS: u16 = 1_000;
 
 /// What Discord said to a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,6 +200,13 @@ pub(crate) struct SessionStartLimit {
     pub(crate) max_concurrency: u16,
 }
 
+#[derive(Deserialize)]
+struct MemberSeen {
+    user: UserSeen,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
 /// Speaks to Discord as the bot. Cloning is cheap.
 #[derive(Clone)]
 pub struct Discord {
@@ -202,9 +221,44 @@ struct Inner {
     http: reqwest::Client,
     settings: DiscordSettings,
     pacer: Pacer,
+    breakers: Breakers,
     bot_user: OnceCell<DiscordUserId>,
     /// The servers that are out of order, as the gateway tells: what is answered about them proves nothing.
     outages: Mutex<BTreeSet<GuildId>>,
+}
+
+/// What a call is, for whoever decides when it may be made.
+struct Call {
+    route: Route,
+    turn: Turn,
+    /// What holds it back where Discord refuses it to others.
+    subjects: Vec<Subject>,
+}
+
+impl Call {
+    fn new(name: &'static str, guild: GuildId, turn: Turn) -> Self {
+        Self { route: Route { name, guild: guild.0 }, turn, subjects: vec![] }
+    }
+
+    /// A call that changes something in a server.
+    fn change(name: &'static str, guild: GuildId, turn: Turn, of: Option<Subject>) -> Self {
+        let subjects = std::iter::once(Subject::Guild(guild)).chain(of).collect();
+        Self { subjects, ..Self::new(name, guild, turn) }
+    }
+
+    /// What a refusal of this call speaks for beyond the call itself.
+    fn refused(&self, refusal: &Refusal) -> Option<Subject> {
+        let guild = Subject::Guild(GuildId(self.route.guild));
+        let of = |subject: &&Subject| match (subject, refusal.trouble) {
+            (_, Trouble::BotMissing | Trouble::TwoFactorNeeded) => **subject == guild,
+            (Subject::Role(..), Trouble::MissingPermissions | Trouble::RoleInvalid)
+            | (Subject::Joins(..), Trouble::MissingPermissions | Trouble::ServerFull) => true,
+            // A role that is gone is taken from everybody all the same.
+            (Subject::Role(..), Trouble::RoleDeleted) => self.turn == Turn::Access,
+            _ => false,
+        };
+        self.subjects.iter().find(of).copied()
+    }
 }
 
 /// An answer that has arrived.
@@ -221,6 +275,7 @@ impl Discord {
             http: http::client(&settings.user_agent())?,
             settings: settings.clone(),
             pacer: Pacer::new(),
+            breakers: Breakers::default(),
             bot_user: OnceCell::new(),
             outages: Mutex::default(),
         };
@@ -244,7 +299,8 @@ impl Discord {
             Id::new(user.0),
             token.expose_secret(),
         );
-        let answer = self.call("members", guild, false, request.try_into_request()).await;
+        let call = Call::change("join", guild, Turn::Access, Some(Subject::Joins(guild)));
+        let answer = self.call(call, request.try_into_request()).await;
         match answer {
             Answer::Done(arrived) if arrived.status == StatusCode::CREATED => {
                 let member = serde_json::from_slice::<Seen>(&arrived.body).ok();
@@ -267,7 +323,9 @@ impl Discord {
             Id::new(user.0),
             Id::new(role.0),
         );
-        self.call("roles", guild, false, request.reason(reason).try_into_request()).await.map(drop)
+        let subject = Some(Subject::Role(guild, role));
+        let call = Call::change("give role", guild, Turn::Access, subject);
+        self.call(call, request.reason(reason).try_into_request()).await.map(drop)
     }
 
     pub async fn remove_role(
@@ -282,36 +340,75 @@ impl Discord {
             Id::new(user.0),
             Id::new(role.0),
         );
-        self.call("roles", guild, true, request.reason(reason).try_into_request()).await.map(drop)
+        let subject = Some(Subject::Role(guild, role));
+        let call = Call::change("take role", guild, Turn::Removal, subject);
+        self.call(call, request.reason(reason).try_into_request()).await.map(drop)
     }
 
     /// Removes a member from the server.
     pub async fn kick(&self, guild: GuildId, user: DiscordUserId, reason: &str) -> Answer<()> {
         let request = self.inner.requests.remove_guild_member(Id::new(guild.0), Id::new(user.0));
-        self.call("kick", guild, true, request.reason(reason).try_into_request()).await.map(drop)
+        let call = Call::change("kick", guild, Turn::Removal, None);
+        self.call(call, request.reason(reason).try_into_request()).await.map(drop)
     }
 
+    /// A member, read for a command that waits for it.
     pub async fn member(&self, guild: GuildId, user: DiscordUserId) -> Answer<Seen> {
-        let request = self.inner.requests.guild_member(Id::new(guild.0), Id::new(user.0));
-        read(self.call("member", guild, false, request.try_into_request()).await)
+        self.read_member(guild, user, Turn::Access).await
     }
 
-    /// A server, its roles in Discord's order, and where the bot stands among them.
+    /// A member, read to see whether all is as it should be.
+    pub(crate) async fn look_at(&self, guild: GuildId, user: DiscordUserId) -> Answer<Seen> {
+        self.read_member(guild, user, Turn::Look).await
+    }
+
+    async fn read_member(&self, guild: GuildId, user: DiscordUserId, turn: Turn) -> Answer<Seen> {
+        let request = self.inner.requests.guild_member(Id::new(guild.0), Id::new(user.0));
+        read(self.call(Call::new("member", guild, turn), request.try_into_request()).await)
+    }
+
+    /// The members after an account, in the order of their ids; fewer than [`Discord::PAGE`] are the last ones.
+    /// Discord shows them only to applications that may hear of members.
+    pub(crate) async fn members(
+        &self,
+        guild: GuildId,
+        after: DiscordUserId,
+    ) -> Answer<Vec<(DiscordUserId, Seen)>> {
+        let request = self.inner.requests.guild_members(Id::new(guild.0)).limit(MEMBERS);
+        let request = match Id::new_checked(after.0) {
+            Some(after) => request.after(after),
+            None => request,
+        };
+        let call = Call::new("members", guild, Turn::Look);
+        let answer = read::<Vec<MemberSeen>>(self.call(call, request.try_into_request()).await);
+        answer.map(|seen| seen.into_iter().map(|member| (member.user.id, member.seen)).collect())
+    }
+
+    /// How many members a page has.
+    pub(crate) const PAGE: usize = MEMBERS as usize;
+
+    /// A server, its roles in Discord's order, and where the bot stands among them, for somebody who waits for it.
     pub async fn role_list(&self, guild: GuildId) -> Answer<(Server, RoleList)> {
-        self.server(guild).await.map(|(server, roles, _)| (server, roles))
+        self.server(guild, Turn::Asked).await.map(|(server, roles, _)| (server, roles))
+    }
+
+    /// The same, read to see whether all is as it should be.
+    pub(crate) async fn look_at_roles(&self, guild: GuildId) -> Answer<(Server, RoleList)> {
+        self.server(guild, Turn::Look).await.map(|(server, roles, _)| (server, roles))
     }
 
     /// How the bot stands in a server: what the doctor looks at.
     pub(crate) async fn standing(&self, guild: GuildId) -> Answer<Standing> {
-        let (roles, asks_for_two_factor) = match self.server(guild).await {
+        let (roles, asks_for_two_factor) = match self.server(guild, Turn::Asked).await {
             Answer::Done((_, roles, mfa_level)) => (roles, mfa_level > 0),
             other => return other.without(),
         };
         let request = self.inner.requests.current_user().try_into_request();
-        let me = read::<UserSeen>(self.call("me", GuildId(0), false, request).await);
+        let call = Call::new("me", GuildId(0), Turn::Asked);
+        let me = read::<UserSeen>(self.call(call, request).await);
         let request = self.inner.requests.current_user_application().try_into_request();
-        let application =
-            read::<ApplicationSeen>(self.call("application", GuildId(0), false, request).await);
+        let call = Call::new("application", GuildId(0), Turn::Asked);
+        let application = read::<ApplicationSeen>(self.call(call, request).await);
         let flags = application.done().and_then(|application| application.flags);
         Answer::Done(Standing {
             roles,
@@ -321,17 +418,18 @@ impl Discord {
         })
     }
 
-    async fn server(&self, guild: GuildId) -> Answer<(Server, RoleList, u8)> {
+    async fn server(&self, guild: GuildId, turn: Turn) -> Answer<(Server, RoleList, u8)> {
         let bot = match self.bot_user().await {
             Answer::Done(bot) => bot,
             other => return other.without(),
         };
         let request = self.inner.requests.guild(Id::new(guild.0)).try_into_request();
-        let known: GuildSeen = match read(self.call("guild", guild, false, request).await) {
+        let answer = self.call(Call::new("guild", guild, turn), request).await;
+        let known: GuildSeen = match read(answer) {
             Answer::Done(known) => known,
             other => return other.without(),
         };
-        let seen = match self.member(guild, bot).await {
+        let seen = match self.read_member(guild, bot, turn).await {
             Answer::Done(seen) => seen,
             other => return other.without(),
         };
@@ -357,7 +455,12 @@ impl Discord {
     /// Where the gateway is, and how it wants to be used.
     pub(crate) async fn gateway(&self) -> Answer<Gateway> {
         let request = self.inner.requests.gateway().authed().try_into_request();
-        read(self.call("gateway", GuildId(0), false, request).await)
+        read(self.call(Call::new("gateway", GuildId(0), Turn::Access), request).await)
+    }
+
+    /// What decides when calls are made.
+    pub(crate) fn pacer(&self) -> &Pacer {
+        &self.inner.pacer
     }
 
     /// The bot's token, for the gateway.
@@ -371,8 +474,8 @@ impl Discord {
             return Answer::Done(*known);
         }
         let request = self.inner.requests.current_user().try_into_request();
-        let answer =
-            read::<UserSeen>(self.call("me", GuildId(0), false, request).await).map(|user| user.id);
+        let call = Call::new("me", GuildId(0), Turn::Asked);
+        let answer = read::<UserSeen>(self.call(call, request).await).map(|user| user.id);
         if let Answer::Done(user) = &answer {
             // Two first calls may race; they were told the same.
             let _ = self.inner.bot_user.set(*user);
@@ -380,87 +483,93 @@ impl Discord {
         answer
     }
 
-    /// Makes one call: waits for its permit, keeps to the deadline, learns from the answer.
+    /// Makes one call: waits for its permit as long as it is wanted, keeps to the deadline from then on, learns from
+    /// the answer. A call that Discord asks to wait with had no effect, so it is repeated here.
     async fn call(
         &self,
-        name: &'static str,
-        guild: GuildId,
-        urgent: bool,
+        call: Call,
         request: Result<Request, twilight_http::Error>,
     ) -> Answer<Arrived> {
+        let later = |why: String, after| Answer::Later { why, after };
         let request = match request {
             Ok(request) => request,
-            Err(error) => {
-                return Answer::Later {
-                    why: format!("the request cannot be built: {error}"),
-                    after: None,
-                };
-            }
+            Err(error) => return later(format!("the request cannot be built: {error}"), None),
         };
-        let route = Route { name, guild: guild.0 };
-        if self.until.run_until_cancelled(self.inner.pacer.permit(&route, urgent)).await.is_none() {
-            return Answer::Unwanted;
-        }
-        let sent = timeout(DEADLINE, self.send(&request)).await;
-        let (status, headers, body) = match sent {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                self.inner.pacer.answered(&route, None);
-                return Answer::Later {
-                    why: format!("the connection failed: {}", error.without_url()),
-                    after: None,
-                };
+        let Inner { pacer, breakers, .. } = &*self.inner;
+        let mut waits = 0;
+        loop {
+            let permitted = async {
+                loop {
+                    let passed = breakers.pass(&call.subjects).await;
+                    let permit = pacer.permit(call.route, call.turn).await?;
+                    if breakers.holds(passed, &call.subjects) {
+                        return Ok(permit);
+                    }
+                    permit.unused();
+                }
+            };
+            let permitted = async {
+                // Whoever asks to look does not wait for everybody else.
+                if call.turn == Turn::Asked {
+                    let busy = NoPermit::Later(ASKED_WAIT);
+                    timeout(ASKED_WAIT, permitted).await.unwrap_or(Err(busy))
+                } else {
+                    permitted.await
+                }
+            };
+            let permit = match self.until.run_until_cancelled(permitted).await {
+                Some(Ok(permit)) => permit,
+                Some(Err(NoPermit::TokenDead)) => return Answer::TokenDead,
+                Some(Err(NoPermit::Later(wait))) => {
+                    return later("Discord asked to wait".to_owned(), Some(wait));
+                }
+                None => return Answer::Unwanted,
+            };
+            let (status, headers, body) = match timeout(DEADLINE, self.send(&request)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => {
+                    return later(format!("the connection failed: {}", error.without_url()), None);
+                }
+                Err(_) => return later("Discord did not answer in time".to_owned(), None),
+            };
+            let shared = headers.get("x-ratelimit-scope").is_some_and(|scope| scope == "shared");
+            if matches!(status.as_u16(), 401 | 403 | 429) && !shared {
+                pacer.count_refusal();
             }
-            Err(_) => {
-                self.inner.pacer.answered(&route, None);
-                return Answer::Later {
-                    why: "Discord did not answer in time".to_owned(),
-                    after: None,
-                };
+            match sorted(status, &headers, body) {
+                Sorted::Wait(wait) => {
+                    permit.refused(&headers, wait);
+                    waits += 1;
+                    if waits == WAITS {
+                        return later("Discord asked to wait".to_owned(), Some(wait.long));
+                    }
+                }
+                Sorted::Is(Answer::TokenDead) => {
+                    permit.token_refused(&headers);
+                    return Answer::TokenDead;
+                }
+                Sorted::Is(answer) => {
+                    permit.answered(&headers);
+                    self.learn(&call, &answer);
+                    return answer;
+                }
             }
-        };
-        self.inner.pacer.answered(&route, Some(&headers));
-        let shared = headers.get("x-ratelimit-scope").is_some_and(|scope| scope == "shared");
-        if matches!(status.as_u16(), 401 | 403 | 429) && !shared {
-            self.inner.pacer.count_refusal();
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            let (wait, global) = retry_after(&headers, &body);
-            self.inner.pacer.refused(&route, wait, global);
-            return Answer::Later { why: "Discord asked to wait".to_owned(), after: Some(wait) };
-        }
-        self.sorted(&route, status, body)
     }
 
-    fn sorted(&self, route: &Route, status: StatusCode, body: Vec<u8>) -> Answer<Arrived> {
-        if status.is_success() {
-            return Answer::Done(Arrived { status, body });
+    /// What an answer means for the calls that wait.
+    fn learn(&self, call: &Call, answer: &Answer<Arrived>) {
+        let Inner { pacer, breakers, .. } = &*self.inner;
+        match answer {
+            Answer::Done(_) => breakers.accepted(&call.subjects),
+            Answer::Refused(refusal) => {
+                if let Some(subject) = call.refused(refusal) {
+                    breakers.refused(subject, Instant::now());
+                }
+            }
+            Answer::Later { .. } | Answer::TokenDead | Answer::Unwanted => return,
         }
-        if status == StatusCode::UNAUTHORIZED {
-            return Answer::TokenDead;
-        }
-        if status.is_server_error() {
-            return Answer::Later { why: format!("Discord answered {status}"), after: None };
-        }
-        let Ok(error) = serde_json::from_slice::<serde_json::Value>(&body) else {
-            // A page of whoever stands in front of Discord: it speaks for every call.
-            let (wait, _) = retry_after(&header::HeaderMap::new(), &body);
-            self.inner.pacer.refused(route, wait, true);
-            return Answer::Later {
-                why: format!("the answer {status} is not Discord's"),
-                after: Some(wait),
-            };
-        };
-        let code = error["code"].as_u64().unwrap_or_default();
-        let trouble = trouble::of_discord_code(code).unwrap_or(Trouble::Refused);
-        if matches!(code, 130_000 | 40062) {
-            return Answer::Later { why: "Discord is overloaded".to_owned(), after: None };
-        }
-        if trouble == Trouble::BotTokenDead {
-            return Answer::TokenDead;
-        }
-        let detail = error["message"].as_str().unwrap_or_default().to_owned();
-        Answer::Refused(Refusal { trouble, http_status: status.as_u16(), code, detail })
+        pacer.token_accepted();
     }
 
     async fn send(
@@ -491,6 +600,42 @@ impl Discord {
         let (status, headers) = (answer.status(), answer.headers().clone());
         Ok((status, headers, answer.bytes().await?.to_vec()))
     }
+}
+
+/// What an answer is, before it is known whether it is asked for again.
+enum Sorted {
+    Wait(Wait),
+    Is(Answer<Arrived>),
+}
+
+fn sorted(status: StatusCode, headers: &header::HeaderMap, body: Vec<u8>) -> Sorted {
+    let later = |why: String, after| Sorted::Is(Answer::Later { why, after });
+    if status.is_success() {
+        return Sorted::Is(Answer::Done(Arrived { status, body }));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        return Sorted::Is(Answer::TokenDead);
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Sorted::Wait(Wait::asked(headers, &body));
+    }
+    if status.is_server_error() {
+        return later(format!("Discord answered {status}"), retry_after(headers));
+    }
+    let Ok(error) = serde_json::from_slice::<serde_json::Value>(&body) else {
+        // A page of whoever stands in front of Discord: it speaks for every call.
+        return Sorted::Wait(Wait::asked(headers, &body));
+    };
+    let code = error["code"].as_u64().unwrap_or_default();
+    let trouble = trouble::of_discord_code(code).unwrap_or(Trouble::Refused);
+    if matches!(code, 130_000 | 40062) {
+        return later("Discord is overloaded".to_owned(), retry_after(headers));
+    }
+    if trouble == Trouble::BotTokenDead {
+        return Sorted::Is(Answer::TokenDead);
+    }
+    let detail = error["message"].as_str().unwrap_or_default().to_owned();
+    Sorted::Is(Answer::Refused(Refusal { trouble, http_status: status.as_u16(), code, detail }))
 }
 
 impl<T> Answer<T> {

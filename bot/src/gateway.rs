@@ -287,7 +287,7 @@ impl Observer {
                 guilds.insert(guild);
             }
             for guild in guilds {
-                if let Answer::Done((_, roles)) = self.looks.discord.role_list(guild).await {
+                if let Answer::Done((_, roles)) = self.looks.discord.look_at_roles(guild).await {
                     self.tell(Observation::Server { guild, roles }).await;
                 }
             }
@@ -303,7 +303,8 @@ impl Observer {
                 sleep(A_MOMENT).await;
                 let heard = self.echoes.last_heard(guild, user);
                 if let Some(since) = self.tell_of_member(guild, user, heard).await {
-                    self.looks.look_at(guild, user, since).await;
+                    // What cannot be read now is found by the next comparison.
+                    let _ = self.looks.look_at(guild, user, since).await;
                 }
             })
             .await;

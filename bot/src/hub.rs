@@ -9,7 +9,10 @@ use tokio::{sync::mpsc, time::timeout};
 use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
-    wire::{Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Started},
+    wire::{
+        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
+        Started,
+    },
 };
 
 /// The most commands that are read at once.
@@ -86,6 +89,13 @@ impl Hub {
             Self::Remote(remote) => remote.release(bot, epoch).await?,
         }
         Ok(())
+    }
+
+    pub(crate) async fn share(&self, request: &ShareRequest) -> Result<Share, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => desk.share(&request.bot, request).await?,
+            Self::Remote(remote) => remote.share(request).await?,
+        })
     }
 
     pub(crate) async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, HubError> {

@@ -2,9 +2,11 @@
 //!
 //! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
-//! Discord, `members` reads whom it told of, `reconciler` looks for what was missed. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing`
-//! decides when calls may be made. `doctor` says what stands in the way of an integration.
+//! Discord, `members` reads whom it told of, `reconciler` looks for what was missed, `doctor` says what stands in the
+//! way of an integration. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing` decides when calls may be
+//! made, and `budget` how many of them are this process's.
 
+pub mod budget;
 pub mod desk;
 pub mod discord;
 pub mod doctor;
@@ -29,6 +31,7 @@ pub use desk::{Desk, DeskError};
 pub use discord::Discord;
 pub use hub::{Hub, HubError};
 pub use oauth::OAuth;
+pub use pacing::CALLS_PER_SECOND;
 pub use policies::Policies;
 pub use reconciler::Reconciler;
 pub use remote::Remote;

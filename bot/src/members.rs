@@ -47,8 +47,13 @@ pub(crate) struct Looks {
 
 impl Looks {
     /// Reads one member and tells what is seen. `since`: where the log stood before.
-    pub(crate) async fn look_at(&self, guild: GuildId, user: DiscordUserId, since: u64) {
-        self.look(guild, user, since, |_| None).await;
+    pub(crate) async fn look_at(
+        &self,
+        guild: GuildId,
+        user: DiscordUserId,
+        since: u64,
+    ) -> Answer<()> {
+        self.look(guild, user, since, |_| None).await
     }
 
     async fn look(
@@ -57,15 +62,12 @@ impl Looks {
         user: DiscordUserId,
         mut since: u64,
         still_there: impl Fn(&Seen) -> Option<StillThere>,
-    ) {
+    ) -> Answer<()> {
         for _ in 0..LOOKS {
-            let seen = match self.discord.member(guild, user).await {
+            let seen = match self.discord.look_at(guild, user).await {
                 Answer::Done(seen) => Some(seen),
                 Answer::Refused(refusal) if refusal.not_a_member() => None,
-                Answer::Refused(_)
-                | Answer::Later { .. }
-                | Answer::TokenDead
-                | Answer::Unwanted => return,
+                other => return other.without(),
             };
             let observation = Observation::Member {
                 guild,
@@ -78,13 +80,14 @@ impl Looks {
             match self.hub.observe(&self.name, observation).await {
                 // Something was reported while the member was read.
                 Ok(Noted { confirm: true, position }) => since = position,
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(%error, "what was seen on Discord was not taken in; it is found by the next comparison");
-                    return;
+                    break;
                 }
             }
         }
+        Answer::Done(())
     }
 }
 
@@ -208,7 +211,8 @@ impl Echoes {
             sleep_until(until).await;
             if self.is_last(&change) && !self.was_heard(&change) {
                 let Change { guild, user, position, .. } = change;
-                looks.look(guild, user, position, |seen| change.left_of(seen)).await;
+                // What cannot be read now is found by the next comparison.
+                let _ = looks.look(guild, user, position, |seen| change.left_of(seen)).await;
             }
         })
         .await;

@@ -40,7 +40,7 @@ impl Desk {
                 let seen = [integration::Command::ObserveBot { present: false }];
                 self.observe_server(bot, guild, &seen).await?;
             }
-            Observation::Missed { guild } => self.compare(guild),
+            Observation::Missed { guild } => self.compare_members(guild),
             // A server that the session does not name is looked at: the session alone is no proof.
             Observation::Session { shard, of, guilds } => {
                 let mine = connected(&self.views).await?.into_iter();

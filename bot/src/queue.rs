@@ -1,7 +1,8 @@
 //! What waits to be executed, and in which order.
 //!
-//! One command per (guild, user), always the newest, and never two in flight. Guilds take turns, so that a
-//! large one does not delay a small one; within a guild, what takes access away goes first.
+//! One command per (guild, user), always the newest, and never two in flight. Guilds take turns, those with nothing
+//! in flight first, so that a large one does not delay a small one; within a guild, what takes access away goes first,
+//! but never takes every place. What is in flight may wait for the guild's rate limits: `pacing` decides then.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -15,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wire::Command;
 
-/// Calls to one guild that may be in flight together: its rate limits allow no more anyway.
-const PER_GUILD: usize = 8;
+/// Removals of one guild that may be in flight together, and as many others: more than a window of Discord's limits
+/// takes, so that every permit finds a call that waits for it.
+const PER_GUILD: usize = 16;
 
 pub(crate) type Key = (GuildId, DiscordUserId);
 
@@ -24,18 +26,49 @@ pub(crate) type Key = (GuildId, DiscordUserId);
 #[derive(Default)]
 struct Entry {
     waiting: Option<Command>,
-    /// Cancelled once a newer command has come.
-    running: Option<(u64, CancellationToken)>,
+    running: Option<Running>,
     delayed: Option<(Instant, u64)>,
 }
 
-/// A guild's users whose commands are ready.
+struct Running {
+    version: u64,
+    revoke: bool,
+    /// Cancelled once a newer command has come.
+    unwanted: CancellationToken,
+}
+
+/// A guild's users whose commands are ready, and how many are in flight; removals and others apart.
 #[derive(Default)]
 struct Guild {
-    revokes: VecDeque<DiscordUserId>,
-    others: VecDeque<DiscordUserId>,
-    running: usize,
+    revokes: Lane,
+    others: Lane,
     has_turn: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    users: VecDeque<DiscordUserId>,
+    running: usize,
+}
+
+impl Lane {
+    fn may_run(&self) -> bool {
+        !self.users.is_empty() && self.running < PER_GUILD
+    }
+}
+
+impl Guild {
+    fn lane(&mut self, revoke: bool) -> &mut Lane {
+        if revoke { &mut self.revokes } else { &mut self.others }
+    }
+
+    fn may_run(&self) -> bool {
+        self.revokes.may_run() || self.others.may_run()
+    }
+
+    fn running(&self) -> usize {
+        self.revokes.running + self.others.running
+    }
 }
 
 /// A command to execute now, and what tells that it is no longer wanted.
@@ -44,15 +77,18 @@ pub(crate) struct Job {
     pub(crate) unwanted: CancellationToken,
 }
 
-#[derive(Default)]
 pub(crate) struct Queue {
     entries: HashMap<Key, Entry>,
     guilds: HashMap<GuildId, Guild>,
+    /// The guilds with something ready and nothing in flight.
+    quiet: VecDeque<GuildId>,
+    /// The guilds with something ready and something in flight.
     turns: VecDeque<GuildId>,
     delayed: BTreeMap<(Instant, u64), Key>,
     /// Tells delayed commands of the same instant apart.
     count: u64,
     running: usize,
+    parallel: usize,
 }
 
 fn key(command: &Command) -> Key {
@@ -60,17 +96,31 @@ fn key(command: &Command) -> Key {
 }
 
 impl Queue {
+    /// `parallel`: how many commands may be in flight together; beyond it, each guild may have one.
+    pub(crate) fn new(parallel: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            guilds: HashMap::new(),
+            quiet: VecDeque::new(),
+            turns: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            count: 0,
+            running: 0,
+            parallel,
+        }
+    }
+
     /// Takes a command in, to be executed once `delay` has passed. An older one of the same key is superseded.
     pub(crate) fn put(&mut self, command: Command, now: Instant, delay: Duration) {
         let key = key(&command);
         let entry = self.entries.entry(key).or_default();
         let known = entry.waiting.as_ref().map(|known| known.version);
-        let running = entry.running.as_ref().map(|(version, _)| *version);
+        let running = entry.running.as_ref().map(|running| running.version);
         if known.max(running).is_some_and(|newest| newest >= command.version) {
             return;
         }
-        if let Some((_, unwanted)) = &entry.running {
-            unwanted.cancel();
+        if let Some(running) = &entry.running {
+            running.unwanted.cancel();
         }
         entry.waiting = Some(command);
         if let Some(place) = entry.delayed.take() {
@@ -97,15 +147,25 @@ impl Queue {
             .get(&key)
             .and_then(|entry| entry.waiting.as_ref())
             .is_some_and(|command| command.kind == CommandKind::Revoke);
-        let guild = self.guilds.entry(key.0).or_default();
-        if revoke {
-            guild.revokes.push_back(key.1);
-        } else {
-            guild.others.push_back(key.1);
+        self.guilds.entry(key.0).or_default().lane(revoke).users.push_back(key.1);
+        self.take_turn(key.0);
+    }
+
+    /// Puts a guild in its line, if it has something to run and does not stand there already.
+    fn take_turn(&mut self, id: GuildId) {
+        let Some(guild) = self.guilds.get_mut(&id) else { return };
+        if guild.has_turn {
+            return;
         }
-        if !guild.has_turn {
+        if guild.may_run() {
             guild.has_turn = true;
-            self.turns.push_back(key.0);
+            let line = if guild.running() == 0 { &mut self.quiet } else { &mut self.turns };
+            line.push_back(id);
+        } else if guild.running() == 0
+            && guild.revokes.users.is_empty()
+            && guild.others.users.is_empty()
+        {
+            self.guilds.remove(&id);
         }
     }
 
@@ -119,40 +179,42 @@ impl Queue {
                 self.ready(key);
             }
         }
-        for _ in 0..self.turns.len() {
-            let id = self.turns.pop_front()?;
-            let job = self.next_of(id);
-            let Some(guild) = self.guilds.get_mut(&id) else { continue };
-            guild.has_turn = !guild.revokes.is_empty() || !guild.others.is_empty();
-            if guild.has_turn {
-                self.turns.push_back(id);
-            } else if guild.running == 0 {
-                self.guilds.remove(&id);
+        loop {
+            let id = match self.quiet.pop_front() {
+                Some(id) => id,
+                None if self.running < self.parallel => self.turns.pop_front()?,
+                None => return None,
+            };
+            if let Some(guild) = self.guilds.get_mut(&id) {
+                guild.has_turn = false;
             }
+            let job = self.next_of(id);
+            self.take_turn(id);
             if job.is_some() {
                 self.running += 1;
                 return job;
             }
         }
-        None
     }
 
     fn next_of(&mut self, id: GuildId) -> Option<Job> {
         let guild = self.guilds.get_mut(&id)?;
-        if guild.running >= PER_GUILD {
-            return None;
-        }
-        while let Some(user) = guild.revokes.pop_front().or_else(|| guild.others.pop_front()) {
-            // What is gone, runs already or has been put off stands in the line in vain.
-            let Some(entry) = self.entries.get_mut(&(id, user)) else { continue };
-            if entry.running.is_some() || entry.delayed.is_some() {
-                continue;
+        for revoke in [true, false] {
+            let lane = guild.lane(revoke);
+            while lane.may_run() {
+                let Some(user) = lane.users.pop_front() else { break };
+                // What is gone, runs already or has been put off stands in the line in vain.
+                let Some(entry) = self.entries.get_mut(&(id, user)) else { continue };
+                if entry.running.is_some() || entry.delayed.is_some() {
+                    continue;
+                }
+                let Some(command) = entry.waiting.take() else { continue };
+                let unwanted = CancellationToken::new();
+                let version = command.version;
+                entry.running = Some(Running { version, revoke, unwanted: unwanted.clone() });
+                lane.running += 1;
+                return Some(Job { command, unwanted });
             }
-            let Some(command) = entry.waiting.take() else { continue };
-            let unwanted = CancellationToken::new();
-            entry.running = Some((command.version, unwanted.clone()));
-            guild.running += 1;
-            return Some(Job { command, unwanted });
         }
         None
     }
@@ -161,11 +223,12 @@ impl Queue {
     pub(crate) fn ended(&mut self, command: Command, again: Option<Duration>, now: Instant) {
         let key = key(&command);
         self.running = self.running.saturating_sub(1);
-        if let Some(guild) = self.guilds.get_mut(&key.0) {
-            guild.running = guild.running.saturating_sub(1);
-        }
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        entry.running = None;
+        let revoke = entry.running.take().is_some_and(|running| running.revoke);
+        if let Some(guild) = self.guilds.get_mut(&key.0) {
+            let lane = guild.lane(revoke);
+            lane.running = lane.running.saturating_sub(1);
+        }
         match (&entry.waiting, again) {
             (Some(_), _) if entry.delayed.is_none() => self.ready(key),
             (Some(_), _) => {}
@@ -177,6 +240,7 @@ impl Queue {
                 self.entries.remove(&key);
             }
         }
+        self.take_turn(key.0);
     }
 
     /// Forgets what waits, except for guilds that `keep` names; what runs there is told to end.
@@ -189,8 +253,8 @@ impl Queue {
             if let Some(place) = entry.delayed.take() {
                 self.delayed.remove(&place);
             }
-            if let Some((_, unwanted)) = &entry.running {
-                unwanted.cancel();
+            if let Some(running) = &entry.running {
+                running.unwanted.cancel();
             }
             entry.running.is_some()
         });
@@ -201,8 +265,8 @@ impl Queue {
         self.delayed.keys().next().map(|(until, _)| *until)
     }
 
-    pub(crate) fn running(&self) -> usize {
-        self.running
+    pub(crate) fn is_running(&self) -> bool {
+        self.running > 0
     }
 }
 
@@ -243,7 +307,7 @@ mod tests {
     }
 
     fn queue(commands: &[Command]) -> (Queue, Instant) {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (Queue::new(1_000), Instant::now());
         for command in commands {
             queue.put(command.clone(), now, NOW);
         }
@@ -291,12 +355,52 @@ mod tests {
 
     #[test]
     fn a_guild_s_calls_in_flight_are_bounded() {
-        let many: Vec<_> = (1..20).map(|user| grant(1, user, user)).collect();
+        let many: Vec<_> = (1..40).map(|user| grant(1, user, user)).collect();
         let (mut queue, now) = queue(&many);
         let running: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
         assert_eq!(running.len(), PER_GUILD);
         queue.put(grant(2, 1, 99), now, NOW);
         assert_eq!(queue.next(now).unwrap().command.guild, GuildId(2));
+    }
+
+    #[test]
+    fn a_guild_s_removals_leave_places_to_its_grants() {
+        let mut many: Vec<_> =
+            (1..40).map(|user| command(1, user, user, CommandKind::Revoke)).collect();
+        many.push(grant(1, 99, 99));
+        let (mut queue, now) = queue(&many);
+        let running: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
+        assert_eq!(running.len(), PER_GUILD + 1);
+        assert_eq!(running.last().unwrap().command.version, 99);
+    }
+
+    #[test]
+    fn large_guilds_do_not_take_the_place_of_a_small_one() {
+        let (mut queue, now) = (Queue::new(20), Instant::now());
+        for guild in 1..=10 {
+            for user in 1..=5_000 {
+                queue.put(grant(guild, user, user), now, NOW);
+            }
+        }
+        let mut running: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
+        assert_eq!(running.len(), 20);
+        queue.put(grant(99, 1, 6_000), now, NOW);
+        assert_eq!(queue.next(now).unwrap().command.guild, GuildId(99));
+        assert!(queue.next(now).is_none());
+        // A place that gets free is the next guild's in turn.
+        queue.ended(running.remove(0).command, None, now);
+        assert!(queue.next(now).is_none(), "20 are still in flight");
+        for guild in [1, 2, 3] {
+            queue.ended(running.remove(0).command, None, now);
+            assert_eq!(queue.next(now).unwrap().command.guild, GuildId(guild));
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_guilds_that_have_nothing_left() {
+        let (mut queue, now) = queue(&[grant(1, 1, 1), grant(2, 1, 2)]);
+        drain(&mut queue, now);
+        assert!(queue.guilds.is_empty() && queue.entries.is_empty());
     }
 
     #[test]

@@ -1,24 +1,32 @@
 //! Compares what Discord shows with what the Hub knows: after events were missed, when a creator asks, and from time
 //! to time. What differs becomes a fact; what follows from it is decided as ever.
+//!
+//! Members are read a thousand at once where the application may see them, else one by one. What a page shows may
+//! be older than the last answer to a call, so whatever differs is read once more before it counts. A comparison that
+//! is cut off goes on from where it was.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use domain::{
-    DiscordUserId, FanId, GuildId, IntegrationId, Trouble,
+    DiscordUserId, FanId, GuildId, IntegrationId, RoleId, Trouble,
     integration::{Phase, State},
     personal::Personal,
 };
 use eventstore::Position;
 use futures_util::{StreamExt, stream};
-use projections::{ViewError, Views};
+use projections::{FanRow, ViewError, Views};
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    desk::{Desk, DeskError},
+    desk::{Comparison, Desk, DeskError},
     discord::{Answer, Discord},
     hub::Hub,
     members::Looks,
@@ -31,8 +39,23 @@ const SWEEP: Duration = Duration::from_hours(6);
 /// How many members are read together.
 const TOGETHER: usize = 8;
 
+/// How many servers are compared together.
+const SERVERS: usize = 4;
+
 /// How many rows are read at once.
 const PAGE: u32 = 500;
+
+/// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How often one may be cut off without having come further.
+const TRIES: u32 = 5;
+
+/// How many are read one by one before a comparison counts as having come further.
+const ONE_BY_ONE: usize = 100;
+
+/// Nobody comes after this one.
+const LAST: DiscordUserId = DiscordUserId(u64::MAX);
 
 /// Who is told to have seen it.
 const NAME: &str = "reconciler";
@@ -41,9 +64,65 @@ const NAME: &str = "reconciler";
 pub struct Reconciler {
     desk: Desk,
     discord: Discord,
-    asked: mpsc::UnboundedReceiver<GuildId>,
+    asked: mpsc::UnboundedReceiver<Comparison>,
     /// How often servers in trouble are looked at.
     round: Duration,
+}
+
+/// A server that is to be compared, and how far that has come.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    guild: GuildId,
+    /// Whether its roles are still to be read.
+    roles: bool,
+    /// Whether its members are to be looked at too.
+    members: bool,
+    /// Everybody up to this account has been looked at.
+    after: DiscordUserId,
+    tries: u32,
+}
+
+/// How a comparison was cut off.
+enum Cut {
+    /// It goes on from here, not before this long.
+    Later(Task, Duration),
+    /// There is nothing to compare with: what that means is known already, or will be told.
+    Ends,
+    Failed(DeskError),
+}
+
+impl<E: Into<DeskError>> From<E> for Cut {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What the Hub believes of an account in a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Believed {
+    present: Option<bool>,
+    /// The roles that it has, from the Hub or from elsewhere, as far as nothing stands in the way.
+    roles: BTreeSet<RoleId>,
+}
+
+impl Believed {
+    fn of(row: FanRow) -> Self {
+        let mut roles = row.given;
+        if row.trouble.is_none() {
+            roles.extend(row.desired.roles);
+        }
+        Self { present: row.present, roles }
+    }
+
+    /// Whether what Discord shows is something to look at; `None`: it shows no such member.
+    fn differs(&self, seen: Option<&[RoleId]>) -> bool {
+        match seen {
+            Some(roles) => {
+                self.present != Some(true) || !self.roles.iter().all(|role| roles.contains(role))
+            }
+            None => self.present == Some(true),
+        }
+    }
 }
 
 impl Reconciler {
@@ -52,7 +131,7 @@ impl Reconciler {
     pub fn new(
         desk: Desk,
         discord: Discord,
-        asked: mpsc::UnboundedReceiver<GuildId>,
+        asked: mpsc::UnboundedReceiver<Comparison>,
         round: Duration,
     ) -> Self {
         Self { desk, discord, asked, round }
@@ -67,99 +146,163 @@ impl Reconciler {
         let mut round = interval(self.round);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         round.tick().await;
+        let hidden = AtomicBool::new(false);
+        let looker = Looker { desk: &self.desk, discord: &self.discord, hidden: &hidden };
+        let (mut waiting, mut put_off) = (Waiting::default(), VecDeque::new());
+        let mut running = stream::FuturesUnordered::new();
         loop {
-            let mut guilds = BTreeSet::new();
-            tokio::select! {
-                _ = round.tick() => {
-                    if let Some(Err(error)) = shutdown.run_until_cancelled(self.look_at_troubled()).await {
-                        tracing::warn!(%error, "the servers in trouble could not be looked at; it is tried again later");
-                    }
-                    continue;
-                }
-                () = shutdown.cancelled() => return,
-                Some(guild) = self.asked.recv() => {
-                    guilds.insert(guild);
-                    while let Ok(guild) = self.asked.try_recv() {
-                        guilds.insert(guild);
-                    }
-                }
-                _ = sweep.tick() => match connected(self.desk.views()).await {
-                    Ok(all) => guilds = all,
-                    Err(error) => tracing::error!(%error, "the servers cannot be listed for the comparison"),
-                }
+            while running.len() < SERVERS
+                && let Some(task) = waiting.next()
+            {
+                running.push(looker.compare(task));
             }
-            for guild in guilds {
-                match shutdown.run_until_cancelled(self.compare(guild)).await {
-                    None => return,
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, %guild, "a server could not be compared; it is tried again later");
+            let wakes: Option<Instant> = put_off.front().map(|(at, _)| *at);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(asked) = self.asked.recv() => waiting.put(asked),
+                _ = round.tick() => match servers(self.desk.views(), in_trouble).await {
+                    Ok(troubled) => for guild in troubled {
+                        waiting.put(Comparison { guild, roles: true, members: false });
+                    },
+                    Err(error) => tracing::error!(%error, "the servers in trouble cannot be listed"),
+                },
+                _ = sweep.tick() => match connected(self.desk.views()).await {
+                    Ok(all) => {
+                        hidden.store(false, Ordering::Relaxed);
+                        for guild in all {
+                            waiting.put(Comparison { guild, roles: true, members: true });
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "the servers cannot be listed for the comparison"),
+                },
+                Some((guild, ended)) = running.next() => {
+                    waiting.ended(guild);
+                    match ended {
+                        Ok(()) | Err(Cut::Ends) => {}
+                        Err(Cut::Later(task, pause)) if task.tries < TRIES => {
+                            put_off.push_back((Instant::now() + pause.max(PAUSE), task));
+                            put_off.make_contiguous().sort_by_key(|(at, _)| *at);
+                        }
+                        Err(Cut::Later(..)) => {
+                            tracing::warn!(%guild, "Discord does not show a server for the comparison; it is compared again with all others");
+                        }
+                        Err(Cut::Failed(error)) => {
+                            tracing::warn!(%error, %guild, "a server could not be compared; it is compared again with all others");
+                        }
                     }
                 }
+                () = wake(wakes) => waiting.resume(put_off.pop_front().map(|(_, task)| task)),
             }
         }
     }
+}
+
+async fn wake(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The servers that wait, each once; never two comparisons of one at the same time.
+#[derive(Default)]
+struct Waiting {
+    tasks: VecDeque<Task>,
+    running: BTreeSet<GuildId>,
+}
+
+impl Waiting {
+    fn put(&mut self, Comparison { guild, roles, members }: Comparison) {
+        let fresh = Task { guild, roles, members, after: DiscordUserId(0), tries: 0 };
+        // Whoever asks means the server as it is now, so one that is on its way begins anew.
+        match self.tasks.iter_mut().find(|task| task.guild == guild) {
+            Some(task) => {
+                *task =
+                    Task { roles: roles || task.roles, members: members || task.members, ..fresh };
+            }
+            None => self.tasks.push_back(fresh),
+        }
+    }
+
+    fn resume(&mut self, task: Option<Task>) {
+        if let Some(task) = task
+            && !self.tasks.iter().any(|known| known.guild == task.guild)
+        {
+            self.tasks.push_back(task);
+        }
+    }
+
+    fn next(&mut self) -> Option<Task> {
+        let at = self.tasks.iter().position(|task| !self.running.contains(&task.guild))?;
+        let task = self.tasks.remove(at)?;
+        self.running.insert(task.guild);
+        Some(task)
+    }
+
+    fn ended(&mut self, guild: GuildId) {
+        self.running.remove(&guild);
+    }
+}
+
+/// What a comparison needs.
+#[derive(Clone, Copy)]
+struct Looker<'a> {
+    desk: &'a Desk,
+    discord: &'a Discord,
+    /// Whether Discord has refused to show members; with every sweep it is asked again.
+    hidden: &'a AtomicBool,
+}
+
+impl Looker<'_> {
+    async fn compare(self, task: Task) -> (GuildId, Result<(), Cut>) {
+        (task.guild, self.look_over(task).await)
+    }
 
     /// Looks at a server and at everybody in it who has something from the Hub.
-    async fn compare(&self, guild: GuildId) -> Result<(), DeskError> {
+    async fn look_over(self, mut task: Task) -> Result<(), Cut> {
+        let guild = task.guild;
         let integrations = self.desk.views().integrations().by_guild(guild).await?;
         if integrations.is_empty() {
             return Ok(());
         }
-        if !self.look_at_server(guild).await? {
+        if task.roles {
+            self.look_at_server(task).await?;
+            task.roles = false;
+        }
+        if !task.members {
             return Ok(());
         }
-        let looks = Looks {
-            hub: Hub::Direct(self.desk.clone()),
-            discord: self.discord.clone(),
-            name: NAME.to_owned(),
-        };
+        let mut believed = BTreeMap::new();
         for integration in integrations {
-            let mut after: Option<FanId> = None;
-            loop {
-                let since = self.desk.store().log().head().0;
-                let (users, last) =
-                    holders(self.desk.views(), integration.id, guild, after.as_ref()).await?;
-                stream::iter(users)
-                    .for_each_concurrent(TOGETHER, |user| looks.look_at(guild, user, since))
-                    .await;
-                match last {
-                    Some(last) => after = Some(last),
-                    None => break,
-                }
-            }
+            holders(self.desk.views(), integration.id, guild, &mut believed).await?;
+        }
+        while let Some((first, _)) = believed.range(after(task.after)..).next() {
+            task = if self.hidden.load(Ordering::Relaxed) {
+                self.look_at_some(task, &believed).await?
+            } else {
+                self.look_at_page(task, *first, &believed).await?
+            };
         }
         Ok(())
     }
 
-    /// Looks at every server whose roles, or whose missing bot, stand in somebody's way.
-    async fn look_at_troubled(&self) -> Result<(), DeskError> {
-        let in_trouble = |state: &State| state.bot_missing || !state.troubles().is_empty();
-        for guild in servers(self.desk.views(), in_trouble).await? {
-            self.look_at_server(guild).await?;
+    /// Reads a server's roles and tells them.
+    async fn look_at_server(self, task: Task) -> Result<(), Cut> {
+        let answer = self.discord.look_at_roles(task.guild).await;
+        if let Answer::Refused(refusal) = &answer
+            && refusal.trouble == Trouble::BotMissing
+        {
+            self.is_bot_gone(task.guild).await?;
         }
+        let (_, roles) = shown(task, answer)?.ok_or(Cut::Ends)?;
+        self.desk.observe(NAME, Observation::Server { guild: task.guild, roles }).await?;
         Ok(())
-    }
-
-    /// Reads a server's roles and tells them; answers whether Discord showed them.
-    async fn look_at_server(&self, guild: GuildId) -> Result<bool, DeskError> {
-        match self.discord.role_list(guild).await {
-            Answer::Done((_, roles)) => {
-                self.desk.observe(NAME, Observation::Server { guild, roles }).await?;
-                return Ok(true);
-            }
-            Answer::Refused(refusal) if refusal.trouble == Trouble::BotMissing => {
-                self.is_bot_gone(guild).await?;
-            }
-            Answer::Refused(_) | Answer::Later { .. } | Answer::TokenDead | Answer::Unwanted => {}
-        }
-        Ok(false)
     }
 
     /// One refusal is no proof that the bot was thrown out; a second one, of another route, is, outside of an outage.
-    async fn is_bot_gone(&self, guild: GuildId) -> Result<(), DeskError> {
+    async fn is_bot_gone(self, guild: GuildId) -> Result<(), DeskError> {
         let Answer::Done(bot) = self.discord.bot_user().await else { return Ok(()) };
-        if let Answer::Refused(refusal) = self.discord.member(guild, bot).await
+        if let Answer::Refused(refusal) = self.discord.look_at(guild, bot).await
             && refusal.trouble == Trouble::BotMissing
             && !self.discord.is_out(guild)
         {
@@ -167,6 +310,83 @@ impl Reconciler {
         }
         Ok(())
     }
+
+    /// Reads a page of members. It begins where the next one stands whom the Hub knows, so there are never more
+    /// pages than members to read one by one.
+    async fn look_at_page(
+        self,
+        task: Task,
+        first: DiscordUserId,
+        believed: &BTreeMap<DiscordUserId, Believed>,
+    ) -> Result<Task, Cut> {
+        let (before, since) = (DiscordUserId(first.0.saturating_sub(1)), self.position());
+        let Some(page) = shown(task, self.discord.members(task.guild, before).await)? else {
+            self.hidden.store(true, Ordering::Relaxed);
+            return Ok(task);
+        };
+        let whole = page.len() >= Discord::PAGE;
+        let last = page.last().map(|(id, _)| *id).filter(|_| whole).unwrap_or(LAST);
+        let page: BTreeMap<_, _> = page.into_iter().collect();
+        let differ = believed.range(first..=last).filter(|(user, believed)| {
+            believed.differs(page.get(user).map(|seen| seen.roles.as_slice()))
+        });
+        self.look(task, differ.map(|(user, _)| *user).collect(), since).await?;
+        Ok(Task { after: last, tries: 0, ..task })
+    }
+
+    /// Reads some members one by one.
+    async fn look_at_some(
+        self,
+        task: Task,
+        believed: &BTreeMap<DiscordUserId, Believed>,
+    ) -> Result<Task, Cut> {
+        let some: Vec<_> =
+            believed.range(after(task.after)..).take(ONE_BY_ONE).map(|(user, _)| *user).collect();
+        let last = some.last().copied().unwrap_or(LAST);
+        self.look(task, some, self.position()).await?;
+        Ok(Task { after: last, tries: 0, ..task })
+    }
+
+    /// Where the log stands.
+    fn position(self) -> u64 {
+        self.desk.store().log().head().0
+    }
+
+    async fn look(self, task: Task, users: Vec<DiscordUserId>, since: u64) -> Result<(), Cut> {
+        let looks = Looks {
+            hub: Hub::Direct(self.desk.clone()),
+            discord: self.discord.clone(),
+            name: NAME.to_owned(),
+        };
+        let look = |user| looks.look_at(task.guild, user, since);
+        let mut looks = stream::iter(users).map(look).buffer_unordered(TOGETHER);
+        while let Some(answer) = looks.next().await {
+            // Where one is refused, all others would be too.
+            shown(task, answer)?.ok_or(Cut::Ends)?;
+        }
+        Ok(())
+    }
+}
+
+fn after(user: DiscordUserId) -> DiscordUserId {
+    DiscordUserId(user.0.saturating_add(1))
+}
+
+/// What Discord shows; `None` where it refuses to.
+fn shown<T>(task: Task, answer: Answer<T>) -> Result<Option<T>, Cut> {
+    match answer {
+        Answer::Done(shown) => Ok(Some(shown)),
+        Answer::Refused(_) => Ok(None),
+        Answer::Later { after, .. } => {
+            let task = Task { tries: task.tries + 1, ..task };
+            Err(Cut::Later(task, after.unwrap_or_default()))
+        }
+        Answer::TokenDead | Answer::Unwanted => Err(Cut::Ends),
+    }
+}
+
+fn in_trouble(state: &State) -> bool {
+    state.bot_missing || !state.troubles().is_empty()
 }
 
 /// The servers in which access is given.
@@ -191,20 +411,80 @@ async fn servers(
     }
 }
 
-/// The accounts that have something in a server, or were seen in it; and where the next page begins.
+/// Adds what the Hub believes of the accounts that have something in a server, or were seen in it.
 async fn holders(
     views: &Views,
     integration: IntegrationId,
     guild: GuildId,
-    after: Option<&FanId>,
-) -> Result<(Vec<DiscordUserId>, Option<FanId>), ViewError> {
-    let page = views.fan_access().fans(integration, None, after, PAGE).await?;
-    let last = page.last().map(|row| row.fan.clone());
-    let there = page.into_iter().filter(|row| {
-        row.guild == Some(guild)
-            && (row.present != Some(false) || !row.given.is_empty() || row.desired.present)
-    });
-    let users = there
-        .filter_map(|row| row.account.as_ref().and_then(Personal::known).map(|account| account.id));
-    Ok((users.collect(), last))
+    believed: &mut BTreeMap<DiscordUserId, Believed>,
+) -> Result<(), ViewError> {
+    let mut after: Option<FanId> = None;
+    loop {
+        let page = views.fan_access().fans(integration, None, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.fan.clone());
+        let there = page.into_iter().filter(|row| {
+            row.guild == Some(guild)
+                && (row.present != Some(false) || !row.given.is_empty() || row.desired.present)
+        });
+        for row in there {
+            let account = row.account.as_ref().and_then(Personal::known).map(|account| account.id);
+            if let Some(account) = account {
+                believed.insert(account, Believed::of(row));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn believed(present: Option<bool>, roles: &[u64]) -> Believed {
+        Believed { present, roles: roles.iter().map(|role| RoleId(*role)).collect() }
+    }
+
+    #[test]
+    fn only_what_differs_is_looked_at() {
+        let there = believed(Some(true), &[1, 2]);
+        assert!(!there.differs(Some(&[RoleId(1), RoleId(2), RoleId(9)])));
+        assert!(there.differs(Some(&[RoleId(1)])));
+        assert!(there.differs(None));
+        let gone = believed(Some(false), &[]);
+        assert!(gone.differs(Some(&[])));
+        assert!(!gone.differs(None));
+        let unknown = believed(None, &[]);
+        assert!(unknown.differs(Some(&[])) && !unknown.differs(None));
+    }
+
+    #[test]
+    fn a_server_waits_once_and_is_compared_once_at_a_time() {
+        let (kim, eve) = (GuildId(1), GuildId(2));
+        let mut waiting = Waiting::default();
+        let members = |guild| Comparison { guild, roles: false, members: true };
+        waiting.put(members(kim));
+        waiting.put(members(eve));
+        waiting.put(Comparison { guild: kim, roles: true, members: false });
+        let first = waiting.next().unwrap();
+        assert_eq!((first.guild, first.roles, first.members), (kim, true, true));
+        waiting.put(members(kim));
+        assert_eq!(waiting.next().unwrap().guild, eve);
+        assert!(waiting.next().is_none());
+        waiting.ended(kim);
+        assert_eq!(waiting.next().unwrap().guild, kim);
+    }
+
+    #[test]
+    fn one_that_was_cut_off_goes_on_unless_it_was_asked_for_anew() {
+        let guild = GuildId(1);
+        let cut = Task { guild, roles: false, members: true, after: DiscordUserId(500), tries: 1 };
+        let mut waiting = Waiting::default();
+        waiting.resume(Some(cut));
+        assert_eq!(waiting.next().unwrap().after, DiscordUserId(500));
+        waiting.ended(guild);
+        waiting.put(Comparison { guild, roles: false, members: true });
+        waiting.resume(Some(cut));
+        assert_eq!(waiting.next().unwrap().after, DiscordUserId(0));
+        assert!(waiting.next().is_none());
+    }
 }

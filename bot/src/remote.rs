@@ -13,7 +13,7 @@ use crate::{
     http::{self, ClientError, DEADLINE},
     wire::{
         Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded,
-        StartRequest, Started,
+        Share, ShareRequest, StartRequest, Started,
     },
 };
 
@@ -88,6 +88,10 @@ impl Remote {
         let request =
             self.request(Method::POST, "/v1/bot/leases/release").json(&body).timeout(DEADLINE);
         sorted(request.send().await?).await.map(drop)
+    }
+
+    pub(crate) async fn share(&self, request: &ShareRequest) -> Result<Share, RemoteError> {
+        self.post("/v1/bot/share", request).await
     }
 
     pub(crate) async fn start(&self, id: &str, epoch: u64) -> Result<Started, RemoteError> {

@@ -46,6 +46,29 @@ pub struct LeaseRef {
     pub epoch: u64,
 }
 
+/// Asks for a share of the calls that Discord allows to the bot's token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareRequest {
+    /// The process's name.
+    pub bot: String,
+    /// Calls a second that it may be making now: what it was given, or more where its last second still shows it.
+    pub using: u32,
+    /// Calls a second that it could make now; 0 where it has nothing to do.
+    pub wanted: u32,
+    /// Calls that Discord refused with 401, 403 or 429 since the last time, except 429 with the scope `shared`.
+    pub refused: u32,
+}
+
+/// What a process may use of the calls that Discord allows to the bot's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// Never more than this in any second; 0: none until it asks again.
+    pub calls_per_second: u32,
+    /// How long it may use them unless it asks again, from the moment it asked.
+    pub for_seconds: u32,
+}
+
 /// What somebody should have in a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DesiredAccess {

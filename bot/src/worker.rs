@@ -42,6 +42,9 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The pause before what waits for somebody to mend something is tried again.
 pub const PARKED: Duration = Duration::from_hours(1);
 
+/// How long nothing is begun after Discord did not accept the token.
+const TOKEN_PAUSE: Duration = Duration::from_mins(1);
+
 /// How a bot process works.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -51,7 +54,8 @@ pub struct WorkerSettings {
     pub of: NonZeroU32,
     /// How many shards this process wants.
     pub want: NonZeroU32,
-    /// How many commands are executed together.
+    /// How many commands are executed together. Most of them wait for their server's rate limits; beyond these, each
+    /// server may have one.
     pub parallel: usize,
     /// The first pause before a command is tried again; it doubles from there.
     pub retry: Duration,
@@ -67,7 +71,7 @@ impl WorkerSettings {
             name: name.into(),
             of: NonZeroU32::MIN,
             want: NonZeroU32::MIN,
-            parallel: 256,
+            parallel: 1_024,
             retry: Duration::from_secs(1),
             parked: PARKED,
             gateway: None,
@@ -105,7 +109,8 @@ pub struct Worker {
     queue: Queue,
     tries: HashMap<String, u32>,
     jobs: JoinSet<Finished>,
-    token_dead: bool,
+    /// Discord does not accept the token: nothing is begun before, and then one command tries.
+    token_dead_until: Option<Instant>,
     /// A report was refused because its lease is over: it is taken again without waiting.
     fenced: bool,
     /// The shards on which this process listens.
@@ -120,13 +125,13 @@ impl Worker {
         Self {
             hub,
             discord,
-            settings,
             leases: vec![],
             renewed: Instant::now(),
-            queue: Queue::default(),
+            queue: Queue::new(settings.parallel),
+            settings,
             tries: HashMap::new(),
             jobs: JoinSet::new(),
-            token_dead: false,
+            token_dead_until: None,
             fenced: false,
             observers: HashMap::new(),
             identifying: Identifying::default(),
@@ -150,7 +155,7 @@ impl Worker {
             } else {
                 self.spawn_ready();
             }
-            let wakes = self.queue.wakes_at();
+            let wakes = self.wakes_at();
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
                 _ = renew.tick() => match self.hold_shards().await {
@@ -242,8 +247,23 @@ impl Worker {
         self.lease(guild).is_some()
     }
 
+    /// When there may be something to begin that nothing else tells of.
+    fn wakes_at(&self) -> Option<Instant> {
+        match self.token_dead_until {
+            // The one that tries tells.
+            Some(_) if self.queue.is_running() => None,
+            Some(until) => self.queue.wakes_at().map(|at| at.max(until)),
+            None => self.queue.wakes_at(),
+        }
+    }
+
     fn spawn_ready(&mut self) {
-        while !self.token_dead && self.queue.running() < self.settings.parallel {
+        loop {
+            if let Some(until) = self.token_dead_until
+                && (until > Instant::now() || self.queue.is_running())
+            {
+                return;
+            }
             let Some(job) = self.queue.next(Instant::now()) else { return };
             let Some(lease) = self.lease(job.command.guild) else {
                 self.queue.ended(job.command, None, Instant::now());
@@ -272,6 +292,11 @@ impl Worker {
             }
         };
         let tries = self.tries.remove(&command.id).unwrap_or(0);
+        if !matches!(again, Again::TokenDead | Again::Later(_))
+            && self.token_dead_until.take().is_some()
+        {
+            tracing::info!("Discord accepts the bot's token again; the work goes on");
+        }
         let again = match again {
             Again::No => None,
             Again::Now => Some(Duration::ZERO),
@@ -281,11 +306,13 @@ impl Worker {
             }
             Again::Parked => Some(self.settings.parked),
             Again::TokenDead => {
-                tracing::error!(
-                    "Discord does not accept the bot's token; set a new one and start the Hub again"
-                );
-                self.token_dead = true;
-                Some(self.settings.parked)
+                if self.token_dead_until.is_none() {
+                    tracing::error!(
+                        "Discord does not accept the bot's token, so nothing is called; set a new one and start the Hub again"
+                    );
+                }
+                self.token_dead_until = Some(Instant::now() + TOKEN_PAUSE);
+                Some(TOKEN_PAUSE)
             }
             Again::Later(asked) => {
                 self.tries.insert(command.id.clone(), tries + 1);

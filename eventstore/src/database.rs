@@ -15,10 +15,11 @@ use sqlx::{
 use crate::error::OpenError;
 
 /// Migrations in order. A released one is never edited; the next one is added below it.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_side_tables.sql"),
     include_str!("../migrations/0003_webhooks.sql"),
+    include_str!("../migrations/0004_call_shares.sql"),
 ];
 
 /// How a process works on a data folder.

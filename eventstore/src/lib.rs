@@ -15,6 +15,7 @@ mod log;
 mod metadata;
 pub mod oauth;
 pub mod sessions;
+pub mod shares;
 mod store;
 pub mod tokens;
 mod vault;

@@ -28,6 +28,7 @@ use crate::{
     metadata::{Metadata, Position},
     oauth::States,
     sessions::Sessions,
+    shares::Shares,
     tokens::Tokens,
     vault::{self, Secret, Vault, VaultError},
     webhooks::Webhooks,
@@ -100,6 +101,7 @@ impl Store {
         if options.access == Access::Serve {
             // The lock proves that whoever held a lease is gone.
             store.leases().fence_all().await.map_err(in_database)?;
+            store.shares().end_local().await.map_err(in_database)?;
         }
         Ok(store)
     }
@@ -134,6 +136,10 @@ impl Store {
 
     pub fn leases(&self) -> Leases<'_> {
         Leases(&self.0.side)
+    }
+
+    pub fn shares(&self) -> Shares<'_> {
+        Shares(&self.0.side)
     }
 
     pub fn answers(&self) -> Answers<'_> {

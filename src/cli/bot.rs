@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use anyhow::Context;
 use bot::{
-    Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, gateway::GatewaySettings,
+    Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, budget, gateway::GatewaySettings,
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -57,8 +57,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let name = name.unwrap_or_else(|| Uuid::now_v7().to_string());
     let settings = WorkerSettings { of, want, gateway, ..WorkerSettings::new(name) };
     say(format_args!("bot {} works for {hub}", settings.name));
-    let worker = Worker::new(Hub::Remote(Remote::new(hub, key.into())?), discord, settings);
+    let hub = Hub::Remote(Remote::new(hub, key.into())?);
     let shutdown = CancellationToken::new();
+    let share = budget::keep(hub.clone(), discord.clone(), settings.name.clone(), shutdown.clone());
+    tokio::spawn(share);
+    let worker = Worker::new(hub, discord, settings);
     let stop = shutdown.clone();
     tokio::spawn(async move {
         asked_to_end().await;

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
 use api::{Demo, DemoPerson, WebhookSettings};
-use bot::{WorkerSettings, gateway::GatewaySettings};
+use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
 use eventstore::{Clock, keys::Role};
@@ -225,6 +225,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             ..PagesPlace::default()
         },
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new("demo") }),
+        calls_per_second: CALLS_PER_SECOND,
     })
     .await?;
     let played = play(&node, &sandbox, &folder).await;

@@ -1,10 +1,10 @@
 //! `hub serve`: the service.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroU32};
 
 use anyhow::bail;
 use api::WebhookSettings;
-use bot::{WorkerSettings, gateway::GatewaySettings};
+use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use eventstore::Clock;
 use uuid::Uuid;
@@ -31,6 +31,25 @@ pub(super) struct Args {
     )]
     roles: Vec<String>,
 
+    /// Into how many shards the servers are divided: the same number for every bot process.
+    #[arg(long, env = "HUB_BOT_OF", value_name = "N", default_value = "1")]
+    of: NonZeroU32,
+
+    /// How many of the shards this process takes; 0 leaves all of them to `hub bot`.
+    #[arg(long, env = "HUB_BOT_WANT", value_name = "K", default_value = "1")]
+    want: u32,
+
+    /// How many calls a second all processes of the bot's token make together. Discord allows 50, and more to some
+    /// large bots; set less where another program uses the token too.
+    #[arg(
+        long,
+        env = "HUB_DISCORD_CALLS_PER_SECOND",
+        value_name = "N",
+        default_value_t = CALLS_PER_SECOND,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    discord_calls_per_second: u32,
+
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -54,7 +73,8 @@ impl DiscordArgs {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, mut roles, data, discord, platform } = args;
+    let Args { listen, mut roles, of, want, discord_calls_per_second, data, discord, platform } =
+        args;
     roles.sort_unstable();
     if roles != ["api", "bot"] {
         bail!(
@@ -63,6 +83,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     let gateway = Some(GatewaySettings::new(discord.discord_gateway_url.clone()));
+    let bot = NonZeroU32::new(want).map(|want| WorkerSettings {
+        of,
+        want,
+        gateway,
+        ..WorkerSettings::new(Uuid::now_v7().to_string())
+    });
     let node = Node::start(NodeSettings {
         data: data.data,
         listen,
@@ -83,7 +109,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             stripe_prices: platform.stripe_prices.into_iter().collect(),
             private_targets: platform.webhook_private_targets,
         },
-        bot: Some(WorkerSettings { gateway, ..WorkerSettings::new(Uuid::now_v7().to_string()) }),
+        bot,
+        calls_per_second: discord_calls_per_second,
     })
     .await?;
     say(format_args!("hub is listening on {}", node.url()));

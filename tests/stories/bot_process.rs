@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings};
-use discord_sandbox::{Action, Fault};
+use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, budget};
+use discord_sandbox::{Action, Fault, Limit, Limits};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -30,8 +30,10 @@ impl Process {
         });
         let (of, want) = (NonZeroU32::new(of).unwrap(), NonZeroU32::new(want).unwrap());
         let settings = WorkerSettings { of, want, name: name.to_owned(), ..World::quick_bot() };
-        let worker = Worker::new(Hub::Remote(hub), discord.unwrap(), settings);
-        let stop = CancellationToken::new();
+        let (hub, discord, stop) = (Hub::Remote(hub), discord.unwrap(), CancellationToken::new());
+        let share = budget::keep(hub.clone(), discord.clone(), name.to_owned(), stop.clone());
+        tokio::spawn(share);
+        let worker = Worker::new(hub, discord, settings);
         Self { running: tokio::spawn(worker.run(stop.clone())), stop }
     }
 
@@ -115,6 +117,84 @@ async fn a_process_that_died_between_the_call_and_the_report_is_made_up_for() {
         next.stop().await;
         world.prove().await;
     }
+}
+
+#[tokio::test]
+async fn processes_on_one_token_keep_its_limit_together() {
+    let world = World::start_without_bot().await;
+    let (kim, eve) = (world.club("kim").await, world.club("eve").await);
+    for n in 0..40 {
+        let (fan, user) = (format!("fan{n}"), world.user(&format!("fan{n}")));
+        for club in [&kim, &eve] {
+            let body = json!({
+                "fan": fan, "creator": club.creator, "tier": "vip", "status": "active", "version": 1,
+            });
+            world.put(&format!("/v1/memberships/{fan}-{}", club.creator), body).await.ok();
+        }
+        world.links(&fan, user).await.is(200);
+    }
+    // Nothing but the limit of all calls together stands in the way.
+    let wide = Limit { calls: 1_000, per_ms: 1_000 };
+    let global = Limit { calls: 50, per_ms: 1_000 };
+    let limits =
+        Limits { member_roles: wide, members: wide, other: wide, global, ..Limits::default() };
+    world.sandbox.set_limits(limits);
+    world.sandbox.forget_calls();
+    let (first, second) =
+        (Process::start(&world, "a", 2, 1).await, Process::start(&world, "b", 2, 1).await);
+    world.settle().await;
+    let calls = world.sandbox.calls();
+    assert!(calls.len() >= 160, "two calls for each of 80: {}", calls.len());
+    assert!(calls.iter().all(|call| call.status < 400));
+    first.stop().await;
+    second.stop().await;
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_share_of_the_calls_is_given_up_before_it_is_another_s() {
+    let world = World::start_without_bot().await;
+    let key = world.key_of("bot").await;
+    let ask = async |bot: &str, using: u32, wanted: u32| {
+        let body = json!({ "bot": bot, "using": using, "wanted": wanted, "refused": 0 });
+        let share = world.send(world.request_as(&key, Method::POST, "/v1/bot/share").json(&body));
+        let share = share.await.ok();
+        assert_eq!(share["for_seconds"], 15);
+        share["calls_per_second"].as_u64().unwrap()
+    };
+    // The hub's own process gives up what it kept ready, as soon as it hears that somebody has work.
+    let mut busy = ask("busy", 0, 500).await;
+    while busy < 50 {
+        tokio::task::yield_now().await;
+        busy = ask("busy", u32::try_from(busy).unwrap(), 500).await;
+    }
+    assert_eq!(ask("late", 0, 500).await, 0);
+    assert_eq!(ask("busy", 50, 500).await, 25);
+    assert_eq!(ask("late", 0, 500).await, 0, "the other may still be using it");
+    assert_eq!(ask("busy", 25, 500).await, 25);
+    assert_eq!(ask("late", 0, 500).await, 25);
+    // One that dies gives its share back by not asking again.
+    world.clock.advance(chrono::TimeDelta::seconds(16));
+    assert!(ask("late", 25, 500).await > 40);
+    let body = json!({ "bot": "", "using": -1, "refused": 0 });
+    let wrong = world.request_as(&key, Method::POST, "/v1/bot/share").json(&body);
+    world.send(wrong).await.problem(422, "validation_failed");
+}
+
+#[tokio::test]
+async fn refusals_of_all_processes_count_together() {
+    let world = World::start_without_bot().await;
+    let key = world.key_of("bot").await;
+    let ask = async |bot: &str, refused: u32| {
+        let body = json!({ "bot": bot, "using": 0, "wanted": 1, "refused": refused });
+        let share = world.send(world.request_as(&key, Method::POST, "/v1/bot/share").json(&body));
+        share.await.ok()["calls_per_second"].as_u64().unwrap()
+    };
+    assert!(ask("a", 2_500).await > 0);
+    assert_eq!(ask("b", 2_500).await, 0, "half of what Discord blocks an address for");
+    assert_eq!(ask("a", 0).await, 0);
+    world.clock.advance(chrono::TimeDelta::minutes(12));
+    assert!(ask("a", 0).await > 0);
 }
 
 #[tokio::test]

@@ -126,3 +126,43 @@ async fn the_hub_s_own_doing_is_not_taken_for_somebody_else_s() {
     assert!(!events.iter().any(|kind| others.contains(&kind.as_str())), "{events:?}");
     world.prove().await;
 }
+
+#[tokio::test]
+async fn a_comparison_reads_a_thousand_members_at_once_and_then_only_those_who_differ() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let mut users = vec![];
+    for n in 0..12 {
+        users.push(world.member(&club, &format!("fan{n}"), "vip").await);
+    }
+    world.sandbox.with(|discord| {
+        discord.set_role(club.guild, users[3], club.vip, false);
+        discord.remove_member(club.guild, users[7]);
+    });
+    world.sandbox.forget_calls();
+    world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+    world.is_given(&club, users[3]).await;
+    world.comes_to(&club, "fan7", "action_required", Some("left_server")).await;
+    let calls = world.sandbox.calls();
+    let reads = |route: &str| {
+        calls.iter().filter(|call| call.method == "GET" && call.route == route).count()
+    };
+    assert_eq!(reads("/guilds/*/members"), 1);
+    // The two who differ, the bot, and the one to whom the role is given again.
+    assert!(reads("/guilds/*/members/*") <= 4, "{}", reads("/guilds/*/members/*"));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn where_members_are_not_shown_they_are_read_one_by_one() {
+    let world = World::start_listening_without_members().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let (ada, ben) =
+        (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
+    world.sandbox.with(|discord| discord.set_role(club.guild, ben, club.vip, false));
+    world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+    world.is_given(&club, ben).await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use bot::wire::{
-    LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded, StartRequest, Started,
+    LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
+    StartRequest, Started,
 };
 use projections::CommandCursor;
 use serde::Serialize;
@@ -41,6 +42,14 @@ impl FromFields for LeaseRef {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (bot, epoch) = (name(fields), fields.required("epoch"));
         Some(Self { bot: bot?, epoch: epoch? })
+    }
+}
+
+impl FromFields for ShareRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (bot, using) = (name(fields), fields.required("using"));
+        let (wanted, refused) = (fields.required("wanted"), fields.required("refused"));
+        Some(Self { bot: bot?, using: using?, wanted: wanted?, refused: refused? })
     }
 }
 
@@ -121,6 +130,23 @@ pub(crate) async fn release(
 ) -> Result<Json<Released>, ApiError> {
     caller.bot()?;
     Ok(Json(Released { released: app.desk.release(&holder(&caller, &bot), epoch).await? }))
+}
+
+/// Share the calls to Discord
+///
+/// Discord allows so many calls a second to one token, however many processes use it. A process makes none before it
+/// has a share, and never more in any second than its share says; it asks again before the share ends, more often
+/// while it has much to do, so that shares follow the work. Where a share got smaller it counts at once, and the next
+/// `using` says how many calls the last second still shows.
+#[utoipa::path(post, path = "/v1/bot/share", tag = "Bots", operation_id = "share_calls", request_body = ShareRequest,
+    responses((status = 200, description = "What the process may use from now on", body = Share)))]
+pub(crate) async fn share(
+    State(app): AppState,
+    caller: Caller,
+    Body(request): Body<ShareRequest>,
+) -> Result<Json<Share>, ApiError> {
+    caller.bot()?;
+    Ok(Json(app.desk.share(&holder(&caller, &request.bot), &request).await?))
 }
 
 #[derive(IntoParams)]

@@ -136,7 +136,9 @@ impl Part {
             | Event::Membership(_)
             | Event::Guild(_)
             | Event::Fan(_)
-            | Event::DiscordAccount(_) => {}
+            | Event::DiscordAccount(_)
+            | Event::Hold(_)
+            | Event::Creator(_) => {}
         }
     }
 

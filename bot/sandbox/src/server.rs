@@ -260,6 +260,12 @@ impl Sandbox {
         self.state.deauthorize(user);
     }
 
+    /// Lets a user allow the application, and answers their token: for whoever calls the REST API by themselves.
+    pub fn token_of(&self, user: u64, scopes: &[&str]) -> String {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        lock(&self.state.oauth).token(user, &scopes, now())
+    }
+
     /// Lets a user allow what an authorize URL asks for, without a browser.
     ///
     /// # Errors

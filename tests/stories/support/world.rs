@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use api::WebhookSettings;
-use bot::{WorkerSettings, gateway::GatewaySettings};
+use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
 use eventstore::{Clock, keys::Role};
@@ -165,6 +165,7 @@ impl World {
             },
             pages: PagesPlace::default(),
             bot: self.bot.clone(),
+            calls_per_second: CALLS_PER_SECOND,
         };
         self.node = Some(Node::start(settings).await.unwrap());
     }
