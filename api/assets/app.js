@@ -36,8 +36,9 @@ document.addEventListener("htmx:afterSettle", (event) => localTimes(event.target
 
 // What was just done is said once: reloading the page does not say it again.
 const here = new URL(location.href);
-if (["done", "status", "error"].some((name) => here.searchParams.has(name))) {
-  for (const name of ["done", "status", "error"]) here.searchParams.delete(name);
+const said = ["done", "status", "error", "since"].filter((name) => here.searchParams.has(name));
+if (said.length) {
+  for (const name of said) here.searchParams.delete(name);
   history.replaceState(history.state, "", here);
 }
 setTimeout(() => document.querySelector(".toast")?.remove(), 8000);

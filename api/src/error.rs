@@ -146,6 +146,15 @@ impl ApiError {
         Self::invalid(vec![FieldError::new(field, detail)])
     }
 
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
+    /// Whether it names fields that the sender can correct.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.kind.status == StatusCode::UNPROCESSABLE_ENTITY
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.kind.code
     }

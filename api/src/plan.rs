@@ -30,20 +30,20 @@ pub(crate) struct RoleCount {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct UnmanageableAnswer {
     #[schema(value_type = String)]
-    tier: TierId,
+    pub(crate) tier: TierId,
     #[schema(value_type = String)]
-    role: RoleId,
-    why: Reason,
+    pub(crate) role: RoleId,
+    pub(crate) why: Reason,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Plan {
     /// How many fans something changes for.
-    fans: u64,
-    gain: Vec<RoleCount>,
-    lose: Vec<RoleCount>,
+    pub(crate) fans: u64,
+    pub(crate) gain: Vec<RoleCount>,
+    pub(crate) lose: Vec<RoleCount>,
     /// How many fans would be removed from the server.
-    leave_server: u64,
+    pub(crate) leave_server: u64,
     /// The roles that cannot be given: with one of them the change is refused.
     pub(crate) unmanageable: Vec<UnmanageableAnswer>,
     /// The roles to be given that bring power over the server with them.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     oauth::{OAuth, OAuthError},
+    progress::{Comparisons, Progress},
     wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Started},
 };
 
@@ -69,6 +70,7 @@ pub struct Desk {
     pub(crate) calls_per_second: u32,
     /// Servers that are to be compared with Discord.
     compare: mpsc::UnboundedSender<Comparison>,
+    pub(crate) comparisons: Comparisons,
 }
 
 /// A server that is to be compared with Discord.
@@ -105,11 +107,13 @@ impl Desk {
         calls_per_second: u32,
     ) -> (Self, mpsc::UnboundedReceiver<Comparison>) {
         let (compare, asked) = mpsc::unbounded_channel();
-        (Self { store, views, oauth, calls_per_second, compare }, asked)
+        let comparisons = Comparisons::default();
+        (Self { store, views, oauth, calls_per_second, compare, comparisons }, asked)
     }
 
     /// Asks for a server to be compared with Discord.
     pub fn compare(&self, guild: GuildId) {
+        self.comparisons.begin(guild);
         self.ask(Comparison { guild, roles: true, members: true });
     }
 
@@ -121,6 +125,11 @@ impl Desk {
     fn ask(&self, comparison: Comparison) {
         // Where nobody compares any more, the process is ending.
         let _ = self.compare.send(comparison);
+    }
+
+    /// How far the last comparison of a server is that this process made.
+    pub fn progress(&self, guild: GuildId) -> Option<Progress> {
+        self.comparisons.of(guild)
     }
 
     pub fn store(&self) -> &Store {

@@ -20,6 +20,7 @@ pub mod oauth;
 mod observations;
 mod pacing;
 pub mod policies;
+mod progress;
 mod queue;
 pub mod reconciler;
 pub mod remote;
@@ -28,6 +29,7 @@ pub mod wire;
 pub mod worker;
 
 pub use desk::{Desk, DeskError};
+pub use progress::Progress;
 pub use discord::Discord;
 pub use hub::{Hub, HubError};
 pub use oauth::OAuth;

@@ -184,6 +184,7 @@ impl Reconciler {
                             put_off.make_contiguous().sort_by_key(|(at, _)| *at);
                         }
                         Err(Cut::Later(..)) => {
+                            self.desk.comparisons.end(guild, self.desk.now());
                             tracing::warn!(%guild, "Discord does not show a server for the comparison; it is compared again with all others");
                         }
                         Err(Cut::Failed(error)) => {
@@ -255,7 +256,12 @@ struct Looker<'a> {
 
 impl Looker<'_> {
     async fn compare(self, task: Task) -> (GuildId, Result<(), Cut>) {
-        (task.guild, self.look_over(task).await)
+        let ended = self.look_over(task).await;
+        // One that goes on later has not ended.
+        if task.members && !matches!(ended, Err(Cut::Later(..))) {
+            self.desk.comparisons.end(task.guild, self.desk.now());
+        }
+        (task.guild, ended)
     }
 
     /// Looks at a server and at everybody in it who has something from the Hub.
@@ -276,7 +282,10 @@ impl Looker<'_> {
         for integration in integrations {
             holders(self.desk.views(), integration.id, guild, &mut believed).await?;
         }
+        let count = |looked_at: usize| u64::try_from(looked_at).unwrap_or(u64::MAX);
         while let Some((first, _)) = believed.range(after(task.after)..).next() {
+            let looked_at = believed.range(..=task.after).count();
+            self.desk.comparisons.reach(guild, count(looked_at), count(believed.len()));
             task = if self.hidden.load(Ordering::Relaxed) {
                 self.look_at_some(task, &believed).await?
             } else {

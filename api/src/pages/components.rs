@@ -23,20 +23,20 @@ impl Display for Escaped<'_> {
 }
 
 /// How something stands, in a word and a colour.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chip {
-    pub(crate) text: String,
+    pub(crate) text: &'static str,
     /// `good`, `work`, `warn`, `bad` or nothing.
     pub(crate) tone: &'static str,
 }
 
 impl Chip {
-    pub(crate) fn new(text: &str, tone: &'static str) -> Self {
-        Self { text: text.to_owned(), tone }
+    pub(crate) fn new(text: &'static str, tone: &'static str) -> Self {
+        Self { text, tone }
     }
 
     /// How an integration stands, by the contract's word for it.
-    pub(crate) fn of_integration(t: &Statuses, status: &str) -> Self {
+    pub(crate) fn of_integration(t: &'static Statuses, status: &str) -> Self {
         match status {
             "active" => Self::new(t.active, "good"),
             "connected" => Self::new(t.connected, "work"),
@@ -48,7 +48,7 @@ impl Chip {
     }
 
     /// How a fan stands, as their creator reads it.
-    pub(crate) fn of_fan(t: &Statuses, status: Status) -> Self {
+    pub(crate) fn of_fan(t: &'static Statuses, status: Status) -> Self {
         match status {
             Status::Available => Self::new(t.fan_available, ""),
             Status::Pending => Self::new(t.fan_pending, "work"),
@@ -64,7 +64,7 @@ impl Chip {
 
 impl Display for Chip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<span class=\"chip {}\">{}</span>", self.tone, Escaped(&self.text))
+        write!(f, "<span class=\"chip {}\">{}</span>", self.tone, Escaped(self.text))
     }
 }
 

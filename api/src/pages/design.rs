@@ -28,7 +28,7 @@ struct DesignPage {
 }
 
 pub(crate) async fn show(State(app): AppState) -> Result<Response, ApiError> {
-    let t: &Texts = &texts::EN;
+    let t: &'static Texts = &texts::EN;
     let names =
         ["Kim's Club", "Nordlicht", "Ночной клуб", "🎮 Arcade", "四季", "a", "Old Gods", "Bees"];
     let statuses =

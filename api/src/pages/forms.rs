@@ -31,6 +31,10 @@ impl Values {
         found.map(|(_, value)| value.as_str())
     }
 
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// A value, or nothing at all.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()

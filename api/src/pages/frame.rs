@@ -63,7 +63,7 @@ pub(crate) struct Frame {
     /// The entry of the navigation that the page belongs to.
     pub(crate) at: &'static str,
     pub(crate) crumbs: Vec<Crumb>,
-    /// The class of the page's width: empty, `narrow` or `slim`.
+    /// The class of the page's width: empty, `narrow`, `middle` or `slim`.
     pub(crate) width: &'static str,
     /// What was just done, to be said once.
     pub(crate) said: Option<String>,
@@ -103,6 +103,10 @@ impl Frame {
 
     pub(crate) fn narrow(self) -> Self {
         Self { width: "narrow", ..self }
+    }
+
+    pub(crate) fn middle(self) -> Self {
+        Self { width: "middle", ..self }
     }
 
     pub(crate) fn slim(self) -> Self {

@@ -39,13 +39,15 @@ pub(crate) struct Region {
     pub(crate) html: Html,
     /// The name of its content: a browser that has it need not be sent it.
     pub(crate) edition: String,
+    /// After how long it is looked at again although nothing has changed, where something goes on.
+    pub(crate) again: Option<Duration>,
 }
 
 impl Region {
     pub(crate) fn of(template: &impl Template) -> Result<Self, ApiError> {
         let html = template.render().map_err(|error| ApiError::internal(&error))?;
         let edition = short(digest::digest(&digest::SHA256, html.as_bytes()).as_ref());
-        Ok(Self { html: Html::rendered(html), edition })
+        Ok(Self { html: Html::rendered(html), edition, again: None })
     }
 }
 
@@ -66,6 +68,7 @@ struct Following<L> {
     has: String,
     /// Whether to look for what changed before waiting for more.
     look: bool,
+    again: Option<Duration>,
     over: bool,
 }
 
@@ -84,6 +87,7 @@ pub(crate) fn stream(
         live,
         has: last_event_id(headers).or(have).unwrap_or_default(),
         look: true,
+        again: None,
         over: false,
     };
     let mut response = Sse::new(stream::unfold(following, Following::next))
@@ -107,20 +111,21 @@ impl<L: Live> Following<L> {
             if self.look {
                 self.look = false;
                 // What cannot be read now is read at the next change.
-                if let Ok(Region { html, edition }) = self.live.render(&self.app).await
-                    && edition != self.has
-                {
-                    self.has.clone_from(&edition);
-                    // A carriage return would end a line of the stream.
-                    let html = html.as_str().replace('\r', " ");
-                    let event = Event::default().id(edition).event("region").data(html);
-                    return Some((Ok(event), self));
+                if let Ok(Region { html, edition, again }) = self.live.render(&self.app).await {
+                    self.again = again;
+                    if edition != self.has {
+                        self.has.clone_from(&edition);
+                        // A carriage return would end a line of the stream.
+                        let html = html.as_str().replace('\r', " ");
+                        let event = Event::default().id(edition).event("region").data(html);
+                        return Some((Ok(event), self));
+                    }
                 }
             }
             let shutdown = self.app.shutdown.clone();
             tokio::select! {
                 () = shutdown.cancelled() => return None,
-                () = sleep(SESSION) => {}
+                () = sleep(self.again.unwrap_or(SESSION)) => self.look = self.again.is_some(),
                 heard = self.changes.recv() => match heard {
                     Ok(changes) if !changes.iter().any(|change| self.live.concerns(change)) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => {

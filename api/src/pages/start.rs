@@ -55,7 +55,7 @@ pub(crate) async fn show(State(app): AppState, headers: HeaderMap) -> Result<Res
             open.push(Open { area, id: held.session.person.id().map(str::to_owned) });
         }
     }
-    let frame = Frame::open(&app, texts::EN.sign_in.start).narrow();
+    let frame = Frame::open(&app, texts::EN.sign_in.start).middle();
     page(&StartPage { frame, open, demo: app.pages.demo.clone() })
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    Decider, HoldId, IntegrationId, RoleId, TierId,
+    CreatorId, Decider, HoldId, IntegrationId, RoleId, TierId,
     hold::Held,
     integration::{self, Integration, MAX_ROLES},
     tier::{self, Tier},
@@ -40,7 +40,7 @@ const MAX_TIERS: usize = 100;
 pub(crate) struct DryRun {
     /// Answer what would change, and change nothing.
     #[param(required = false)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 impl FromFields for DryRun {
@@ -70,14 +70,14 @@ impl FromFields for RolesBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TierRoles {
     #[schema(value_type = String)]
-    tier: TierId,
+    pub(crate) tier: TierId,
     #[schema(value_type = Vec<String>)]
-    roles: BTreeSet<RoleId>,
+    pub(crate) roles: BTreeSet<RoleId>,
 }
 
 #[derive(ToSchema)]
 pub(crate) struct SeveralBody {
-    memberships: Vec<TierRoles>,
+    pub(crate) memberships: Vec<TierRoles>,
 }
 
 impl FromFields for SeveralBody {
@@ -131,15 +131,13 @@ async fn needed(
     }
 }
 
-/// Answers the plan of a change, or makes it.
-async fn attach(
+/// An integration, and that every one of some tiers is its creator's.
+async fn known(
     app: &Arc<App>,
     caller: &Caller,
     id: IntegrationId,
-    if_match: &IfMatch,
-    tiers: BTreeMap<TierId, BTreeSet<RoleId>>,
-    dry_run: bool,
-) -> Result<Response, ApiError> {
+    tiers: &BTreeMap<TierId, BTreeSet<RoleId>>,
+) -> Result<(CreatorId, integration::State, u64), ApiError> {
     let (creator, before, version) = owned(app, caller, id).await?;
     let mut unknown = vec![];
     for tier in tiers.keys() {
@@ -152,23 +150,64 @@ async fn attach(
             unknown.push(error);
         }
     }
-    if !unknown.is_empty() {
-        return Err(ApiError::invalid(unknown));
-    }
+    if unknown.is_empty() { Ok((creator, before, version)) } else { Err(ApiError::invalid(unknown)) }
+}
+
+/// What attaching tiers, or changing their roles, would do.
+pub(crate) async fn propose(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    tiers: &BTreeMap<TierId, BTreeSet<RoleId>>,
+) -> Result<Plan, ApiError> {
+    let (creator, before, version) = known(app, caller, id, tiers).await?;
+    if_match.check(version)?;
     let mut after = before.clone();
     after.attachments.extend(tiers.clone());
-    if dry_run {
-        if_match.check(version)?;
-        // A change that the rules refuse for another reason than a role is refused here too.
-        match Integration::decide(
-            &before,
-            integration::Command::Attach { tiers: tiers.clone() }.to(id),
-        ) {
-            Ok(_) | Err(integration::Refusal::RolesNotAssignable(_)) => {}
-            Err(refusal) => return Err(refused(refusal)),
-        }
-        return Ok(Json(plan(app, &creator, id, &before, &after, &tiers).await?).into_response());
+    // A change that the rules refuse for another reason than a role is refused here too.
+    match Integration::decide(&before, integration::Command::Attach { tiers: tiers.clone() }.to(id)) {
+        Ok(_) | Err(integration::Refusal::RolesNotAssignable(_)) => {}
+        Err(refusal) => return Err(refused(refusal)),
     }
+    plan(app, &creator, id, &before, &after, tiers).await
+}
+
+/// What detaching a tier would do.
+pub(crate) async fn propose_without(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    tier: &TierId,
+) -> Result<Plan, ApiError> {
+    let (creator, before, version) = owned(app, caller, id).await?;
+    if_match.check(version)?;
+    let mut after = before.clone();
+    let roles = after.attachments.remove(tier).ok_or_else(ApiError::not_found)?;
+    let tiers = [(tier.clone(), roles)].into();
+    let mut plan = plan(app, &creator, id, &before, &after, &tiers).await?;
+    // Nothing is given, so nothing can be refused or thought twice about.
+    plan.unmanageable.clear();
+    plan.warnings.clear();
+    Ok(plan)
+}
+
+/// Answers the plan of a change, or makes it.
+async fn attach(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: IntegrationId,
+    if_match: &IfMatch,
+    tiers: BTreeMap<TierId, BTreeSet<RoleId>>,
+    dry_run: bool,
+) -> Result<Response, ApiError> {
+    if dry_run {
+        return Ok(Json(propose(app, caller, id, if_match, &tiers).await?).into_response());
+    }
+    let (_, before, _) = known(app, caller, id, &tiers).await?;
+    let mut after = before.clone();
+    after.attachments.extend(tiers.clone());
     let needed = needed(app, id, &before, &after, &tiers).await?;
     let hold = needed.as_ref().map(|held| held.hold);
     let attach = integration::Command::Attach { tiers: tiers.clone() };
@@ -249,22 +288,17 @@ pub(crate) async fn delete(
     Query(DryRun { dry_run }): Query<DryRun>,
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    let (creator, before, version) = owned(&app, &caller, id).await?;
+    if dry_run {
+        let plan = propose_without(&app, &caller, id, &if_match, &tier).await?;
+        return Ok(Json(plan).into_response());
+    }
+    let (_, before, _) = owned(&app, &caller, id).await?;
     if !before.attachments.contains_key(&tier) {
         return Err(ApiError::not_found());
     }
     let mut after = before.clone();
     let roles = after.attachments.remove(&tier).unwrap_or_default();
-    let tiers = [(tier.clone(), roles)].into();
-    if dry_run {
-        if_match.check(version)?;
-        let mut plan = plan(&app, &creator, id, &before, &after, &tiers).await?;
-        // Nothing is given, so nothing can be refused or thought twice about.
-        plan.unmanageable.clear();
-        plan.warnings.clear();
-        return Ok(Json(plan).into_response());
-    }
-    let needed = needed(&app, id, &before, &after, &tiers).await?;
+    let needed = needed(&app, id, &before, &after, &[(tier.clone(), roles)].into()).await?;
     let hold = needed.as_ref().map(|held| held.hold);
     let detach = integration::Command::Detach { tier };
     let (decided, version) =

@@ -19,15 +19,15 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HealthReason {
     #[serde(flatten)]
-    reason: Reason,
+    pub(crate) reason: Reason,
     /// What the server calls the role.
     #[serde(skip_serializing_if = "Option::is_none")]
-    role_name: Option<String>,
+    pub(crate) role_name: Option<String>,
     /// The tiers whose fans it concerns.
     #[schema(value_type = Vec<String>)]
-    tiers: Vec<TierId>,
+    pub(crate) tiers: Vec<TierId>,
     /// How many fans wait because of it.
-    fans: u64,
+    pub(crate) fans: u64,
 }
 
 impl From<Finding> for HealthReason {
@@ -47,18 +47,18 @@ impl From<Finding> for HealthReason {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CheckAnswer {
     /// `connected`, `discord`, `bot_in_server`, `permissions`, `two_factor`, `roles`, `gateway` or `fans`.
-    check: &'static str,
+    pub(crate) check: &'static str,
     /// Nothing that was found keeps anybody from their access.
-    ok: bool,
+    pub(crate) ok: bool,
     /// What is wrong, whom it concerns and how to mend it.
-    reasons: Vec<HealthReason>,
+    pub(crate) reasons: Vec<HealthReason>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HealthAnswer {
     /// Whether every check is well.
-    ok: bool,
-    data: Vec<CheckAnswer>,
+    pub(crate) ok: bool,
+    pub(crate) data: Vec<CheckAnswer>,
 }
 
 /// The doctor

@@ -25,9 +25,9 @@ use crate::{
 pub(crate) struct FansQuery {
     /// Only the fans with this status.
     #[param(value_type = Option<String>)]
-    status: Option<Status>,
+    pub(crate) status: Option<Status>,
     #[param(ignore)]
-    paging: Paging,
+    pub(crate) paging: Paging,
 }
 
 impl FromFields for FansQuery {
@@ -40,8 +40,8 @@ impl FromFields for FansQuery {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct AccountAnswer {
     #[schema(value_type = String)]
-    id: DiscordUserId,
-    username: String,
+    pub(crate) id: DiscordUserId,
+    pub(crate) username: String,
 }
 
 impl AccountAnswer {
@@ -54,9 +54,9 @@ impl AccountAnswer {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AccessAnswer {
     /// In the server; null where Discord has not told.
-    present: Option<bool>,
+    pub(crate) present: Option<bool>,
     #[schema(value_type = Vec<String>)]
-    roles: Vec<RoleId>,
+    pub(crate) roles: Vec<RoleId>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -65,17 +65,17 @@ pub(crate) struct FanAnswer {
     pub(crate) integration: IntegrationId,
     #[schema(value_type = String)]
     pub(crate) fan: FanId,
-    discord: Option<AccountAnswer>,
+    pub(crate) discord: Option<AccountAnswer>,
     #[schema(value_type = String)]
-    status: Status,
+    pub(crate) status: Status,
     /// What the matter is, whom it concerns and what to do.
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// Through this and every other integration on the server.
-    desired: AccessAnswer,
+    pub(crate) desired: AccessAnswer,
     /// What Discord last showed of what the Hub gave.
-    observed: AccessAnswer,
+    pub(crate) observed: AccessAnswer,
     /// Accounts that the fan used before, and from which something is still to be taken away.
-    leftovers: Vec<LeftoverAnswer>,
+    pub(crate) leftovers: Vec<LeftoverAnswer>,
 }
 
 /// An account that a fan no longer uses and that still has something.

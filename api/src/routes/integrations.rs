@@ -418,14 +418,14 @@ pub(crate) struct LimitBody {
 #[derive(ToSchema)]
 pub(crate) struct ChangeBody {
     #[schema(value_type = Option<String>)]
-    name: Option<DisplayName>,
+    pub(crate) name: Option<DisplayName>,
     /// `remove_from_server` or `roles_only`.
     #[schema(value_type = Option<String>)]
-    on_end: Option<OnEnd>,
+    pub(crate) on_end: Option<OnEnd>,
     /// `repair`, `report` or `respect`.
     #[schema(value_type = Option<String>)]
-    drift: Option<Drift>,
-    removal_limit: Option<LimitBody>,
+    pub(crate) drift: Option<Drift>,
+    pub(crate) removal_limit: Option<LimitBody>,
 }
 
 impl FromFields for ChangeBody {
@@ -486,7 +486,7 @@ pub(crate) async fn change(
 pub(crate) struct Force {
     /// Release at once; what is left behind is counted in the log.
     #[param(required = false)]
-    force: bool,
+    pub(crate) force: bool,
 }
 
 impl FromFields for Force {

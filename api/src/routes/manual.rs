@@ -25,14 +25,14 @@ use crate::{
 };
 
 /// The longest reason that can be given.
-const LONGEST_WHY: usize = 500;
+pub(crate) const LONGEST_WHY: usize = 500;
 
 #[derive(ToSchema)]
 pub(crate) struct GrantBody {
     #[schema(value_type = Vec<String>)]
-    roles: BTreeSet<RoleId>,
+    pub(crate) roles: BTreeSet<RoleId>,
     /// When it ends by itself.
-    until: Option<DateTime<Utc>>,
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 impl FromFields for GrantBody {
@@ -51,7 +51,7 @@ impl FromFields for GrantBody {
 #[derive(ToSchema)]
 pub(crate) struct WithholdBody {
     /// For the creator's own memory and for auditors; 1 to 500 characters.
-    why: String,
+    pub(crate) why: String,
 }
 
 impl FromFields for WithholdBody {

@@ -2,11 +2,20 @@
 
 mod add;
 mod connect;
+mod fan;
+mod fans;
+mod head;
+mod health;
+mod leave;
+mod memberships;
+mod overview;
+mod roles;
+mod settings;
 mod table;
 
 use std::sync::Arc;
 
-use axum::{Router, response::Redirect, routing::get};
+use axum::{Router, response::Redirect, routing::{get, post}};
 use domain::{CreatorId, IntegrationId};
 use projections::IntegrationRow;
 
@@ -26,8 +35,31 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/creator/integrations/live", get(table::follow))
         .route("/creator/integrations/new", get(add::providers))
         .route("/creator/integrations/new/discord", get(add::ask_name).post(add::create))
+        .route("/creator/integrations/{id}", get(overview::show))
+        .route("/creator/integrations/{id}/live", get(overview::follow))
+        .route("/creator/integrations/{id}/sync", post(overview::sync))
+        .route("/creator/integrations/{id}/health", get(health::show))
+        .route("/creator/integrations/{id}/settings", get(settings::show).post(settings::change))
+        .route("/creator/integrations/{id}/disconnect", get(leave::ask_disconnect).post(leave::disconnect))
+        .route("/creator/integrations/{id}/delete", get(leave::ask_delete).post(leave::delete))
+        .route("/creator/integrations/{id}/fans", get(fans::show))
+        .route("/creator/integrations/{id}/fans/live", get(fans::follow))
+        .route("/creator/integrations/{id}/fans/{fan}", get(fan::show))
+        .route("/creator/integrations/{id}/fans/{fan}/live", get(fan::follow))
+        .route("/creator/integrations/{id}/fans/{fan}/grant", post(fan::grant))
+        .route("/creator/integrations/{id}/fans/{fan}/grant/end", post(fan::end_grant))
+        .route("/creator/integrations/{id}/fans/{fan}/withhold", post(fan::withhold))
+        .route("/creator/integrations/{id}/fans/{fan}/lift", post(fan::lift))
         .route("/creator/integrations/{id}/connect", get(connect::show))
         .route("/creator/integrations/{id}/connect/discord", get(connect::to_discord))
+        .route("/creator/integrations/{id}/roles", get(roles::show))
+        .route("/creator/integrations/{id}/roles/refresh", post(roles::refresh))
+        .route("/creator/integrations/{id}/memberships", get(memberships::show).post(memberships::apply))
+        .route("/creator/integrations/{id}/memberships/review", get(memberships::show).post(memberships::review))
+        .route(
+            "/creator/integrations/{id}/memberships/{tier}/remove",
+            get(memberships::ask_remove).post(memberships::remove),
+        )
 }
 
 /// A page of an integration.

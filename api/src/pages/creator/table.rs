@@ -101,14 +101,27 @@ pub(super) async fn tier_names(
     }
 }
 
+pub(crate) struct TableQuery {
+    done: Option<String>,
+    paging: Paging,
+}
+
+impl FromFields for TableQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (done, paging) = (fields.text("done"), Paging::from_fields(fields));
+        Some(Self { done, paging: paging? })
+    }
+}
+
 pub(crate) async fn show(
     State(app): AppState,
     signed: Signed<CreatorId>,
-    Query(paging): Query<Paging>,
+    Query(TableQuery { done, paging }): Query<TableQuery>,
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let rows = rows(&app, &signed.caller, &signed.who, paging).await?;
     let frame = Frame::of(&app, &signed, rows.t.table.title).at("integrations");
+    let frame = frame.saying(done.map(|_| texts::EN.table.done_deleted.to_owned()));
     let any = !rows.page.data.is_empty();
     page(&TablePage { frame, any, query, region: Region::of(&rows)? })
 }

@@ -40,6 +40,16 @@ pub(crate) struct Texts {
     pub(crate) status: creator::Statuses,
     pub(crate) add: creator::Add,
     pub(crate) connect: creator::Connect,
+    pub(crate) integration: creator::Integration,
+    pub(crate) roles: creator::Roles,
+    pub(crate) memberships: creator::Memberships,
+    pub(crate) plan: creator::Plan,
+    pub(crate) overview: creator::Overview,
+    pub(crate) fans: creator::Fans,
+    pub(crate) fan: creator::Fan,
+    pub(crate) health: creator::Health,
+    pub(crate) settings: creator::Settings,
+    pub(crate) leave: creator::Leave,
 }
 
 pub(crate) static EN: Texts = Texts {
@@ -51,6 +61,16 @@ pub(crate) static EN: Texts = Texts {
     status: creator::Statuses::EN,
     add: creator::Add::EN,
     connect: creator::Connect::EN,
+    integration: creator::Integration::EN,
+    roles: creator::Roles::EN,
+    memberships: creator::Memberships::EN,
+    plan: creator::Plan::EN,
+    overview: creator::Overview::EN,
+    fans: creator::Fans::EN,
+    fan: creator::Fan::EN,
+    health: creator::Health::EN,
+    settings: creator::Settings::EN,
+    leave: creator::Leave::EN,
 };
 
 /// HTML that is safe to show as it is.
@@ -90,6 +110,10 @@ pub(crate) struct Phrase(pub(crate) &'static str);
 impl Phrase {
     pub(crate) fn of(self, name: impl Display) -> Html {
         self.fill(&[&name])
+    }
+
+    pub(crate) fn of2(self, first: impl Display, second: impl Display) -> Html {
+        self.fill(&[&first, &second])
     }
 
     fn fill(self, names: &[&dyn Display]) -> Html {

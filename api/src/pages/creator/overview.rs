@@ -1,0 +1,196 @@
+//! An integration at a glance, live: how it stands, what needs the creator, and keeping it in step with Discord.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{extract::State, http::HeaderMap, response::Response};
+use bot::Progress;
+use domain::{CreatorId, IntegrationId, integration::Phase, status::Status};
+use projections::Change;
+
+use crate::{
+    app::{App, AppState},
+    error::ApiError,
+    extract::{Body, Fields, FromFields, Nothing, Path, Query},
+    pages::{
+        components::{RolePill, When},
+        creator::head::{Head, Integration, Tab},
+        forms::Sent,
+        frame::{Frame, page, see_other},
+        live::{self, Live, Region},
+        session::Signed,
+        texts::{self, Texts},
+    },
+    reason::Reason,
+    routes::health,
+};
+
+/// How often a comparison that runs is looked at.
+const STEP: Duration = Duration::from_millis(500);
+
+#[derive(Template)]
+#[template(path = "creator/overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    integration: IntegrationId,
+    /// The set-up has just been finished.
+    set_up: bool,
+    region: Region,
+}
+
+/// The part of the page that is live. It has forms without anything to type, so it may be sent anew at any time.
+#[derive(Template)]
+#[template(path = "creator/overview_live.html")]
+struct Overview {
+    t: &'static Texts,
+    form_token: String,
+    head: Head,
+    integration: Integration,
+    /// What needs somebody, and the way to mend it: a text and a path.
+    troubles: Vec<(Reason, Option<(&'static str, String)>)>,
+    figures: Vec<(u64, &'static str, String)>,
+    gives: Vec<(String, Vec<RolePill>)>,
+    comparison: Option<Progress>,
+    /// How many fans a comparison looks at.
+    there: u64,
+}
+
+impl Overview {
+    fn of(app: &App, signed: &Signed<CreatorId>, integration: Integration) -> Self {
+        let t = &texts::EN;
+        let place = |page: &str| integration.place(page);
+        let ways = |reason: Reason| {
+            let o = &t.overview;
+            let way = match reason.code.as_str() {
+                "bot_missing" => Some((o.connect_again, place("/connect"))),
+                "fans_blocked" => Some((o.see_fans, place("/fans?status=blocked"))),
+                _ if reason.role.is_some() || reason.code.starts_with("missing_") => {
+                    Some((o.see_roles, place("/roles")))
+                }
+                _ => None,
+            };
+            (reason, way)
+        };
+        let mut reasons = integration.answer.reasons.clone();
+        reasons.dedup_by(|a, b| a.code == b.code);
+        let fans = &integration.answer.fans;
+        let figures = [
+            (fans.connected, t.overview.connected, Status::Connected),
+            (fans.pending, t.overview.pending, Status::Pending),
+            (fans.action_required, t.overview.action_required, Status::ActionRequired),
+            (fans.blocked + fans.revoke_blocked, t.overview.blocked, Status::Blocked),
+            (fans.available, t.overview.available, Status::Available),
+        ];
+        let figures = figures.map(|(count, text, status)| {
+            (count, text, place(&format!("/fans?status={}", status.as_str())))
+        });
+        let attached = integration.row.state.attachments.iter();
+        let gives = attached.map(|(tier, roles)| {
+            (integration.tier(tier).to_owned(), integration.pills(roles))
+        });
+        let server = integration.row.state.server.as_ref();
+        Self {
+            t,
+            form_token: signed.held.form_token(),
+            head: integration.head(Tab::Overview),
+            troubles: reasons.into_iter().map(ways).collect(),
+            figures: figures.into(),
+            gives: gives.collect(),
+            comparison: server.and_then(|server| app.desk.progress(server.id)),
+            there: fans.connected
+                + fans.pending
+                + fans.action_required
+                + fans.blocked
+                + fans.revoking
+                + fans.revoke_blocked,
+            integration,
+        }
+    }
+
+    fn comparing(&self) -> Option<&Progress> {
+        self.comparison.as_ref().filter(|progress| progress.ended.is_none())
+    }
+
+    fn compared(&self) -> Option<When> {
+        self.comparison.as_ref().and_then(|progress| progress.ended).map(When)
+    }
+
+    fn removing(&self) -> bool {
+        matches!(self.integration.row.state.phase, Phase::Removing { .. })
+    }
+
+    fn region(&self) -> Result<Region, ApiError> {
+        let again = self.comparing().is_some().then_some(STEP);
+        Ok(Region { again, ..Region::of(self)? })
+    }
+}
+
+pub(crate) struct OverviewQuery {
+    done: Option<String>,
+    pub(super) have: Option<String>,
+}
+
+impl FromFields for OverviewQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (done, have) = (fields.text("done"), fields.text("have"));
+        Some(Self { done, have })
+    }
+}
+
+pub(crate) async fn show(
+    State(app): AppState,
+    signed: Signed<CreatorId>,
+    Path(id): Path<IntegrationId>,
+    Query(OverviewQuery { done, .. }): Query<OverviewQuery>,
+) -> Result<Response, ApiError> {
+    let integration = Integration::load(&app, &signed, id).await?;
+    let t = &texts::EN.overview;
+    let said = match done.as_deref() {
+        Some("sync") => Some(t.sync_started),
+        Some("removing") => Some(t.removing_started),
+        _ => None,
+    };
+    let frame = integration.frame(&app, &signed, integration.row.name.as_str());
+    let region = Overview::of(&app, &signed, integration).region()?;
+    let set_up = done.as_deref() == Some("set_up");
+    let frame = frame.saying(said.map(str::to_owned));
+    page(&OverviewPage { frame, integration: id, set_up, region })
+}
+
+struct LiveOverview {
+    signed: Signed<CreatorId>,
+    id: IntegrationId,
+}
+
+impl Live for LiveOverview {
+    fn concerns(&self, change: &Change) -> bool {
+        change.stream == "fan_access"
+            || (change.stream == "integrations" && change.key == self.id.to_string())
+    }
+
+    async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {
+        let integration = Integration::load(app, &self.signed, self.id).await?;
+        Overview::of(app, &self.signed, integration).region()
+    }
+}
+
+pub(crate) async fn follow(
+    State(app): AppState,
+    signed: Signed<CreatorId>,
+    headers: HeaderMap,
+    Path(id): Path<IntegrationId>,
+    Query(OverviewQuery { have, .. }): Query<OverviewQuery>,
+) -> Result<Response, ApiError> {
+    Integration::load(&app, &signed, id).await?;
+    let held = signed.held.clone();
+    Ok(live::stream(&app, held, &headers, have, LiveOverview { signed, id }))
+}
+
+pub(crate) async fn sync(
+    State(app): AppState,
+    Path(id): Path<IntegrationId>,
+    Sent { signed, .. }: Sent<CreatorId>,
+) -> Result<Response, ApiError> {
+    let (..) = health::sync(State(app), signed.caller, Path(id), Body(Nothing)).await?;
+    Ok(see_other(&super::place(id, "?done=sync")))
+}
