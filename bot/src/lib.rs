@@ -29,12 +29,12 @@ pub mod wire;
 pub mod worker;
 
 pub use desk::{Desk, DeskError};
-pub use progress::Progress;
 pub use discord::Discord;
 pub use hub::{Hub, HubError};
 pub use oauth::OAuth;
 pub use pacing::CALLS_PER_SECOND;
 pub use policies::Policies;
+pub use progress::Progress;
 pub use reconciler::Reconciler;
 pub use remote::Remote;
 pub use settings::DiscordSettings;

@@ -78,3 +78,103 @@ async fn the_way_back_from_discord_is_for_the_browser_that_went() {
     kim.get(&back).await.is(400);
     kim.get(TABLE).await.has("Connected").has("Add memberships");
 }
+
+#[tokio::test]
+async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
+    let world = World::start().await;
+    world.tier("kim", "gold").await;
+    world.tier("kim", "vip").await;
+    let owner = world.user("kim");
+    let (guild, gold, vip) = world.server(owner);
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = named(&mut kim, "Club").await;
+    let choice = Choice { user: owner, guild: Some(guild), ..Choice::default() };
+
+    // Each step is reachable from the table, wherever it was left.
+    kim.get(TABLE).await.has("Continue set-up").has(&format!("{path}/connect"));
+    assert_eq!(kim.get(&format!("{path}/roles")).await.path, format!("{path}/connect"));
+    let back = kim.goes_to_discord(&format!("{path}/connect/discord"), &choice).await;
+    let roles = kim.get(&back).await.is(200).has("Discord is connected");
+    let roles = roles.has("The bot stands too low").has("Above the bot").has("The bot stands here");
+    assert_eq!(kim.get(&format!("{path}/connect")).await.path, format!("{path}/roles"));
+
+    let refresh = format!("{path}/roles/refresh");
+    let same = kim.submit(&roles, &refresh, &[]).await.is(200).has("Nothing has changed");
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(guild).unwrap();
+        world.edit_role(guild, bot, |role| role.position = 100);
+    });
+    let raised = kim.submit(&same, &refresh, &[]).await.is(200);
+    raised.has("<bdi>gold</bdi> can be given now").has("The bot stands high enough");
+
+    // Roles with the names of tiers are ticked already.
+    let form = kim.get(&format!("{path}/memberships")).await.is(200).has("ticked already");
+    let review = format!("{path}/memberships/review");
+    kim.submit(&form, &review, &[]).await.is(422).has("Choose at least one membership");
+    let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
+    let chosen = [("tier", "gold"), ("role", &gives_gold), ("role", &gives_vip)];
+    let plan = kim.submit(&form, &review, &chosen).await.is(200).has("Nobody is affected now");
+    let apply = format!("{path}/memberships");
+    let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set").has("Active");
+    assert_eq!(done.path, format!("{path}?done=set_up"));
+    // Sent once more: it is as it was wanted.
+    kim.submit(&plan, &apply, &[]).await.is(200);
+
+    let events = world.events().await;
+    assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 2);
+    kim.get(TABLE).await.has("Active").lacks("Continue set-up");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_change_shows_who_gains_and_who_loses_before_it_is_made() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = format!("{TABLE}/{}", club.integration);
+
+    let form = kim.get(&format!("{path}/memberships")).await.is(200);
+    let review = format!("{path}/memberships/review");
+    kim.submit(&form, &review, &[("role", &format!("vip/{}", club.vip))])
+        .await
+        .is(422)
+        .has("Nothing is different");
+    let other = format!("vip/{}", club.gold);
+    let plan = kim.submit(&form, &review, &[("role", &other)]).await.is(200);
+    let plan = plan.has("Something changes for 1 fan").has("<h3>Get</h3>").has("<h3>Lose</h3>");
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+
+    // Meanwhile somebody changes it in another tab: what was reviewed no longer holds.
+    world.attach(&club, "gold", &[club.gold]).await;
+    let apply = format!("{path}/memberships");
+    let again = kim.submit(&plan, &apply, &[]).await.is(200).has("has changed meanwhile");
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    kim.submit(&again, &apply, &[]).await.is(200).has("The change is applied");
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
+
+    let remove = format!("{path}/memberships/vip/remove");
+    let ask = kim.get(&remove).await.is(200).has("1 fan is removed from the server");
+    kim.submit(&ask, &remove, &[]).await.is(200).has("The membership is removed");
+    kim.submit(&ask, &remove, &[]).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_given_is_not_reviewed() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = format!("{TABLE}/{}", club.integration);
+    let form = kim.get(&format!("{path}/memberships")).await;
+    world.sandbox.with(|world| world.edit_role(club.guild, club.gold, |role| role.position = 200));
+    world.post(&format!("{}/roles/refresh", club.path()), serde_json::json!({})).await.ok();
+
+    let (vip, gold) = (format!("vip/{}", club.vip), format!("vip/{}", club.gold));
+    let review = format!("{path}/memberships/review");
+    let refused = kim.submit(&form, &review, &[("role", &vip), ("role", &gold)]).await.is(422);
+    refused.has("A role that is ticked cannot be given").has("above the bot").has("checked");
+}

@@ -110,6 +110,8 @@ impl<L: Live> Following<L> {
             }
             if self.look {
                 self.look = false;
+                // Whichever view told of the change, the others may be a moment behind it.
+                let _ = self.app.caught_up().await;
                 // What cannot be read now is read at the next change.
                 if let Ok(Region { html, edition, again }) = self.live.render(&self.app).await {
                     self.again = again;

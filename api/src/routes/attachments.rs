@@ -150,7 +150,11 @@ async fn known(
             unknown.push(error);
         }
     }
-    if unknown.is_empty() { Ok((creator, before, version)) } else { Err(ApiError::invalid(unknown)) }
+    if unknown.is_empty() {
+        Ok((creator, before, version))
+    } else {
+        Err(ApiError::invalid(unknown))
+    }
 }
 
 /// What attaching tiers, or changing their roles, would do.
@@ -166,7 +170,8 @@ pub(crate) async fn propose(
     let mut after = before.clone();
     after.attachments.extend(tiers.clone());
     // A change that the rules refuse for another reason than a role is refused here too.
-    match Integration::decide(&before, integration::Command::Attach { tiers: tiers.clone() }.to(id)) {
+    match Integration::decide(&before, integration::Command::Attach { tiers: tiers.clone() }.to(id))
+    {
         Ok(_) | Err(integration::Refusal::RolesNotAssignable(_)) => {}
         Err(refusal) => return Err(refused(refusal)),
     }

@@ -1,6 +1,6 @@
 //! Somebody's browser: it keeps cookies, follows redirects, and fills in the forms that it finds. It runs no scripts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use discord_sandbox::Choice;
 use reqwest::{StatusCode, header};
@@ -65,6 +65,35 @@ impl Shown {
     }
 }
 
+/// A live region as it is being sent.
+pub(crate) struct Live {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl Live {
+    /// Waits until something was sent since the last time.
+    pub(crate) async fn until_sent(&mut self, wanted: &str) {
+        let reading = async {
+            while !self.text.contains(wanted) {
+                let part = self.answer.chunk().await.unwrap();
+                let part = part
+                    .unwrap_or_else(|| panic!("the stream ended before {wanted:?}: {}", self.text));
+                self.text.push_str(&String::from_utf8_lossy(&part));
+            }
+        };
+        let read = tokio::time::timeout(Duration::from_secs(30), reading).await;
+        assert!(read.is_ok(), "{wanted:?} was not sent");
+        self.text.clear();
+    }
+
+    /// Waits until the stream has ended.
+    pub(crate) async fn until_over(&mut self) {
+        let reading = async { while self.answer.chunk().await.unwrap().is_some() {} };
+        assert!(tokio::time::timeout(Duration::from_secs(30), reading).await.is_ok());
+    }
+}
+
 impl<'a> Browser<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
         let http = bot::http::client("browser").unwrap();
@@ -117,6 +146,14 @@ impl<'a> Browser<'a> {
         self.post(action, &all).await
     }
 
+    /// Sends the form that goes to `action` elsewhere, as a second button on it does.
+    pub(crate) async fn post_like(&mut self, page: &Shown, action: &str, to: &str) -> Shown {
+        let hidden = page.hidden(action);
+        let all: Vec<_> =
+            hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(to, &all).await
+    }
+
     /// Sends a form with headers of its own.
     pub(crate) async fn post_with(
         &mut self,
@@ -130,6 +167,16 @@ impl<'a> Browser<'a> {
             request = request.header(*name, *value);
         }
         self.follow(request).await
+    }
+
+    /// Opens a live region of a page, as its script does.
+    pub(crate) async fn watches(&mut self, page: &Shown) -> Live {
+        let place = page.html.split("sse-connect=\"").nth(1).expect("the page has a live region");
+        let place = place[..place.find('"').unwrap()].replace("&amp;", "&").replace("&#38;", "&");
+        let request = self.http.get(self.url(&place)).header(header::ACCEPT, "text/event-stream");
+        let answer = self.send_plainly(request).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{place}");
+        Live { answer, text: String::new() }
     }
 
     pub(crate) fn cookies(&self) -> Vec<&str> {
@@ -163,9 +210,12 @@ impl<'a> Browser<'a> {
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> reqwest::Response {
+        self.send_plainly(request.header(header::ACCEPT, "text/html,*/*")).await
+    }
+
+    async fn send_plainly(&mut self, request: reqwest::RequestBuilder) -> reqwest::Response {
         let cookies: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = request.header(header::ACCEPT, "text/html,*/*");
         let answer = request.header(header::COOKIE, cookies.join("; ")).send().await.unwrap();
         for cookie in answer.headers().get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();

@@ -24,7 +24,12 @@ use crate::{
     extract::{Body, Path, Query},
     pages::{
         components::{Chip, RolePill, When},
-        creator::{head::Integration, memberships::DoneQuery, overview::OverviewQuery},
+        creator::{
+            activity::{self, Happened},
+            head::Integration,
+            memberships::DoneQuery,
+            overview::OverviewQuery,
+        },
         forms::Sent,
         frame::{Frame, page, page_with, see_other},
         live::{self, Live, Region},
@@ -77,6 +82,7 @@ struct Standing {
     answer: Option<FanAnswer>,
     /// The memberships that the fan holds of this creator: name, status, end.
     memberships: Vec<(String, &'static str, Option<When>)>,
+    happened: Vec<Happened>,
 }
 
 impl Standing {
@@ -118,11 +124,16 @@ async fn standing(
             (integration.tier(&held.tier).to_owned(), status, held.ends_at.map(When))
         })
         .collect();
-    Ok((Standing { t, integration, answer, memberships }, facts))
+    let (happened, _) = activity::happened(app, id, Some(fan.clone()), None).await?;
+    Ok((Standing { t, integration, answer, memberships, happened }, facts))
 }
 
 /// Why the fan's access is withheld, as the creator wrote it.
-async fn why_withheld(app: &App, id: IntegrationId, fan: &FanId) -> Result<Option<String>, ApiError> {
+async fn why_withheld(
+    app: &App,
+    id: IntegrationId,
+    fan: &FanId,
+) -> Result<Option<String>, ApiError> {
     let recorded = app.store.log().read_stream(&fan::stream(fan), 0).await?;
     let mut written = None;
     for envelope in app.store.decode(recorded).await? {
@@ -153,7 +164,10 @@ async fn shown(
         can.map(|role| (role.id, RolePill::new(&role.name, role.color), has(role.id)))
     });
     let withheld = facts.withheld.contains(&id);
-    let until = given.as_ref().and_then(|given| given.until).and_then(|at| at.checked_sub_days(Days::new(1)));
+    let until = given
+        .as_ref()
+        .and_then(|given| given.until)
+        .and_then(|at| at.checked_sub_days(Days::new(1)));
     let hand = ByHand {
         roles: roles.collect(),
         until: until.map(|at| at.date_naive().to_string()).unwrap_or_default(),
@@ -265,6 +279,9 @@ pub(crate) async fn grant(
 
 /// What is wrong with what was sent, in a sentence.
 fn told(error: &ApiError) -> String {
+    if error.errors().iter().any(|fault| fault.field == "until") {
+        return texts::EN.fan.no_day.to_owned();
+    }
     let faults = error.errors().iter().map(|FieldError { detail, .. }| detail.as_str());
     crate::pages::errors::sentence(&faults.collect::<Vec<_>>().join("; "))
 }

@@ -11,7 +11,6 @@ use crate::{
     app::{App, AppState},
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
-    paging::{Page, Paging},
     pages::{
         components::{Chip, Tile},
         creator::head::{Head, Integration, Tab},
@@ -20,6 +19,7 @@ use crate::{
         session::Signed,
         texts::{self, Texts},
     },
+    paging::{Page, Paging},
     routes::integration_fans::{self, FanAnswer, FansQuery},
 };
 
@@ -73,7 +73,8 @@ pub(crate) struct ListQuery {
 impl FromFields for ListQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let status = fields.text("status").filter(|status| !status.is_empty());
-        let status = status.and_then(|status| Status::ALL.into_iter().find(|known| known.as_str() == status));
+        let status = status
+            .and_then(|status| Status::ALL.into_iter().find(|known| known.as_str() == status));
         let q = fields.text("q").unwrap_or_default().trim().to_owned();
         let (have, paging) = (fields.text("have"), Paging::from_fields(fields));
         Some(Self { status, q, have, paging: paging? })
@@ -99,7 +100,14 @@ async fn fans(
     let t = &texts::EN;
     let page = if query.q.is_empty() {
         let asked = FansQuery { status: query.status, paging: query.paging.clone() };
-        integration_fans::list(State(Arc::clone(app)), signed.caller.clone(), Path(id), Query(asked)).await?.0
+        integration_fans::list(
+            State(Arc::clone(app)),
+            signed.caller.clone(),
+            Path(id),
+            Query(asked),
+        )
+        .await?
+        .0
     } else {
         found(app, id, &query.q).await?
     };

@@ -26,12 +26,19 @@ pub(super) enum Tab {
     Fans,
     Memberships,
     Roles,
+    Activity,
     Settings,
 }
 
 impl Tab {
-    const ALL: [Self; 5] =
-        [Self::Overview, Self::Fans, Self::Memberships, Self::Roles, Self::Settings];
+    const ALL: [Self; 6] = [
+        Self::Overview,
+        Self::Fans,
+        Self::Memberships,
+        Self::Roles,
+        Self::Activity,
+        Self::Settings,
+    ];
 
     fn path(self) -> &'static str {
         match self {
@@ -39,6 +46,7 @@ impl Tab {
             Self::Fans => "/fans",
             Self::Memberships => "/memberships",
             Self::Roles => "/roles",
+            Self::Activity => "/activity",
             Self::Settings => "/settings",
         }
     }
@@ -50,6 +58,7 @@ impl Tab {
             Self::Fans => t.fans,
             Self::Memberships => t.memberships,
             Self::Roles => t.roles,
+            Self::Activity => t.activity,
             Self::Settings => t.settings,
         }
     }
@@ -69,6 +78,8 @@ impl Integration {
         signed: &Signed<CreatorId>,
         id: IntegrationId,
     ) -> Result<Self, ApiError> {
+        // A form is decided on what its sender may have just done in another tab.
+        app.caught_up().await?;
         let row = integrations::row(app, &signed.caller, id).await?;
         let counts = app.views.fan_access().counts(id).await?;
         let answer = IntegrationAnswer::of(&row, &counts);
@@ -107,14 +118,15 @@ impl Integration {
 
     /// The frame of one of its pages.
     pub(super) fn frame(&self, app: &App, signed: &Signed<CreatorId>, title: &str) -> Frame {
-        Frame::of(app, signed, title)
+        Frame::of(app, signed, format!("{title} · {}", self.row.name))
             .at("integrations")
             .under(texts::EN.frame.integrations, Area::Creator.home())
     }
 
     /// The frame of a page below them.
     pub(super) fn frame_below(&self, app: &App, signed: &Signed<CreatorId>, title: &str) -> Frame {
-        self.frame(app, signed, title).under(self.row.name.to_string(), self.place(""))
+        let frame = self.frame(app, signed, title);
+        Frame { title: title.to_owned(), ..frame }.under(self.row.name.to_string(), self.place(""))
     }
 
     pub(super) fn head(&self, at: Tab) -> Head {
@@ -124,7 +136,7 @@ impl Integration {
         let tabs = Tab::ALL.into_iter().filter(|tab| match tab {
             Tab::Roles | Tab::Memberships => self.connected(),
             Tab::Fans => set_up,
-            Tab::Overview | Tab::Settings => true,
+            Tab::Overview | Tab::Activity | Tab::Settings => true,
         });
         Head {
             t,

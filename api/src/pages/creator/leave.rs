@@ -107,7 +107,8 @@ pub(crate) async fn disconnect(
 ) -> Result<Response, ApiError> {
     let force = Force { force: values.get("force").is_some() };
     let (caller, if_match) = (signed.caller, IfMatch(None));
-    integrations::disconnect(State(app), caller, Path(id), Query(force), if_match, Body(Nothing)).await?;
+    integrations::disconnect(State(app), caller, Path(id), Query(force), if_match, Body(Nothing))
+        .await?;
     Ok(see_other(&super::place(id, "?done=removing")))
 }
 

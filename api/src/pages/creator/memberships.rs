@@ -26,6 +26,7 @@ use crate::{
         texts::{self, Html},
     },
     plan::Plan,
+    reason::Reason,
     routes::attachments::{self, DryRun, SeveralBody, TierRoles},
 };
 
@@ -95,6 +96,8 @@ pub(super) struct PlanShown {
     pub(super) gain: Vec<(RolePill, String)>,
     pub(super) lose: Vec<(RolePill, String)>,
     pub(super) leave_server: u64,
+    /// Roles that bring power over the server with them, and which.
+    pub(super) powers: Vec<(RolePill, String)>,
 }
 
 impl PlanShown {
@@ -103,11 +106,16 @@ impl PlanShown {
         let shown = |counts: &[crate::plan::RoleCount]| {
             counts.iter().map(|count| (integration.role(count.role), fans.of(count.fans))).collect()
         };
+        let powers = |reason: &Reason| {
+            let text = format!("{} {}", reason.detail, reason.fix);
+            Some((integration.role(reason.role?), text))
+        };
         Self {
             fans: plan.fans,
             gain: shown(&plan.gain),
             lose: shown(&plan.lose),
             leave_server: plan.leave_server,
+            powers: plan.warnings.iter().filter_map(powers).collect(),
         }
     }
 }
@@ -164,7 +172,9 @@ fn chosen(values: &Values, integration: &Integration) -> Chosen {
         chosen.entry(tier).or_default();
     }
     for role in values.all("role") {
-        let parsed = role.split_once('/').and_then(|(tier, role)| Some((tier.parse().ok()?, role.parse().ok()?)));
+        let parsed = role
+            .split_once('/')
+            .and_then(|(tier, role)| Some((tier.parse().ok()?, role.parse().ok()?)));
         if let Some((tier, role)) = parsed {
             chosen.entry(tier).or_default().insert(role);
         }
@@ -255,16 +265,15 @@ async fn reviewed(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     let version = IfMatch(Some(integration.row.version));
-    let plan = attachments::propose(app, &signed.caller, integration.id(), &version, &change).await?;
+    let plan =
+        attachments::propose(app, &signed.caller, integration.id(), &version, &change).await?;
     if !plan.unmanageable.is_empty() {
         let again = editor(app, signed, integration, &chosen, Some(t.cannot_give));
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     let changes = change
         .iter()
-        .map(|(tier, roles)| {
-            (integration.tier(tier).to_owned(), integration.pills(roles))
-        })
+        .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)))
         .collect();
     let frame = integration
         .frame_below(app, signed, t.plan_title)

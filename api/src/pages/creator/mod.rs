@@ -1,5 +1,6 @@
 //! The creator's pages: Creator Tools → Integrations.
 
+mod activity;
 mod add;
 mod connect;
 mod fan;
@@ -15,7 +16,11 @@ mod table;
 
 use std::sync::Arc;
 
-use axum::{Router, response::Redirect, routing::{get, post}};
+use axum::{
+    Router,
+    response::Redirect,
+    routing::{get, post},
+};
 use domain::{CreatorId, IntegrationId};
 use projections::IntegrationRow;
 
@@ -38,9 +43,14 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/creator/integrations/{id}", get(overview::show))
         .route("/creator/integrations/{id}/live", get(overview::follow))
         .route("/creator/integrations/{id}/sync", post(overview::sync))
+        .route("/creator/integrations/{id}/activity", get(activity::show))
+        .route("/creator/integrations/{id}/activity/live", get(activity::follow))
         .route("/creator/integrations/{id}/health", get(health::show))
         .route("/creator/integrations/{id}/settings", get(settings::show).post(settings::change))
-        .route("/creator/integrations/{id}/disconnect", get(leave::ask_disconnect).post(leave::disconnect))
+        .route(
+            "/creator/integrations/{id}/disconnect",
+            get(leave::ask_disconnect).post(leave::disconnect),
+        )
         .route("/creator/integrations/{id}/delete", get(leave::ask_delete).post(leave::delete))
         .route("/creator/integrations/{id}/fans", get(fans::show))
         .route("/creator/integrations/{id}/fans/live", get(fans::follow))
@@ -54,8 +64,14 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/creator/integrations/{id}/connect/discord", get(connect::to_discord))
         .route("/creator/integrations/{id}/roles", get(roles::show))
         .route("/creator/integrations/{id}/roles/refresh", post(roles::refresh))
-        .route("/creator/integrations/{id}/memberships", get(memberships::show).post(memberships::apply))
-        .route("/creator/integrations/{id}/memberships/review", get(memberships::show).post(memberships::review))
+        .route(
+            "/creator/integrations/{id}/memberships",
+            get(memberships::show).post(memberships::apply),
+        )
+        .route(
+            "/creator/integrations/{id}/memberships/review",
+            get(memberships::show).post(memberships::review),
+        )
         .route(
             "/creator/integrations/{id}/memberships/{tier}/remove",
             get(memberships::ask_remove).post(memberships::remove),

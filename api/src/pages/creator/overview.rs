@@ -85,9 +85,8 @@ impl Overview {
             (count, text, place(&format!("/fans?status={}", status.as_str())))
         });
         let attached = integration.row.state.attachments.iter();
-        let gives = attached.map(|(tier, roles)| {
-            (integration.tier(tier).to_owned(), integration.pills(roles))
-        });
+        let gives = attached
+            .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)));
         let server = integration.row.state.server.as_ref();
         Self {
             t,
@@ -150,7 +149,7 @@ pub(crate) async fn show(
         Some("removing") => Some(t.removing_started),
         _ => None,
     };
-    let frame = integration.frame(&app, &signed, integration.row.name.as_str());
+    let frame = integration.frame(&app, &signed, texts::EN.integration.overview);
     let region = Overview::of(&app, &signed, integration).region()?;
     let set_up = done.as_deref() == Some("set_up");
     let frame = frame.saying(said.map(str::to_owned));

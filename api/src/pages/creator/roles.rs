@@ -41,7 +41,11 @@ struct RolesPage {
 enum Line {
     /// Where the bot stands: its highest role.
     Bot(RolePill),
-    Role { pill: RolePill, why_not: Option<Trouble>, given: bool },
+    Role {
+        pill: RolePill,
+        why_not: Option<Trouble>,
+        given: bool,
+    },
 }
 
 /// The server's roles, highest first.
@@ -72,7 +76,10 @@ impl Ladder {
         };
         let lines: Vec<_> = list.roles().iter().map(line).collect();
         let count = |is: fn(Option<Trouble>) -> bool| {
-            lines.iter().filter(|line| matches!(line, Line::Role { why_not, .. } if is(*why_not))).count()
+            lines
+                .iter()
+                .filter(|line| matches!(line, Line::Role { why_not, .. } if is(*why_not)))
+                .count()
         };
         let above = count(|why| matches!(why, Some(Trouble::RoleAboveBot | Trouble::RoleTied)));
         let can_give = count(|why| why.is_none());

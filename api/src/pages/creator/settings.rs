@@ -96,7 +96,10 @@ pub(crate) async fn change(
         shown.on_end = on_end.unwrap_or(shown.on_end);
         shown.drift = drift.unwrap_or(shown.drift);
         (shown.fault, shown.moved) = (fault, moved);
-        page_with(if moved { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }, &shown)
+        page_with(
+            if moved { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY },
+            &shown,
+        )
     };
     let Ok(name) = typed.parse::<DisplayName>() else {
         return again(texts::EN.add.name_fault, false).await;

@@ -79,6 +79,7 @@ texts! {
         expired: &'static str = "Expired";
         refunded: &'static str = "Refunded";
         charged_back: &'static str = "Charged back";
+        history: &'static str = "What happened";
         until_day: &'static str = "until";
         by_hand: &'static str = "Give roles by hand";
         by_hand_lead: &'static str = "A reason of its own beside memberships: for a guest, a helper, a winner.";
@@ -182,5 +183,12 @@ texts! {
         force_go: &'static str = "Let go at once and leave the rest behind";
         left_behind: Count = Count { one: "1 fan keeps what they have in Discord.", many: "{} fans keep what they have in Discord." };
         keep: &'static str = "Keep it";
+    }
+}
+
+texts! {
+    Activity {
+        nothing: &'static str = "Nothing has happened yet.";
+        older: &'static str = "Show what came before";
     }
 }

@@ -2,7 +2,7 @@
 
 mod manage;
 
-pub(crate) use self::manage::{Fan, Fans, Health, Leave, Overview, Settings};
+pub(crate) use self::manage::{Activity, Fan, Fans, Health, Leave, Overview, Settings};
 use super::{Count, Phrase, texts};
 
 texts! {
@@ -122,6 +122,7 @@ texts! {
         fans: &'static str = "Fans";
         memberships: &'static str = "Memberships";
         roles: &'static str = "Roles";
+        activity: &'static str = "Activity";
         settings: &'static str = "Settings";
         deleted_role: &'static str = "Deleted role";
         no_roles: &'static str = "Server access, no role";
