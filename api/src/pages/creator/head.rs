@@ -81,8 +81,7 @@ impl Integration {
         // A form is decided on what its sender may have just done in another tab.
         app.caught_up().await?;
         let row = integrations::row(app, &signed.caller, id).await?;
-        let counts = app.views.fan_access().counts(id).await?;
-        let answer = IntegrationAnswer::of(&row, &counts);
+        let answer = integrations::shown(app, &row).await?;
         Ok(Self { tiers: tier_names(app, &row.creator).await?, answer, row })
     }
 
