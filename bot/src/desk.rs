@@ -19,13 +19,14 @@ use uuid::Uuid;
 
 use crate::{
     oauth::{OAuth, OAuthError},
+    renewals::Renewals,
     wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Started},
 };
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// A fan's token is renewed when it has less left than this.
+/// A fan's token is renewed, if it can be, when it has less left than this.
 const FRESH: TimeDelta = TimeDelta::minutes(5);
 
 /// How long the views may take to see what the log holds.
@@ -65,6 +66,7 @@ pub struct Desk {
     pub(crate) store: Store,
     pub(crate) views: Views,
     oauth: OAuth,
+    renewals: Renewals,
     /// Calls a second that all processes have together.
     pub(crate) calls_per_second: u32,
     /// Servers that are to be compared with Discord.
@@ -105,7 +107,8 @@ impl Desk {
         calls_per_second: u32,
     ) -> (Self, mpsc::UnboundedReceiver<Comparison>) {
         let (compare, asked) = mpsc::unbounded_channel();
-        (Self { store, views, oauth, calls_per_second, compare }, asked)
+        let renewals = Renewals::default();
+        (Self { store, views, oauth, renewals, calls_per_second, compare }, asked)
     }
 
     /// Asks for a server to be compared with Discord.
@@ -266,33 +269,49 @@ impl Desk {
         }
     }
 
-    /// A token that lives long enough to bring the fan in; `None` where Discord gives none any more.
+    /// A token that brings the fan in; `None` where Discord gives none any more.
     async fn token(&self, bot: &str, fan: &FanId) -> Result<Option<SecretString>, DeskError> {
+        // Discord takes a refresh token once: of a fan's commands, one renews it, and the others find what it got.
+        let _turn = self.renewals.turn(fan).await;
         let now = self.now();
-        let refresh = match self.store.tokens().get(fan).await? {
-            Some(token) if token.expires_at - now > FRESH => return Ok(Some(token.access)),
-            Some(token) => token.refresh,
-            None => None,
-        };
-        let Some(refresh) = refresh else {
+        let lives = |token: &DiscordToken| token.expires_at > now;
+        let Some(held) = self.store.tokens().get(fan).await? else {
             self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
             return Ok(None);
         };
-        match self.oauth.refresh(&refresh).await {
+        if held.expires_at - now > FRESH {
+            return Ok(Some(held.access));
+        }
+        let renewed = match &held.refresh {
+            Some(refresh) => self.oauth.refresh(refresh).await,
+            None => Err(OAuthError::InvalidGrant),
+        };
+        match renewed {
             Ok(tokens) => {
                 let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
                 let fresh = DiscordToken {
                     access: tokens.access,
-                    refresh: Some(tokens.refresh.unwrap_or(refresh)),
+                    refresh: tokens.refresh.or(held.refresh.clone()),
                     expires_at: now + lifetime,
                 };
-                self.store.tokens().put(fan, &fresh).await?;
-                Ok(Some(fresh.access))
+                if self.store.tokens().replace(fan, &held, &fresh).await? {
+                    return Ok(Some(fresh.access));
+                }
+                // The fan has connected anew, or disconnected, meanwhile: that counts.
+                Ok(self.store.tokens().get(fan).await?.filter(lives).map(|token| token.access))
             }
             Err(OAuthError::InvalidGrant) => {
-                self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
-                Ok(None)
+                let stored = self.store.tokens().get(fan).await?;
+                // What another process got, or the fan's new connection, or what lives without being renewable.
+                let other = stored.filter(|token| {
+                    lives(token) && (held.refresh.is_none() || !token.is_same_as(&held))
+                });
+                if other.is_none() {
+                    self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+                }
+                Ok(other.map(|token| token.access))
             }
+            Err(_) if lives(&held) => Ok(Some(held.access)),
             Err(error) => Err(DeskError::TokenLater(error.to_string())),
         }
     }
