@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    consistency,
+    consistency, drain,
     error::{ApiError, FieldError, Problem},
     extract::{unrouted, wrong_method},
     idempotency, pages,
@@ -125,6 +125,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pages::dress))
         .layer(middleware::from_fn(measured))
         .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(drain::guard))
         .with_state(app)
 }
 
