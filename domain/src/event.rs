@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn of_integration() -> Vec<Event> {
-        use integration::Event::*;
+        use integration::{Event::*, Left};
         let integration = IntegrationId(Uuid::from_u128(1));
         let (creator, tier) = ("kim".parse().unwrap(), || "gold".parse().unwrap());
         let (guild, vip) = (GuildId(42), RoleId(10));
@@ -218,7 +218,17 @@ mod tests {
             BotRemoved { integration, guild },
             BotReturned { integration, guild },
             DisconnectStarted { integration, guild, remove: true },
-            ServerDisconnected { integration, guild, left_behind: 0 },
+            ServerDisconnected { integration, guild, left_behind: 0, left: vec![] },
+            ServerDisconnected {
+                integration,
+                guild,
+                left_behind: 1,
+                left: vec![Left {
+                    fan: "ada".parse().unwrap(),
+                    roles: [vip].into(),
+                    brought_in: true,
+                }],
+            },
             IntegrationRemoved { integration },
         ];
         events.into_iter().map(Event::from).collect()

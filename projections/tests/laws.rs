@@ -498,7 +498,7 @@ impl Game {
                 self.integration(n, integration::Command::Disconnect { remove: false }).await;
             }
             Step::Confirm { integration: n } => {
-                self.integration(n, integration::Command::ConfirmDisconnected { left_behind: 0 })
+                self.integration(n, integration::Command::ConfirmDisconnected(integration::LeftBehind::default()))
                     .await;
             }
             Step::Execute { nth, ends } => {
