@@ -31,6 +31,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_JSON: BAD_REQUEST, "malformed_json", "The body is not JSON";
+    DUPLICATE_FIELD: BAD_REQUEST, "duplicate_field", "A field stands twice in the body";
     MALFORMED_REQUEST: BAD_REQUEST, "malformed_request", "The request cannot be read";
     OAUTH_STATE: BAD_REQUEST, "oauth_state_invalid", "This way back from Discord cannot be used";
     OAUTH_DENIED: BAD_REQUEST, "oauth_denied", "Discord was not allowed to connect";
@@ -124,6 +125,11 @@ impl ApiError {
     pub(crate) fn with(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
+    }
+
+    /// `seconds`: after which asking again makes sense.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// The same answer whether a thing does not exist or is somebody else's.

@@ -6,7 +6,7 @@ use domain::{
     Decider, DiscordUserId, FanId,
     fan::{self, Event as FanEvent, Fan},
 };
-use eventstore::HandleError;
+use eventstore::{Actor, HandleError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use url::Url;
@@ -109,14 +109,20 @@ pub(crate) async fn begin(
     browser: Option<String>,
 ) -> Result<Url, ApiError> {
     caller.fan(&fan)?;
+    ask(app, fan, caller.key.actor(), return_url, browser).await
+}
+
+/// Where a fan's browser is sent on behalf of `actor`.
+pub(crate) async fn ask(
+    app: &App,
+    fan: FanId,
+    actor: Actor,
+    return_url: Option<Url>,
+    browser: Option<String>,
+) -> Result<Url, ApiError> {
     let (challenge, verifier) = app.oauth.proof();
-    let purpose = Purpose::Account {
-        fan,
-        verifier: verifier.expose_secret().to_owned(),
-        actor: caller.key.actor(),
-        return_url,
-        browser,
-    };
+    let verifier = verifier.expose_secret().to_owned();
+    let purpose = Purpose::Account { fan, verifier, actor, return_url, browser };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
     Ok(app.oauth.authorize_fan(state.expose_secret(), challenge))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use bot::discord::Answer;
+use bot::{discord::Answer, patience::patiently};
 use domain::{
     IntegrationId, RoleId, Trouble,
     integration::{self, Phase},
@@ -133,7 +133,17 @@ pub(crate) async fn read(
     app: &Arc<App>,
     guild: domain::GuildId,
 ) -> Result<(integration::Server, domain::discord::RoleList), ApiError> {
-    match app.discord.role_list(guild).await {
+    let ask = || async {
+        match app.discord.role_list(guild).await {
+            later @ Answer::Later { .. } => Err(later),
+            answer => Ok(answer),
+        }
+    };
+    let hiccup = |answer: &Answer<_>| match answer {
+        Answer::Later { after, .. } => Some(after.unwrap_or_default()),
+        _ => None,
+    };
+    match patiently(ask, hiccup).await.unwrap_or_else(|later| later) {
         Answer::Done(read) => Ok(read),
         Answer::Refused(refusal) => Err(ApiError::new(
             Kind::DISCORD_REFUSED,

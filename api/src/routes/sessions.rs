@@ -66,19 +66,9 @@ fn person(fields: &mut Fields) -> Option<Person> {
     }
 }
 
-#[expect(clippy::option_option, reason = "at fault and missing are two answers")]
-fn return_url(fields: &mut Fields) -> Option<Option<Url>> {
-    let return_url: Option<Url> = fields.optional("return_url")?;
-    if return_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
-        fields.fault("return_url", "must be an http or https URL");
-        return None;
-    }
-    Some(return_url)
-}
-
 impl FromFields for SessionBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (person, return_url) = (person(fields), return_url(fields));
+        let (person, return_url) = (person(fields), fields.web_address("return_url"));
         let page: Option<Option<Page>> = fields.optional("page");
         let membership: Option<Option<MembershipId>> = fields.optional("membership");
         let (person, return_url, page, membership) = (person?, return_url?, page?, membership?);
