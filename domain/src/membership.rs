@@ -34,6 +34,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// What the membership is by now: what was reported as paid for may have ended by time since.
+    pub fn now(self, live: bool) -> Self {
+        match self {
+            Self::Active | Self::Canceled if !live => Self::Expired,
+            status => status,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",

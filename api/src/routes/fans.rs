@@ -164,7 +164,7 @@ pub(crate) async fn integrations(
             tier_name: tier.map(|tier| tier.name.to_string()),
             tier: held.tier,
             creator: held.creator,
-            status: held.status,
+            status: held.status.now(held.live),
             ends_at: held.ends_at,
             live: held.live,
             integrations,

@@ -29,7 +29,7 @@ pub(crate) struct KeyBody {
 impl FromFields for KeyBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let role: Option<String> = fields.required("role");
-        let (name, expires_at) = (fields.optional::<String>("name"), fields.optional("expires_at"));
+        let (name, expires_at) = (fields.optional::<String>("name"), fields.time("expires_at"));
         let role: Option<Role> = match role?.parse() {
             Ok(role) => Some(role),
             Err::<_, InvalidRole>(error) => {

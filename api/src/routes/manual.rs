@@ -38,7 +38,7 @@ pub(crate) struct GrantBody {
 impl FromFields for GrantBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (roles, until) =
-            (fields.required::<BTreeSet<RoleId>>("roles"), fields.optional("until"));
+            (fields.required::<BTreeSet<RoleId>>("roles"), fields.time("until"));
         let roles = roles?;
         if roles.len() > MAX_ROLES {
             fields.fault("roles", format!("may be at most {MAX_ROLES}: no server has more"));

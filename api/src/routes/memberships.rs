@@ -45,7 +45,7 @@ impl FromFields for MembershipBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (fan, creator) = (fields.required("fan"), fields.required("creator"));
         let (tier, status) = (fields.required("tier"), fields.required("status"));
-        let (ends_at, version) = (fields.optional("ends_at"), fields.required::<u64>("version"));
+        let (ends_at, version) = (fields.time("ends_at"), fields.required::<u64>("version"));
         if version.is_some_and(|version| i64::try_from(version).is_err()) {
             fields.fault("version", format!("must be at most {}", i64::MAX));
             return None;
@@ -89,7 +89,8 @@ pub(crate) struct MembershipState {
 impl MembershipState {
     fn of(state: membership::State) -> Option<Self> {
         let Terms { fan, creator, tier, status, ends_at, version, .. } = state.terms?;
-        Some(Self { fan, creator, tier, status, ends_at, version, live: state.live })
+        let (status, live) = (status.now(state.live), state.live);
+        Some(Self { fan, creator, tier, status, ends_at, version, live })
     }
 }
 
