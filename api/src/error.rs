@@ -213,6 +213,7 @@ impl From<Behind> for ApiError {
 impl From<DeskError> for ApiError {
     fn from(error: DeskError) -> Self {
         match error {
+            DeskError::Unknown => Self::new(Kind::NOT_FOUND, error.to_string()),
             DeskError::Superseded => Self::new(Kind::SUPERSEDED, error.to_string()),
             DeskError::Fenced => Self::new(Kind::LEASE_LOST, error.to_string()),
             DeskError::OtherShards(_) => Self::new(Kind::OTHER_SHARDS, error.to_string()),

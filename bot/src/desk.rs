@@ -7,6 +7,7 @@ use domain::{
     DiscordUserId, FanId, GuildId, RoleId, Trouble,
     access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
     fan::{self, BrokenBy, Fan},
+    guild::{self, Guild},
     trouble::{of_code, of_discord_code},
 };
 use eventstore::{
@@ -42,6 +43,8 @@ pub enum DeskError {
         "there is no such command any more: it is done, or a newer one has taken its place; drop it"
     )]
     Superseded,
+    #[error("there is no command with this id and never was; take ids from the command stream")]
+    Unknown,
     #[error("the lease of this command's shard is not held under this epoch; acquire it again")]
     Fenced,
     #[error("other bot processes divide the servers into {0} shards; use the same number")]
@@ -223,7 +226,10 @@ impl Desk {
     ) -> Result<(CommandRow, DiscordUserId), DeskError> {
         // A decision or report that the view has not seen yet may have closed it.
         self.views.seen(self.store.log().head(), CATCH_UP).await?;
-        let row = self.views.fan_access().command(id).await?.ok_or(DeskError::Superseded)?;
+        let Some(row) = self.views.fan_access().command(id).await? else {
+            let known = self.may_have_stood(id).await?;
+            return Err(if known { DeskError::Superseded } else { DeskError::Unknown });
+        };
         let name = self.lease_of(bot, epoch).await?.ok_or(DeskError::Fenced)?;
         let (shard, of) = shard_of(&name).ok_or(DeskError::Fenced)?;
         if row.guild.shard(of) != shard {
@@ -231,6 +237,16 @@ impl Desk {
         }
         let user = row.account.known().ok_or(DeskError::Superseded)?.id;
         Ok((row, user))
+    }
+
+    /// Whether a command of this id can have stood: it names a position of the log, and a server that was connected.
+    async fn may_have_stood(&self, id: &str) -> Result<bool, DeskError> {
+        let mut parts = id.split('-');
+        let version = parts.next().and_then(|version| version.parse().ok()).map(Position);
+        let server = parts.next().and_then(|guild| guild.parse::<GuildId>().ok());
+        let (Some(version), Some(server)) = (version, server) else { return Ok(false) };
+        let reserved = self.store.load::<Guild>(&guild::stream(server)).await?.version > 0;
+        Ok(reserved && version <= self.store.log().head())
     }
 
     /// Records that Discord is about to be called, and answers what that needs.

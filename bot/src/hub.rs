@@ -49,7 +49,7 @@ pub enum HubError {
 impl From<DeskError> for HubError {
     fn from(error: DeskError) -> Self {
         match error {
-            DeskError::Superseded => Self::Superseded,
+            DeskError::Superseded | DeskError::Unknown => Self::Superseded,
             DeskError::Fenced => Self::Fenced,
             DeskError::OtherShards(_) | DeskError::InvalidShards => {
                 Self::Refused(error.to_string())
@@ -65,7 +65,7 @@ impl From<DeskError> for HubError {
 impl From<RemoteError> for HubError {
     fn from(error: RemoteError) -> Self {
         match error.code() {
-            Some("superseded") => Self::Superseded,
+            Some("superseded" | "not_found") => Self::Superseded,
             Some("lease_lost") => Self::Fenced,
             Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => {
                 Self::Refused(error.to_string())

@@ -24,5 +24,6 @@ mod observed;
 mod pages_setup;
 mod pages_sign_in;
 mod setup;
+mod way_back;
 mod webhooks;
 mod webhooks_out;

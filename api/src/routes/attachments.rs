@@ -26,7 +26,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, FieldError},
     extract::{Body, Fields, FromFields, IfMatch, NO_CONTENT, Path, Query},
-    paging::Page,
+    paging::{Page, Paging},
     plan::{Plan, plan, warnings},
     reason::Reason,
     routes::integrations::{AttachmentAnswer, attachments, held_command, owned, refused, row},
@@ -225,15 +225,20 @@ pub(crate) enum AttachedOrPlan {
 
 /// List what is attached
 #[utoipa::path(get, path = "/v1/integrations/{id}/memberships", tag = "Creator", operation_id = "list_attachments",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), Paging),
     responses((status = 200, description = "By tier", body = Page<AttachmentAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
     caller: Caller,
     Path(id): Path<IntegrationId>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<AttachmentAnswer>>, ApiError> {
     let row = row(&app, &caller, id).await?;
-    Ok(Json(Page { data: attachments(&row.state), next_cursor: None }))
+    let after: Option<TierId> = paging.after()?;
+    let attached = attachments(&row.state).into_iter();
+    let left = attached.filter(|one| after.as_ref().is_none_or(|after| one.tier > *after));
+    let (data, next_cursor) = paging.page(left.collect(), |one| one.tier.clone());
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// Detach a tier

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    answer::Written,
     app::AppState,
     auth::Caller,
     error::{ApiError, Kind},
@@ -101,7 +102,7 @@ pub(crate) async fn sync(
     caller: Caller,
     Path(id): Path<IntegrationId>,
     Body(Nothing): Body<Nothing>,
-) -> Result<(StatusCode, Json<SyncAnswer>), ApiError> {
+) -> Result<Written<SyncAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
     let held = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
     let Some(server) = state.server.filter(|_| held) else {
@@ -115,5 +116,6 @@ pub(crate) async fn sync(
     let counts = app.views.fan_access().counts(id).await?;
     let there =
         counts.iter().filter(|(status, _)| !matches!(status, Status::Available | Status::Revoked));
-    Ok((StatusCode::ACCEPTED, Json(SyncAnswer { fans: there.map(|(_, fans)| fans).sum() })))
+    let answer = SyncAnswer { fans: there.map(|(_, fans)| fans).sum() };
+    Ok(Written::ok(app.store.log().head(), answer).status(StatusCode::ACCEPTED))
 }

@@ -543,7 +543,7 @@ async fn leave(
 
 /// An integration whose server was let go by force.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Released {
+pub(crate) struct DisconnectedByForce {
     #[serde(flatten)]
     integration: IntegrationAnswer,
     left_behind: LeftBehindAnswer,
@@ -551,7 +551,7 @@ pub(crate) struct Released {
 
 /// An integration that was deleted by force.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Deleted {
+pub(crate) struct DeletedByForce {
     left_behind: LeftBehindAnswer,
 }
 
@@ -560,7 +560,7 @@ pub(crate) struct Deleted {
 /// The access that was given there is taken away first; the server stays reserved until that is confirmed.
 #[utoipa::path(post, path = "/v1/integrations/{id}/disconnect", tag = "Creator", operation_id = "disconnect_integration",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
-    responses((status = 200, description = "With `force`: disconnected, and who keeps what was given there", body = Released),
+    responses((status = 200, description = "With `force`: disconnected, and who keeps what was given there", body = DisconnectedByForce),
               (status = 202, description = "Removing", body = IntegrationAnswer)))]
 pub(crate) async fn disconnect(
     State(app): AppState,
@@ -576,7 +576,7 @@ pub(crate) async fn disconnect(
     Ok(match left_behind {
         Some(left) => {
             let left_behind = LeftBehindAnswer::from(&left);
-            written.map(|integration| Released { integration, left_behind }).into_response()
+            written.map(|integration| DisconnectedByForce { integration, left_behind }).into_response()
         }
         None => written.status(StatusCode::ACCEPTED).into_response(),
     })
@@ -587,7 +587,7 @@ pub(crate) async fn disconnect(
 /// The access that it gave is taken away first.
 #[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "delete_integration",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
-    responses((status = 200, description = "With `force`: gone, and who keeps what it gave", body = Deleted),
+    responses((status = 200, description = "With `force`: gone, and who keeps what it gave", body = DeletedByForce),
               (status = 202, description = "Removing", body = IntegrationAnswer),
               (status = 204, description = "Gone: there was nothing to take away")))]
 pub(crate) async fn delete(
@@ -599,7 +599,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let Leaving { decided, left_behind } = leave(&app, &caller, id, &if_match, true, force).await?;
     if let Some(left) = left_behind {
-        let deleted = Deleted { left_behind: LeftBehindAnswer::from(&left) };
+        let deleted = DeletedByForce { left_behind: LeftBehindAnswer::from(&left) };
         return Ok(Written::ok(decided.0.position, deleted).into_response());
     }
     let removed = app.store.load::<Integration>(&integration::stream(id)).await?.state.phase

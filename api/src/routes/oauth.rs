@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
-    error::{ApiError, Kind},
+    error::{ApiError, Kind, Problem},
     extract::{Fields, FromFields, Query},
     pages::{
         self,
@@ -103,8 +103,8 @@ impl FromFields for CallbackQuery {
 #[utoipa::path(get, path = "/oauth/discord/callback", tag = "Browser", operation_id = "oauth_callback",
     params(CallbackQuery), security(()),
     responses((status = 200, description = "A page that says that it is done", body = String, content_type = "text/html"),
-              (status = 400, description = "A page: the fan did not allow the Hub to add them to servers, and can do so now",
-               body = String, content_type = "text/html"),
+              (status = 400, description = "What went wrong; where a fan did not allow to be added to servers, a page on which they can",
+               content((String = "text/html"), (Problem = "application/problem+json"))),
               (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`; `missing_scope`: linked, and not allowed to be added to servers")))]
 pub(crate) async fn callback(
     State(app): AppState,
