@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     DiscordUserId, FanId, GuildId, RoleId, Trouble,
-    access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    access::{self, Access, Attempt, Calls, Found, Holder, Report, Seen, Sighting, Standing},
     fan::{self, BrokenBy, Fan},
     guild::{self, Guild},
     trouble::{of_code, of_discord_code},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     oauth::{OAuth, OAuthError},
     renewals::Renewals,
-    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Started},
+    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, SeenMember, Started},
 };
 
 /// How long a lease lasts without being renewed.
@@ -249,39 +249,52 @@ impl Desk {
         Ok(reserved && version <= self.store.log().head())
     }
 
-    /// Records that Discord is about to be called, and answers what that needs.
-    pub async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, DeskError> {
+    /// Records that Discord is about to be called, and answers what that needs. `seen`: the member, who was looked at.
+    pub async fn start(
+        &self,
+        bot: &str,
+        id: &str,
+        epoch: u64,
+        seen: Option<SeenMember>,
+    ) -> Result<Started, DeskError> {
         let (row, _) = self.command(bot, id, epoch).await?;
-        let token = if row.plan.join { self.token(bot, &row.fan).await? } else { None };
+        let joins = row.plan.join && seen.is_none();
+        let token = if joins { self.token(bot, &row.fan).await? } else { None };
+        let seen = seen.map(Seen::from);
         let calls = match row.kind {
-            // Without a token nobody can be brought in.
-            CommandKind::Grant if token.is_some() => Calls::Join,
-            CommandKind::Grant | CommandKind::Change => Calls::Roles,
             CommandKind::Revoke => Calls::Removal,
+            CommandKind::Grant if token.is_some() => Calls::Join,
+            // Without a token nobody can be brought in.
+            CommandKind::Grant | CommandKind::Change => Calls::Roles,
         };
-        let now = self.now();
-        let attempt = Attempt {
-            holder: holder(&row),
-            command: row.version,
-            at: now,
-            roles: row.plan.grant.clone(),
-            removes: row.plan.remove.clone(),
-        };
-        let stream = access::stream(row.guild, &row.fan);
-        let before = self.store.load::<Access>(&stream).await?.state;
-        let known = before
-            .standings
-            .get(&row.account_key)
-            .map_or_else(|| Known::of(&row.standing), Known::of);
-        let command = access::Command::Start { attempt, calls };
-        match self.store.handle::<Access>(&stream, command, self.metadata(bot), None).await {
-            Ok(_) => Ok(Started {
-                attempted_at: now,
-                access_token: token.map(|token| token.expose_secret().to_owned()),
-                known,
-            }),
-            Err(HandleError::Refused(access::Refusal::Superseded)) => Err(DeskError::Superseded),
-            Err(HandleError::Store(error)) => Err(error.into()),
+        let (now, stream) = (self.now(), access::stream(row.guild, &row.fan));
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(bot), None);
+            let state = decision.load::<Access>(&stream).await?;
+            let standing = state.standings.get(&row.account_key).unwrap_or(&row.standing);
+            let found = seen.as_ref().map(|seen| standing.found(seen, &row.desired.roles));
+            let attempt = attempt(&row, standing, calls, found.as_ref(), now);
+            let give = attempt.roles.clone();
+            if calls != Calls::Roles || !give.is_empty() || !attempt.removes.is_empty() {
+                let start = access::Command::Start { attempt, calls };
+                match decision.handle::<Access>(&stream, start).await {
+                    Ok(_) => {}
+                    Err(HandleError::Refused(access::Refusal::Superseded)) => {
+                        return Err(DeskError::Superseded);
+                    }
+                    Err(HandleError::Store(error)) => return Err(error.into()),
+                }
+            }
+            if decision.commit(&mut attempts).await?.is_some() {
+                return Ok(Started {
+                    attempted_at: now,
+                    access_token: token.as_ref().map(|token| token.expose_secret().to_owned()),
+                    calls: row.plan.clone().into(),
+                    give,
+                    known: found.map_or_else(|| Known::of(standing), Known::found),
+                });
+            }
         }
     }
 
@@ -425,6 +438,37 @@ impl Desk {
             }
         }
     }
+}
+
+/// The calls of a command that can be made now, as they are announced.
+fn attempt(
+    row: &CommandRow,
+    standing: &Standing,
+    calls: Calls,
+    found: Option<&Found>,
+    at: DateTime<Utc>,
+) -> Attempt {
+    // A desired role that was neither there nor to be given is withheld for a reason.
+    let wanted = row.desired.roles.iter().filter(|role| {
+        row.plan.grant.contains(role)
+            || standing.given.contains(role)
+            || standing.kept.contains(role)
+    });
+    let roles = match (calls, found) {
+        // Whoever is brought in has nothing yet.
+        (Calls::Join, _) => wanted.copied().collect(),
+        (Calls::Roles, Some(Found { given, kept, .. })) => {
+            wanted.filter(|role| !given.contains(role) && !kept.contains(role)).copied().collect()
+        }
+        // What a member has from elsewhere is not the Hub's to take later, so they are looked at before giving.
+        (Calls::Roles, None) | (Calls::Removal, _) => BTreeSet::new(),
+    };
+    let removes = match found {
+        Some(found) => found.given.difference(&row.desired.roles).copied().collect(),
+        None => row.plan.remove.clone(),
+    };
+    let found = found.filter(|_| calls == Calls::Roles).cloned();
+    Attempt { holder: holder(row), command: row.version, at, roles, removes, found }
 }
 
 fn holder(row: &CommandRow) -> Holder {

@@ -10,8 +10,8 @@ use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
     wire::{
-        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
-        Started,
+        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, SeenMember, Share,
+        ShareRequest, Started,
     },
 };
 
@@ -98,10 +98,16 @@ impl Hub {
         })
     }
 
-    pub(crate) async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, HubError> {
+    pub(crate) async fn start(
+        &self,
+        bot: &str,
+        id: &str,
+        epoch: u64,
+        seen: Option<SeenMember>,
+    ) -> Result<Started, HubError> {
         Ok(match self {
-            Self::Direct(desk) => desk.start(bot, id, epoch).await?,
-            Self::Remote(remote) => remote.start(id, epoch).await?,
+            Self::Direct(desk) => desk.start(bot, id, epoch, seen).await?,
+            Self::Remote(remote) => remote.start(id, epoch, seen).await?,
         })
     }
 
