@@ -22,14 +22,28 @@ pub const MAX_ROLES: usize = 250;
 
 pub enum Integration {}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Discord,
 }
 
 /// What becomes of a fan whom the Hub brought in, once their last reason has ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OnEnd {
     #[default]
@@ -38,7 +52,9 @@ pub enum OnEnd {
 }
 
 /// What to do when somebody else takes away what the Hub gave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
     #[default]
@@ -694,7 +710,12 @@ mod tests {
         given::<Integration>(removing.clone()).when(connect(CLUB)).refused(Refusal::Removing);
         given::<Integration>(removing)
             .when(Command::ConfirmDisconnected(LeftBehind::default()).to(id()))
-            .then([ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0, left: vec![] }]);
+            .then([ServerDisconnected {
+                integration: id(),
+                guild: CLUB,
+                left_behind: 0,
+                left: vec![],
+            }]);
     }
 
     #[test]

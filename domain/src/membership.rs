@@ -19,8 +19,21 @@ pub fn stream(membership: &MembershipId) -> StreamName {
 pub enum Membership {}
 
 /// What the platform says of a membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MembershipStatus)]
 pub enum Status {
     /// Paid for. With `ends_at`: paid through then, and given a grace for a late renewal.
     Active,
@@ -131,8 +144,9 @@ pub enum Command {
 }
 
 /// What a report did. Only `Applied` appends events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReportOutcome)]
 pub enum Outcome {
     Applied,
     Unchanged,

@@ -447,7 +447,10 @@ async fn a_refused_request_does_not_cost_the_next_one_on_its_connection() {
         let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
         stream.write_all(refused(length, more).as_bytes()).await.unwrap();
         let answer = answer(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"),
+            "{answer}"
+        );
     }
 }
 
@@ -455,7 +458,8 @@ async fn a_refused_request_does_not_cost_the_next_one_on_its_connection() {
 async fn a_field_that_stands_twice_is_refused() {
     let world = World::start().await;
     world.tier("kim", "vip").await;
-    let body = r#"{"fan":"ada","creator":"kim","tier":"vip","status":"active","version":1,"fan":"ben"}"#;
+    let body =
+        r#"{"fan":"ada","creator":"kim","tier":"vip","status":"active","version":1,"fan":"ben"}"#;
     let twice = world.request(Method::PUT, "/v1/memberships/m1").body(body);
     let problem = world.send(twice.header("content-type", "application/json")).await;
     let problem = problem.problem(400, "duplicate_field");
@@ -517,5 +521,32 @@ async fn a_command_that_never_was_is_not_found() {
             .post(&format!("/v1/bot/commands/{id}/outcome"), outcome)
             .await
             .problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_there_is_none_of_is_told_and_not_answered_with_nothing() {
+    let world = World::start().await;
+    let problem = world.get("/v1/audit/events?type=Nope").await.problem(422, "validation_failed");
+    assert_eq!(fields(&problem), ["type"]);
+    world.get("/v1/audit/events?type=FanLinked").await.is(200);
+}
+
+#[test]
+fn the_description_is_as_strict_as_the_api() {
+    let described = serde_json::to_value(api::openapi()).unwrap();
+    let schemas = &described["components"]["schemas"];
+    let body = &schemas["MembershipBody"];
+    assert_eq!(body["additionalProperties"], false);
+    assert_eq!(body["properties"]["fan"]["$ref"], "#/components/schemas/FanId");
+    assert_eq!(schemas["FanId"]["pattern"], "^[A-Za-z0-9._:@-]{1,128}$");
+    let statuses = schemas["MembershipStatus"]["enum"].as_array().unwrap();
+    assert!(statuses.contains(&json!("charged_back")) && statuses.len() == 6, "{statuses:?}");
+    assert!(schemas["RoleList"]["properties"]["roles"].is_object());
+    // Every reference leads somewhere.
+    let text = described.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = &name[..name.find('"').unwrap()];
+        assert!(schemas.get(name).is_some(), "{name} is not described");
     }
 }

@@ -1,6 +1,5 @@
 //! What a fan does by themselves: activate, leave, switch accounts, be told.
 
-use discord_sandbox::Choice;
 use serde_json::json;
 
 use crate::support::World;

@@ -51,7 +51,6 @@ impl FromFields for DryRun {
 
 #[derive(ToSchema)]
 pub(crate) struct RolesBody {
-    #[schema(value_type = Vec<String>)]
     roles: BTreeSet<RoleId>,
 }
 
@@ -69,9 +68,7 @@ impl FromFields for RolesBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TierRoles {
-    #[schema(value_type = String)]
     tier: TierId,
-    #[schema(value_type = Vec<String>)]
     roles: BTreeSet<RoleId>,
 }
 
@@ -183,7 +180,7 @@ async fn attach(
 ///
 /// With `dry_run=true` it answers the plan: how many fans gain and lose which role.
 #[utoipa::path(put, path = "/v1/integrations/{id}/memberships/{tier}", tag = "Creator", operation_id = "attach_tier",
-    params(("id" = String, Path), ("tier" = String, Path), DryRun, ("If-Match" = Option<String>, Header)),
+    params(("id" = uuid::Uuid, Path), ("tier" = inline(TierId), Path), DryRun, ("If-Match" = Option<String>, Header)),
     request_body = RolesBody,
     responses((status = 200, description = "All attachments, or the plan", body = AttachedOrPlan)))]
 pub(crate) async fn put(
@@ -199,7 +196,7 @@ pub(crate) async fn put(
 
 /// Attach several tiers, or change their roles: all or none
 #[utoipa::path(put, path = "/v1/integrations/{id}/memberships", tag = "Creator", operation_id = "attach_tiers",
-    params(("id" = String, Path), DryRun, ("If-Match" = Option<String>, Header)), request_body = SeveralBody,
+    params(("id" = uuid::Uuid, Path), DryRun, ("If-Match" = Option<String>, Header)), request_body = SeveralBody,
     responses((status = 200, description = "All attachments, or one plan for all", body = AttachedOrPlan)))]
 pub(crate) async fn put_all(
     State(app): AppState,
@@ -225,7 +222,7 @@ pub(crate) enum AttachedOrPlan {
 
 /// List what is attached
 #[utoipa::path(get, path = "/v1/integrations/{id}/memberships", tag = "Creator", operation_id = "list_attachments",
-    params(("id" = String, Path), Paging),
+    params(("id" = uuid::Uuid, Path), Paging),
     responses((status = 200, description = "By tier", body = Page<AttachmentAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -243,7 +240,7 @@ pub(crate) async fn list(
 
 /// Detach a tier
 #[utoipa::path(delete, path = "/v1/integrations/{id}/memberships/{tier}", tag = "Creator", operation_id = "detach_tier",
-    params(("id" = String, Path), ("tier" = String, Path), DryRun, ("If-Match" = Option<String>, Header)),
+    params(("id" = uuid::Uuid, Path), ("tier" = inline(TierId), Path), DryRun, ("If-Match" = Option<String>, Header)),
     responses((status = 200, description = "With `dry_run`: the plan", body = Plan),
               (status = 202, description = "Detached; what it takes away waits for approval", body = AttachedAnswer),
               (status = 204, description = "Detached")))]

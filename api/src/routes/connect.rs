@@ -23,7 +23,7 @@ use crate::{
 #[derive(ToSchema)]
 pub(crate) struct ReturnBody {
     /// An `http` or `https` URL of at most 2,048 characters. The Hub adds `status` and, where it failed, `error` to its query.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
     pub(crate) return_url: Option<Url>,
 }
 
@@ -36,7 +36,7 @@ impl FromFields for ReturnBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuthorizeAnswer {
     /// To be opened in a browser within ten minutes, once.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uri")]
     pub(crate) authorize_url: Url,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct AuthorizeAnswer {
 /// Answers where to send the creator's browser. It comes back to `GET /oauth/discord/callback`, and from there to
 /// `return_url`.
 #[utoipa::path(post, path = "/v1/integrations/{id}/connect", tag = "Creator", operation_id = "connect_integration",
-    params(("id" = String, Path)), request_body = ReturnBody,
+    params(("id" = uuid::Uuid, Path)), request_body = ReturnBody,
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn connect(
     State(app): AppState,

@@ -66,7 +66,7 @@ pub(crate) struct HealthAnswer {
 ///
 /// Looks at the server now, and says of each check what is wrong, whom it concerns, who can mend it and how.
 #[utoipa::path(get, path = "/v1/integrations/{id}/health", tag = "Creator", operation_id = "get_health",
-    params(("id" = String, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,
@@ -95,7 +95,7 @@ pub(crate) struct SyncAnswer {
 ///
 /// Looks at the server and at everybody who has something there; what differs is repaired as the drift policy says.
 #[utoipa::path(post, path = "/v1/integrations/{id}/sync", tag = "Creator", operation_id = "sync_integration",
-    params(("id" = String, Path)),
+    params(("id" = uuid::Uuid, Path)),
     responses((status = 202, description = "It happens in the background", body = SyncAnswer)))]
 pub(crate) async fn sync(
     State(app): AppState,

@@ -40,7 +40,6 @@ use crate::{
 /// A Discord server.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GuildAnswer {
-    #[schema(value_type = String)]
     pub(crate) id: GuildId,
     pub(crate) name: String,
     /// Discord's hash of the icon.
@@ -55,9 +54,7 @@ impl GuildAnswer {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AttachmentAnswer {
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
-    #[schema(value_type = Vec<String>)]
     pub(crate) roles: Vec<RoleId>,
 }
 
@@ -97,22 +94,16 @@ impl FanCounts {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IntegrationAnswer {
-    #[schema(value_type = String)]
     pub(crate) id: IntegrationId,
-    #[schema(value_type = String)]
     pub(crate) creator: CreatorId,
-    #[schema(value_type = String)]
     pub(crate) provider: Provider,
-    #[schema(value_type = String)]
     pub(crate) name: DisplayName,
     /// `not_connected`, `connected`, `active`, `needs_attention`, `removing` or `disconnected`.
     pub(crate) status: &'static str,
     /// Why it needs attention.
     pub(crate) reasons: Vec<Reason>,
     pub(crate) guild: Option<GuildAnswer>,
-    #[schema(value_type = String)]
     pub(crate) on_end: OnEnd,
-    #[schema(value_type = String)]
     pub(crate) drift: Drift,
     pub(crate) removal_limit: LimitAnswer,
     pub(crate) memberships: Vec<AttachmentAnswer>,
@@ -292,10 +283,8 @@ pub(crate) async fn written(
 #[derive(ToSchema)]
 pub(crate) struct CreateBody {
     /// `discord`.
-    #[schema(value_type = String)]
     provider: Provider,
     /// 1 to 128 characters, for people.
-    #[schema(value_type = String)]
     name: DisplayName,
 }
 
@@ -308,7 +297,7 @@ impl FromFields for CreateBody {
 
 /// Create an integration
 #[utoipa::path(post, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "create_integration",
-    params(("creator" = String, Path)), request_body = CreateBody,
+    params(("creator" = inline(CreatorId), Path)), request_body = CreateBody,
     responses((status = 201, description = "Created, not connected yet", body = IntegrationAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
@@ -375,7 +364,7 @@ pub(crate) async fn begin(
 
 /// List a creator's integrations
 #[utoipa::path(get, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "list_integrations",
-    params(("creator" = String, Path), Paging),
+    params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "The Active Integrations table, oldest first", body = Page<IntegrationAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -396,7 +385,7 @@ pub(crate) async fn list(
 
 /// One integration
 #[utoipa::path(get, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "get_integration",
-    params(("id" = String, Path)),
+    params(("id" = Uuid, Path)),
     responses((status = 200, description = "As it stands; the `ETag` is its version", body = IntegrationAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
@@ -420,13 +409,10 @@ pub(crate) struct LimitBody {
 
 #[derive(ToSchema)]
 pub(crate) struct ChangeBody {
-    #[schema(value_type = Option<String>)]
     name: Option<DisplayName>,
     /// `remove_from_server` or `roles_only`.
-    #[schema(value_type = Option<String>)]
     on_end: Option<OnEnd>,
     /// `repair`, `report` or `respect`.
-    #[schema(value_type = Option<String>)]
     drift: Option<Drift>,
     removal_limit: Option<LimitBody>,
 }
@@ -446,7 +432,7 @@ impl FromFields for ChangeBody {
 
 /// Rename an integration, or change its policies
 #[utoipa::path(patch, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "change_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ChangeBody,
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = ChangeBody,
     responses((status = 200, description = "Changed", body = IntegrationAnswer)))]
 pub(crate) async fn change(
     State(app): AppState,
@@ -559,7 +545,7 @@ pub(crate) struct DeletedByForce {
 ///
 /// The access that was given there is taken away first; the server stays reserved until that is confirmed.
 #[utoipa::path(post, path = "/v1/integrations/{id}/disconnect", tag = "Creator", operation_id = "disconnect_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header), Force),
     responses((status = 200, description = "With `force`: disconnected, and who keeps what was given there", body = DisconnectedByForce),
               (status = 202, description = "Removing", body = IntegrationAnswer)))]
 pub(crate) async fn disconnect(
@@ -576,7 +562,9 @@ pub(crate) async fn disconnect(
     Ok(match left_behind {
         Some(left) => {
             let left_behind = LeftBehindAnswer::from(&left);
-            written.map(|integration| DisconnectedByForce { integration, left_behind }).into_response()
+            written
+                .map(|integration| DisconnectedByForce { integration, left_behind })
+                .into_response()
         }
         None => written.status(StatusCode::ACCEPTED).into_response(),
     })
@@ -586,7 +574,7 @@ pub(crate) async fn disconnect(
 ///
 /// The access that it gave is taken away first.
 #[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "delete_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header), Force),
     responses((status = 200, description = "With `force`: gone, and who keeps what it gave", body = DeletedByForce),
               (status = 202, description = "Removing", body = IntegrationAnswer),
               (status = 204, description = "Gone: there was nothing to take away")))]

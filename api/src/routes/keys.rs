@@ -20,9 +20,10 @@ use crate::{
 #[derive(ToSchema)]
 pub(crate) struct KeyBody {
     /// `platform`, `creator:<id>`, `fan:<id>`, `auditor` or `bot`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(platform|auditor|bot|(creator|fan):[A-Za-z0-9._:@-]{1,128})$")]
     role: Role,
     /// What it is for, to tell keys apart.
+    #[schema(max_length = 128)]
     name: Option<String>,
     expires_at: Option<DateTime<Utc>>,
 }
@@ -103,7 +104,7 @@ pub(crate) async fn list(
 
 /// Revoke a key
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Platform", operation_id = "revoke_key",
-    params(("id" = String, Path)), responses((status = 204, description = "Revoked at once")))]
+    params(("id" = Uuid, Path)), responses((status = 204, description = "Revoked at once")))]
 pub(crate) async fn revoke(
     State(app): AppState,
     caller: Caller,

@@ -29,10 +29,8 @@ const MAY_HOLD: [Status; 6] = [
 /// A fan who keeps something.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LeftAnswer {
-    #[schema(value_type = String)]
     fan: FanId,
     /// The roles that the fan has, or may have, from the Hub.
-    #[schema(value_type = Vec<String>)]
     roles: Vec<RoleId>,
     /// Whether the Hub brought the fan into the server.
     brought_in: bool,

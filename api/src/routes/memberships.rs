@@ -24,16 +24,12 @@ use crate::{
 
 #[derive(ToSchema)]
 pub(crate) struct MembershipBody {
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
-    #[schema(value_type = String)]
     pub(crate) creator: CreatorId,
     /// Must be registered.
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
     /// `active`, `canceled` (access until `ends_at`; without one, ends now), `paused`, `expired`, `refunded`,
     /// `charged_back`.
-    #[schema(value_type = String)]
     pub(crate) status: Status,
     pub(crate) ends_at: Option<DateTime<Utc>>,
     /// Grows with every change; an older one changes nothing.
@@ -72,13 +68,9 @@ impl MembershipBody {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipState {
-    #[schema(value_type = String)]
     fan: FanId,
-    #[schema(value_type = String)]
     creator: CreatorId,
-    #[schema(value_type = String)]
     tier: TierId,
-    #[schema(value_type = String)]
     status: Status,
     ends_at: Option<DateTime<Utc>>,
     version: u64,
@@ -96,10 +88,8 @@ impl MembershipState {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipWritten {
-    #[schema(value_type = String)]
     membership: MembershipId,
     /// `applied`, `unchanged` or `stale`.
-    #[schema(value_type = String)]
     outcome: Outcome,
     /// What the Hub holds now.
     state: Option<MembershipState>,
@@ -107,7 +97,6 @@ pub(crate) struct MembershipWritten {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipAnswer {
-    #[schema(value_type = String)]
     membership: MembershipId,
     state: MembershipState,
     integrations: Vec<FanIntegration>,
@@ -173,7 +162,7 @@ fn refused(refusal: &membership::Refusal) -> ApiError {
 /// The full state of one membership. Safe to repeat and to arrive out of order: an older `version` changes
 /// nothing and says so.
 #[utoipa::path(put, path = "/v1/memberships/{membership}", tag = "Platform", operation_id = "put_membership",
-    params(("membership" = String, Path)), request_body = MembershipBody,
+    params(("membership" = inline(MembershipId), Path)), request_body = MembershipBody,
     responses((status = 200, description = "Taken in", body = MembershipWritten)))]
 pub(crate) async fn put(
     State(app): AppState,
@@ -190,7 +179,7 @@ pub(crate) async fn put(
 
 /// A membership and its access in every integration
 #[utoipa::path(get, path = "/v1/memberships/{membership}", tag = "Platform", operation_id = "get_membership",
-    params(("membership" = String, Path)), responses((status = 200, description = "As it stands", body = MembershipAnswer)))]
+    params(("membership" = inline(MembershipId), Path)), responses((status = 200, description = "As it stands", body = MembershipAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,

@@ -162,8 +162,7 @@ fn back(url: &Url, said: &[(&str, &str)]) -> Response {
 async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<Came, ApiError> {
     let (Purpose::Server { verifier, .. } | Purpose::Account { verifier, .. }) = purpose;
     let verifier = SecretString::from(verifier.clone());
-    let tokens =
-        app.oauth.exchange(code, &verifier).await.map_err(|error| oauth_failed(&error))?;
+    let tokens = app.oauth.exchange(code, &verifier).await.map_err(|error| oauth_failed(&error))?;
     match purpose {
         Purpose::Server { integration, actor, .. } => {
             connect(app, *integration, actor, tokens).await?;

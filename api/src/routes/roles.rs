@@ -23,7 +23,6 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RoleAnswer {
-    #[schema(value_type = String)]
     id: RoleId,
     name: String,
     position: i64,
@@ -95,7 +94,7 @@ fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
 
 /// The server's roles as they were last read
 #[utoipa::path(get, path = "/v1/integrations/{id}/roles", tag = "Creator", operation_id = "get_roles",
-    params(("id" = String, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,
@@ -107,7 +106,7 @@ pub(crate) async fn get(
 
 /// Read the server's roles anew
 #[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
-    params(("id" = String, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
     State(app): AppState,
     caller: Caller,

@@ -20,24 +20,21 @@ use crate::{
 #[expect(dead_code, reason = "describes what the body is read from")]
 pub(crate) struct SessionFields {
     /// `creator`, `fan`, `auditor` or `operator`.
-    #[schema(value_type = String)]
     role: Role,
     /// Which creator or fan; none for an auditor or an operator.
     id: Option<String>,
     /// The first page: `hub` (creators), `memberships` or `welcome` (fans), `audit` (auditors), `status` (operators).
-    #[schema(value_type = Option<String>)]
     page: Option<Page>,
     /// The membership that was just bought, for `welcome`.
-    #[schema(value_type = Option<String>)]
     membership: Option<MembershipId>,
     /// Where the pages lead back to: an `http` or `https` URL.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
     return_url: Option<Url>,
 }
 
 pub(crate) struct SessionBody(Link);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Role {
     Creator,
@@ -46,7 +43,7 @@ enum Role {
     Operator,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Page {
     Hub,
@@ -140,7 +137,7 @@ pub(crate) async fn create(
 #[expect(dead_code, reason = "describes what the query is read from")]
 pub(crate) struct WhoseQuery {
     /// `creator`, `fan`, `auditor` or `operator`.
-    #[param(value_type = String)]
+    #[param(inline)]
     role: Role,
     /// Which creator or fan.
     id: Option<String>,

@@ -252,6 +252,9 @@ async fn a_membership_that_time_ended_is_shown_as_expired_and_repeating_it_chang
     let of_fan = world.get("/v1/fans/ada/integrations").await.ok()["data"][0].clone();
     assert_eq!((&of_fan["status"], &of_fan["live"]), (&json!("expired"), &json!(false)));
     let again = world.reports_until(&club, "ada", "vip", "active", 1, soon).await.ok();
-    assert_eq!((&again["outcome"], &again["state"]["status"]), (&json!("unchanged"), &json!("expired")));
+    assert_eq!(
+        (&again["outcome"], &again["state"]["status"]),
+        (&json!("unchanged"), &json!("expired"))
+    );
     world.prove().await;
 }
