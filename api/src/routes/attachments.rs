@@ -103,7 +103,6 @@ pub(crate) struct AttachedAnswer {
     /// The roles just attached that bring power over the server with them.
     warnings: Vec<Reason>,
     /// The hold in which what it takes away waits for approval; null within the removal limit.
-    #[schema(value_type = Option<String>)]
     hold: Option<HoldId>,
 }
 

@@ -25,7 +25,6 @@ pub(crate) struct HealthReason {
     #[serde(skip_serializing_if = "Option::is_none")]
     role_name: Option<String>,
     /// The tiers whose fans it concerns.
-    #[schema(value_type = Vec<String>)]
     tiers: Vec<TierId>,
     /// How many fans wait because of it.
     fans: u64,

@@ -120,7 +120,7 @@ pub(crate) async fn list(
 
 /// A creator's notifications
 #[utoipa::path(get, path = "/v1/creators/{creator}/notifications", tag = "Creator",
-    operation_id = "list_creator_notifications", params(("creator" = String, Path), Paging),
+    operation_id = "list_creator_notifications", params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "Newest first", body = Page<NotificationAnswer>)))]
 pub(crate) async fn list_of_creator(
     State(app): AppState,
@@ -168,7 +168,7 @@ pub(crate) async fn read(
 
 /// Mark a creator's notification as read
 #[utoipa::path(post, path = "/v1/creators/{creator}/notifications/{id}/read", tag = "Creator",
-    operation_id = "read_creator_notification", params(("creator" = String, Path), ("id" = String, Path)),
+    operation_id = "read_creator_notification", params(("creator" = inline(CreatorId), Path), ("id" = Uuid, Path)),
     responses((status = 204, description = "Read")))]
 pub(crate) async fn read_of_creator(
     State(app): AppState,
