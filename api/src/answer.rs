@@ -24,6 +24,11 @@ impl<T> Written<T> {
         Self { status: StatusCode::OK, position, version: None, body }
     }
 
+    pub(crate) fn map<U>(self, body: impl FnOnce(T) -> U) -> Written<U> {
+        let Self { status, position, version, body: before } = self;
+        Written { status, position, version, body: body(before) }
+    }
+
     pub(crate) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }

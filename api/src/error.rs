@@ -31,6 +31,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_JSON: BAD_REQUEST, "malformed_json", "The body is not JSON";
+    DUPLICATE_FIELD: BAD_REQUEST, "duplicate_field", "A field stands twice in the body";
     MALFORMED_REQUEST: BAD_REQUEST, "malformed_request", "The request cannot be read";
     OAUTH_STATE: BAD_REQUEST, "oauth_state_invalid", "This way back from Discord cannot be used";
     OAUTH_DENIED: BAD_REQUEST, "oauth_denied", "Discord was not allowed to connect";
@@ -126,6 +127,11 @@ impl ApiError {
         self
     }
 
+    /// `seconds`: after which asking again makes sense.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     /// The same answer whether a thing does not exist or is somebody else's.
     pub(crate) fn not_found() -> Self {
         Self::new(
@@ -216,6 +222,7 @@ impl From<Behind> for ApiError {
 impl From<DeskError> for ApiError {
     fn from(error: DeskError) -> Self {
         match error {
+            DeskError::Unknown => Self::new(Kind::NOT_FOUND, error.to_string()),
             DeskError::Superseded => Self::new(Kind::SUPERSEDED, error.to_string()),
             DeskError::Fenced => Self::new(Kind::LEASE_LOST, error.to_string()),
             DeskError::OtherShards(_) => Self::new(Kind::OTHER_SHARDS, error.to_string()),

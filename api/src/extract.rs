@@ -4,15 +4,23 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
     http::{StatusCode, header, request::Parts},
 };
+use chrono::{DateTime, Datelike, Utc};
 use domain::FanId;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use url::Url;
 use uuid::Uuid;
 
-use crate::error::{ApiError, FieldError, Kind};
+use crate::{
+    error::{ApiError, FieldError, Kind},
+    json,
+};
 
 /// The most that a JSON body may have, in bytes.
 pub(crate) const MAX_BODY: usize = 256 << 10;
+
+/// The longest web address, in characters as it is sent.
+const MAX_URL: usize = 2_048;
 
 /// The ids in a path.
 pub(crate) struct Path<T>(pub(crate) T);
@@ -113,9 +121,13 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(body) {
+    match json::read(body) {
         Ok(Value::Object(values)) => Ok(values),
         Ok(_) => Err(ApiError::new(Kind::MALFORMED_JSON, "the body must be a JSON object")),
+        // The one thing that JSON allows and this does not.
+        Err(error) if error.is_data() => {
+            Err(ApiError::new(Kind::DUPLICATE_FIELD, format!("{error}; name each field once")))
+        }
         Err(error) => {
             Err(ApiError::new(Kind::MALFORMED_JSON, format!("the body is not JSON: {error}")))
         }
@@ -188,6 +200,32 @@ impl Fields {
             None | Some(Value::Null) => Some(None),
             Some(value) => self.parse(name, &value).map(Some),
         }
+    }
+
+    /// A time that may be missing, or null. Years beyond these are mistakes, and RFC 3339 has none beyond 9999.
+    #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
+    pub(crate) fn time(&mut self, name: &str) -> Option<Option<DateTime<Utc>>> {
+        let time = self.optional::<DateTime<Utc>>(name)?;
+        if time.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
+            self.fault(name, "must be a time from 1970 to 9999");
+            return None;
+        }
+        Some(time)
+    }
+
+    /// A web address that may be missing, or null.
+    #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
+    pub(crate) fn web_address(&mut self, name: &str) -> Option<Option<Url>> {
+        let url = self.optional::<Url>(name)?;
+        if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+            self.fault(name, "must be an http or https URL");
+            return None;
+        }
+        if url.as_ref().is_some_and(|url| url.as_str().len() > MAX_URL) {
+            self.fault(name, format!("may have at most {MAX_URL} characters"));
+            return None;
+        }
+        Some(url)
     }
 
     /// All fields together, as one value; what is at fault is told under `name`.

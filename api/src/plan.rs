@@ -21,7 +21,6 @@ const PAGE: u32 = 500;
 /// How many fans gain or lose a role.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct RoleCount {
-    #[schema(value_type = String)]
     pub(crate) role: RoleId,
     pub(crate) fans: u64,
 }
@@ -29,9 +28,7 @@ pub(crate) struct RoleCount {
 /// A role that cannot be given.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct UnmanageableAnswer {
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
-    #[schema(value_type = String)]
     pub(crate) role: RoleId,
     pub(crate) why: Reason,
 }

@@ -14,11 +14,9 @@ pub(crate) struct Reason {
     /// What to do.
     pub(crate) fix: String,
     /// `fan`, `creator` or `operator`.
-    #[schema(value_type = String)]
     pub(crate) who: Who,
     /// The role that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub(crate) role: Option<RoleId>,
 }
 

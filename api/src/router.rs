@@ -1,6 +1,6 @@
 //! The table of contents: every path, and what every request goes through.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -12,8 +12,9 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
-    SecurityRequirement,
+    Schema, SecurityRequirement,
     path::Operation,
+    schema::AdditionalProperties,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     tag::TagBuilder,
 };
@@ -21,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    consistency,
+    consistency, drain,
     error::{ApiError, FieldError, Problem},
     extract::{unrouted, wrong_method},
     idempotency, pages,
@@ -125,6 +126,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pages::dress))
         .layer(middleware::from_fn(measured))
         .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(drain::guard))
         .with_state(app)
 }
 
@@ -177,6 +179,7 @@ fn describe(mut description: OpenApi) -> OpenApi {
     ];
     components.schemas.extend(schemas.map(|(name, schema)| (name.to_owned(), schema)));
     description.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("key", [])]);
+    takes_nothing_else(&mut description);
     for item in description.paths.paths.values_mut() {
         let calls =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
@@ -185,6 +188,27 @@ fn describe(mut description: OpenApi) -> OpenApi {
         }
     }
     description
+}
+
+/// Every body is read field by field, and what nobody took is refused.
+fn takes_nothing_else(description: &mut OpenApi) {
+    let calls = description.paths.paths.values().flat_map(|item| {
+        [&item.get, &item.put, &item.post, &item.delete, &item.patch].into_iter().flatten()
+    });
+    let bodies: BTreeSet<String> = calls
+        .filter_map(|call| {
+            let RefOr::T(body) = call.request_body.as_ref()? else { return None };
+            let RefOr::T(json) = body.content.get("application/json")? else { return None };
+            let RefOr::Ref(named) = json.schema.as_ref()? else { return None };
+            named.ref_location.rsplit('/').next().map(str::to_owned)
+        })
+        .collect();
+    let schemas = description.components.iter_mut().flat_map(|known| known.schemas.iter_mut());
+    for (_, schema) in schemas.filter(|(name, _)| bodies.contains(*name)) {
+        if let RefOr::T(Schema::Object(object)) = schema {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
 }
 
 fn answers_problems(call: &mut Operation) {

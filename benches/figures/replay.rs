@@ -115,6 +115,7 @@ fn story(store: &Store, n: u64) -> Vec<Story> {
         at: now(),
         roles: [RoleId(10)].into(),
         removes: [].into(),
+        found: None,
     };
     let report = Report {
         holder: holder(),

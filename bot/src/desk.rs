@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     DiscordUserId, FanId, GuildId, RoleId, Trouble,
-    access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    access::{self, Access, Attempt, Calls, Found, Holder, Report, Seen, Sighting, Standing},
     fan::{self, BrokenBy, Fan},
+    guild::{self, Guild},
     trouble::{of_code, of_discord_code},
 };
 use eventstore::{
@@ -20,13 +21,14 @@ use uuid::Uuid;
 use crate::{
     oauth::{OAuth, OAuthError},
     progress::{Comparisons, Progress},
-    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Started},
+    renewals::Renewals,
+    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, SeenMember, Started},
 };
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
 
-/// A fan's token is renewed when it has less left than this.
+/// A fan's token is renewed, if it can be, when it has less left than this.
 const FRESH: TimeDelta = TimeDelta::minutes(5);
 
 /// How long the views may take to see what the log holds.
@@ -42,6 +44,8 @@ pub enum DeskError {
         "there is no such command any more: it is done, or a newer one has taken its place; drop it"
     )]
     Superseded,
+    #[error("there is no command with this id and never was; take ids from the command stream")]
+    Unknown,
     #[error("the lease of this command's shard is not held under this epoch; acquire it again")]
     Fenced,
     #[error("other bot processes divide the servers into {0} shards; use the same number")]
@@ -66,6 +70,7 @@ pub struct Desk {
     pub(crate) store: Store,
     pub(crate) views: Views,
     oauth: OAuth,
+    renewals: Renewals,
     /// Calls a second that all processes have together.
     pub(crate) calls_per_second: u32,
     /// Servers that are to be compared with Discord.
@@ -107,8 +112,8 @@ impl Desk {
         calls_per_second: u32,
     ) -> (Self, mpsc::UnboundedReceiver<Comparison>) {
         let (compare, asked) = mpsc::unbounded_channel();
-        let comparisons = Comparisons::default();
-        (Self { store, views, oauth, calls_per_second, compare, comparisons }, asked)
+        let (renewals, comparisons) = (Renewals::default(), Comparisons::default());
+        (Self { store, views, oauth, renewals, calls_per_second, compare, comparisons }, asked)
     }
 
     /// Asks for a server to be compared with Discord.
@@ -229,7 +234,10 @@ impl Desk {
     ) -> Result<(CommandRow, DiscordUserId), DeskError> {
         // A decision or report that the view has not seen yet may have closed it.
         self.views.seen(self.store.log().head(), CATCH_UP).await?;
-        let row = self.views.fan_access().command(id).await?.ok_or(DeskError::Superseded)?;
+        let Some(row) = self.views.fan_access().command(id).await? else {
+            let known = self.may_have_stood(id).await?;
+            return Err(if known { DeskError::Superseded } else { DeskError::Unknown });
+        };
         let name = self.lease_of(bot, epoch).await?.ok_or(DeskError::Fenced)?;
         let (shard, of) = shard_of(&name).ok_or(DeskError::Fenced)?;
         if row.guild.shard(of) != shard {
@@ -239,69 +247,108 @@ impl Desk {
         Ok((row, user))
     }
 
-    /// Records that Discord is about to be called, and answers what that needs.
-    pub async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, DeskError> {
+    /// Whether a command of this id can have stood: it names a position of the log, and a server that was connected.
+    async fn may_have_stood(&self, id: &str) -> Result<bool, DeskError> {
+        let mut parts = id.split('-');
+        let version = parts.next().and_then(|version| version.parse().ok()).map(Position);
+        let server = parts.next().and_then(|guild| guild.parse::<GuildId>().ok());
+        let (Some(version), Some(server)) = (version, server) else { return Ok(false) };
+        let reserved = self.store.load::<Guild>(&guild::stream(server)).await?.version > 0;
+        Ok(reserved && version <= self.store.log().head())
+    }
+
+    /// Records that Discord is about to be called, and answers what that needs. `seen`: the member, who was looked at.
+    pub async fn start(
+        &self,
+        bot: &str,
+        id: &str,
+        epoch: u64,
+        seen: Option<SeenMember>,
+    ) -> Result<Started, DeskError> {
         let (row, _) = self.command(bot, id, epoch).await?;
-        let token = if row.plan.join { self.token(bot, &row.fan).await? } else { None };
+        let joins = row.plan.join && seen.is_none();
+        let token = if joins { self.token(bot, &row.fan).await? } else { None };
+        let seen = seen.map(Seen::from);
         let calls = match row.kind {
-            // Without a token nobody can be brought in.
-            CommandKind::Grant if token.is_some() => Calls::Join,
-            CommandKind::Grant | CommandKind::Change => Calls::Roles,
             CommandKind::Revoke => Calls::Removal,
+            CommandKind::Grant if token.is_some() => Calls::Join,
+            // Without a token nobody can be brought in.
+            CommandKind::Grant | CommandKind::Change => Calls::Roles,
         };
-        let now = self.now();
-        let attempt = Attempt {
-            holder: holder(&row),
-            command: row.version,
-            at: now,
-            roles: row.plan.grant.clone(),
-            removes: row.plan.remove.clone(),
-        };
-        let stream = access::stream(row.guild, &row.fan);
-        let before = self.store.load::<Access>(&stream).await?.state;
-        let known = before
-            .standings
-            .get(&row.account_key)
-            .map_or_else(|| Known::of(&row.standing), Known::of);
-        let command = access::Command::Start { attempt, calls };
-        match self.store.handle::<Access>(&stream, command, self.metadata(bot), None).await {
-            Ok(_) => Ok(Started {
-                attempted_at: now,
-                access_token: token.map(|token| token.expose_secret().to_owned()),
-                known,
-            }),
-            Err(HandleError::Refused(access::Refusal::Superseded)) => Err(DeskError::Superseded),
-            Err(HandleError::Store(error)) => Err(error.into()),
+        let (now, stream) = (self.now(), access::stream(row.guild, &row.fan));
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(bot), None);
+            let state = decision.load::<Access>(&stream).await?;
+            let standing = state.standings.get(&row.account_key).unwrap_or(&row.standing);
+            let found = seen.as_ref().map(|seen| standing.found(seen, &row.desired.roles));
+            let attempt = attempt(&row, standing, calls, found.as_ref(), now);
+            let give = attempt.roles.clone();
+            if calls != Calls::Roles || !give.is_empty() || !attempt.removes.is_empty() {
+                let start = access::Command::Start { attempt, calls };
+                match decision.handle::<Access>(&stream, start).await {
+                    Ok(_) => {}
+                    Err(HandleError::Refused(access::Refusal::Superseded)) => {
+                        return Err(DeskError::Superseded);
+                    }
+                    Err(HandleError::Store(error)) => return Err(error.into()),
+                }
+            }
+            if decision.commit(&mut attempts).await?.is_some() {
+                return Ok(Started {
+                    attempted_at: now,
+                    access_token: token.as_ref().map(|token| token.expose_secret().to_owned()),
+                    calls: row.plan.clone().into(),
+                    give,
+                    known: found.map_or_else(|| Known::of(standing), Known::found),
+                });
+            }
         }
     }
 
-    /// A token that lives long enough to bring the fan in; `None` where Discord gives none any more.
+    /// A token that brings the fan in; `None` where Discord gives none any more.
     async fn token(&self, bot: &str, fan: &FanId) -> Result<Option<SecretString>, DeskError> {
+        // Discord takes a refresh token once: of a fan's commands, one renews it, and the others find what it got.
+        let _turn = self.renewals.turn(fan).await;
         let now = self.now();
-        let refresh = match self.store.tokens().get(fan).await? {
-            Some(token) if token.expires_at - now > FRESH => return Ok(Some(token.access)),
-            Some(token) => token.refresh,
-            None => None,
-        };
-        let Some(refresh) = refresh else {
+        let lives = |token: &DiscordToken| token.expires_at > now;
+        let Some(held) = self.store.tokens().get(fan).await? else {
             self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
             return Ok(None);
         };
-        match self.oauth.refresh(&refresh).await {
+        if held.expires_at - now > FRESH {
+            return Ok(Some(held.access));
+        }
+        let renewed = match &held.refresh {
+            Some(refresh) => self.oauth.refresh(refresh).await,
+            None => Err(OAuthError::InvalidGrant),
+        };
+        match renewed {
             Ok(tokens) => {
                 let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
                 let fresh = DiscordToken {
                     access: tokens.access,
-                    refresh: Some(tokens.refresh.unwrap_or(refresh)),
+                    refresh: tokens.refresh.or(held.refresh.clone()),
                     expires_at: now + lifetime,
                 };
-                self.store.tokens().put(fan, &fresh).await?;
-                Ok(Some(fresh.access))
+                if self.store.tokens().replace(fan, &held, &fresh).await? {
+                    return Ok(Some(fresh.access));
+                }
+                // The fan has connected anew, or disconnected, meanwhile: that counts.
+                Ok(self.store.tokens().get(fan).await?.filter(lives).map(|token| token.access))
             }
             Err(OAuthError::InvalidGrant) => {
-                self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
-                Ok(None)
+                let stored = self.store.tokens().get(fan).await?;
+                // What another process got, or the fan's new connection, or what lives without being renewable.
+                let other = stored.filter(|token| {
+                    lives(token) && (held.refresh.is_none() || !token.is_same_as(&held))
+                });
+                if other.is_none() {
+                    self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+                }
+                Ok(other.map(|token| token.access))
             }
+            Err(_) if lives(&held) => Ok(Some(held.access)),
             Err(error) => Err(DeskError::TokenLater(error.to_string())),
         }
     }
@@ -399,6 +446,37 @@ impl Desk {
             }
         }
     }
+}
+
+/// The calls of a command that can be made now, as they are announced.
+fn attempt(
+    row: &CommandRow,
+    standing: &Standing,
+    calls: Calls,
+    found: Option<&Found>,
+    at: DateTime<Utc>,
+) -> Attempt {
+    // A desired role that was neither there nor to be given is withheld for a reason.
+    let wanted = row.desired.roles.iter().filter(|role| {
+        row.plan.grant.contains(role)
+            || standing.given.contains(role)
+            || standing.kept.contains(role)
+    });
+    let roles = match (calls, found) {
+        // Whoever is brought in has nothing yet.
+        (Calls::Join, _) => wanted.copied().collect(),
+        (Calls::Roles, Some(Found { given, kept, .. })) => {
+            wanted.filter(|role| !given.contains(role) && !kept.contains(role)).copied().collect()
+        }
+        // What a member has from elsewhere is not the Hub's to take later, so they are looked at before giving.
+        (Calls::Roles, None) | (Calls::Removal, _) => BTreeSet::new(),
+    };
+    let removes = match found {
+        Some(found) => found.given.difference(&row.desired.roles).copied().collect(),
+        None => row.plan.remove.clone(),
+    };
+    let found = found.filter(|_| calls == Calls::Roles).cloned();
+    Attempt { holder: holder(row), command: row.version, at, roles, removes, found }
 }
 
 fn holder(row: &CommandRow) -> Holder {

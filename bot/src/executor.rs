@@ -5,20 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{GuildId, RoleId, Trouble, discord::RoleList};
 use secrecy::SecretString;
 
 use crate::{
     discord::{Answer, Discord, Joined, Refusal, Seen},
-    wire::{Command, Known, Observed, OutcomeResult, Started},
+    hub::{Hub, HubError},
+    wire::{Calls, Command, Known, Observed, OutcomeResult, SeenMember, Started},
 };
-
-/// How far Discord's clock and the Hub's may be apart.
-const SKEW: TimeDelta = TimeDelta::seconds(30);
-
-/// Two times at which somebody joined are the same join where no more is between them.
-const SAME_JOIN: TimeDelta = TimeDelta::milliseconds(50);
 
 /// How the execution of a command ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +26,8 @@ pub(crate) enum Ended {
         /// The server's roles, where they were read to find out why something was refused.
         roles: Option<RoleList>,
         took: Took,
+        /// Since when the account was in the server before, as far as was known.
+        joined: Option<DateTime<Utc>>,
     },
     /// What became of it is not known; to be tried again.
     Later { why: String, after: Option<std::time::Duration> },
@@ -64,6 +61,8 @@ enum Stop {
     Gone,
     /// Discord refused everything that is left.
     Refused,
+    /// The Hub did not take a step.
+    Hub(HubError),
 }
 
 impl Stop {
@@ -85,11 +84,24 @@ impl<T> Answer<T> {
     }
 }
 
+/// Where attempts are announced.
+#[derive(Clone, Copy)]
+pub(crate) struct Announcing<'a> {
+    pub(crate) hub: &'a Hub,
+    pub(crate) bot: &'a str,
+    pub(crate) epoch: u64,
+}
+
 /// One command on its way.
 struct Execution<'a> {
+    announcing: Announcing<'a>,
     discord: &'a Discord,
     command: &'a Command,
-    started: &'a Started,
+    /// As they stood when it was started last.
+    calls: Calls,
+    token: Option<SecretString>,
+    give: BTreeSet<RoleId>,
+    known: Known,
     /// The reason that stands in the server's own audit log.
     reason: String,
     present: Option<bool>,
@@ -105,21 +117,28 @@ struct Execution<'a> {
     took: Took,
 }
 
-/// Executes a command whose attempt is recorded.
-pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Started) -> Ended {
-    let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } =
-        started.known.clone();
+/// Executes a command: every attempt is recorded before Discord is called.
+pub(crate) async fn execute(
+    announcing: Announcing<'_>,
+    discord: &Discord,
+    command: &Command,
+) -> Result<Ended, HubError> {
+    let known = command.known.clone();
     let mut execution = Execution {
+        announcing,
         discord,
         command,
-        started,
+        calls: command.calls.clone(),
+        token: None,
+        give: BTreeSet::new(),
+        known: known.clone(),
         reason: format!("Integrations Hub, command {}", command.id),
-        present,
-        brought_in,
-        joined_at,
-        given,
-        kept,
-        unsure: maybe_given,
+        present: known.present,
+        brought_in: known.brought_in,
+        joined_at: known.joined_at,
+        given: known.given,
+        kept: known.kept,
+        unsure: known.maybe_given,
         refused: None,
         roles: None,
         took: Took::default(),
@@ -132,14 +151,41 @@ pub(crate) async fn execute(discord: &Discord, command: &Command, started: &Star
             execution.is_gone();
             true
         }
-        Err(Stop::Now(ended)) => return *ended,
+        Err(Stop::Now(ended)) => return Ok(*ended),
+        Err(Stop::Hub(error)) => return Err(error),
     };
-    execution.report(left && command.desired.present)
+    Ok(execution.report(left && command.desired.present))
 }
 
 impl Execution<'_> {
     fn guild(&self) -> GuildId {
         self.command.guild
+    }
+
+    /// Announces the calls that can be made now. `seen`: the member, who was looked at.
+    async fn start(&mut self, seen: Option<Seen>) -> Result<(), Stop> {
+        let Announcing { hub, bot, epoch } = self.announcing;
+        let join_attempted = self.known.join_attempted;
+        let seen = seen.map(|Seen { joined_at, roles }| {
+            let roles = roles.into_iter().collect();
+            SeenMember { joined_at, roles, join_attempted }
+        });
+        let started = hub.start(bot, &self.command.id, epoch, seen).await.map_err(Stop::Hub)?;
+        let Started { access_token, calls, give, known, .. } = started;
+        (self.token, self.calls, self.give) = (access_token.map(Into::into), calls, give);
+        self.known.clone_from(&known);
+        let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } = known;
+        (self.present, self.brought_in, self.joined_at) = (present, brought_in, joined_at);
+        (self.given, self.kept, self.unsure) = (given, kept, maybe_given);
+        Ok(())
+    }
+
+    /// Looks at the member before anything is given or taken, and announces that.
+    async fn look(&mut self) -> Result<(), Stop> {
+        match self.member().await? {
+            Some(seen) => self.start(Some(seen)).await,
+            None => Err(Stop::Gone),
+        }
     }
 
     fn is_gone(&mut self) {
@@ -166,6 +212,7 @@ impl Execution<'_> {
             observed,
             roles: self.roles,
             took: self.took,
+            joined: self.known.joined_at,
         }
     }
 
@@ -176,42 +223,28 @@ impl Execution<'_> {
     }
 
     async fn grant(&mut self) -> Result<(), Stop> {
-        if self.command.calls.join {
-            if let Some(token) = &self.started.access_token {
-                self.join(&token.clone().into()).await?;
-            } else {
-                let refusal = Refusal {
-                    trouble: Trouble::LinkBroken,
-                    http_status: 0,
-                    code: 0,
-                    detail: "Discord gives no token for this account".to_owned(),
-                };
-                self.only_if_member(refusal).await?;
-            }
-        }
         // What somebody has from elsewhere is not the Hub's to take later, so it is looked at before giving.
-        if !self.command.calls.join && !self.command.calls.grant.is_empty() {
-            match self.member().await? {
-                Some(seen) => self.take_stock(&seen),
-                None => return Err(Stop::Gone),
+        if self.calls.join || self.calls.grant.is_empty() {
+            self.start(None).await?;
+        }
+        if !self.calls.join && !self.calls.grant.is_empty() {
+            self.look().await?;
+        } else if self.calls.join {
+            match self.token.take() {
+                Some(token) => self.join(&token).await?,
+                None => {
+                    let refusal = Refusal {
+                        trouble: Trouble::LinkBroken,
+                        http_status: 0,
+                        code: 0,
+                        detail: "Discord gives no token for this account".to_owned(),
+                    };
+                    self.only_if_member(refusal).await?;
+                }
             }
         }
         // First what is given, then what is taken: nobody stands without access in between.
-        let (before, calls) = (&self.command.known, &self.command.calls);
-        let missing: Vec<_> = self
-            .command
-            .desired
-            .roles
-            .iter()
-            // A desired role that was neither there nor to be given is withheld for a reason.
-            .filter(|role| {
-                calls.grant.contains(role)
-                    || before.given.contains(role)
-                    || before.kept.contains(role)
-            })
-            .filter(|role| !self.given.contains(role) && !self.kept.contains(role))
-            .copied()
-            .collect();
+        let missing: Vec<_> = self.give.iter().copied().collect();
         for role in missing {
             self.give(role).await?;
         }
@@ -238,13 +271,7 @@ impl Execution<'_> {
                 (self.present, self.brought_in, self.joined_at) = (Some(true), true, at);
                 Ok(())
             }
-            Ok(Joined::Already) => match self.member().await? {
-                Some(seen) => {
-                    self.take_stock(&seen);
-                    Ok(())
-                }
-                None => Err(Stop::Gone),
-            },
+            Ok(Joined::Already) => self.look().await,
             Err(refusal)
                 if matches!(refusal.trouble, Trouble::LinkBroken | Trouble::MissingScope) =>
             {
@@ -268,8 +295,7 @@ impl Execution<'_> {
     /// Nobody can be brought in; whoever is in the server already can be given roles all the same.
     async fn only_if_member(&mut self, refusal: Refusal) -> Result<(), Stop> {
         if let Some(seen) = self.member().await? {
-            self.take_stock(&seen);
-            Ok(())
+            self.start(Some(seen)).await
         } else {
             self.is_gone();
             self.refuse(refusal.trouble, None, refusal);
@@ -277,67 +303,21 @@ impl Execution<'_> {
         }
     }
 
-    /// A member whom no call of now brought in: whether an earlier one did, and what they have from elsewhere.
-    fn take_stock(&mut self, seen: &Seen) {
-        let known = &self.started.known;
-        let ours = |attempted: Option<DateTime<Utc>>| {
-            attempted
-                .zip(seen.joined_at)
-                .is_some_and(|(attempted, joined)| joined >= attempted - SKEW)
-        };
-        let came_back = self.came_back(seen);
-        self.brought_in = ours(known.join_attempted) || (known.brought_in && !came_back);
-        (self.present, self.joined_at) = (Some(true), seen.joined_at);
-        let has: BTreeSet<RoleId> = seen.roles.iter().copied().collect();
-        let before = self.started_roles();
-        self.given =
-            if came_back { BTreeSet::new() } else { before.intersection(&has).copied().collect() };
-        self.kept = self
-            .command
-            .desired
-            .roles
-            .intersection(&has)
-            .filter(|role| !self.given.contains(role))
-            .copied()
-            .collect();
-        self.unsure.clear();
-    }
-
-    /// Whether the account went, by an earlier removal of ours or otherwise, and came again by itself.
-    fn came_back(&self, seen: &Seen) -> bool {
-        let known = &self.started.known;
-        let Some(joined) = seen.joined_at else { return false };
-        match (known.joined_at, known.removal_attempted) {
-            // Both times are of Discord's clock.
-            (Some(before), _) => joined - before > SAME_JOIN,
-            (None, Some(removed)) => joined > removed + SKEW,
-            (None, None) => false,
-        }
-    }
-
     async fn revoke(&mut self) -> Result<(), Stop> {
-        if self.command.calls.kick && self.may_kick().await? && self.kick().await? {
+        self.start(None).await?;
+        // Where it is not known what became of a join or a removal, neither is what of the member is the Hub's doing.
+        let unsure = self.known.join_attempted.is_some()
+            || (self.calls.kick && self.known.removal_attempted.is_some());
+        if unsure {
+            self.look().await?;
+        }
+        if self.calls.kick && self.brought_in && self.kick().await? {
             return Ok(());
         }
         for role in self.started_roles() {
             self.take(role).await?;
         }
         Ok(())
-    }
-
-    /// Whether the Hub is known to have brought the account in and not to have removed it since.
-    async fn may_kick(&mut self) -> Result<bool, Stop> {
-        let known = &self.started.known;
-        if known.brought_in && known.removal_attempted.is_none() && known.join_attempted.is_none() {
-            return Ok(true);
-        }
-        match self.member().await? {
-            Some(seen) => {
-                self.take_stock(&seen);
-                Ok(self.brought_in)
-            }
-            None => Err(Stop::Gone),
-        }
     }
 
     /// Removes the account from the server, and its roles with it; false where only the roles can be taken.

@@ -10,8 +10,8 @@ use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
     wire::{
-        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
-        Started,
+        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, SeenMember, Share,
+        ShareRequest, Started,
     },
 };
 
@@ -49,7 +49,7 @@ pub enum HubError {
 impl From<DeskError> for HubError {
     fn from(error: DeskError) -> Self {
         match error {
-            DeskError::Superseded => Self::Superseded,
+            DeskError::Superseded | DeskError::Unknown => Self::Superseded,
             DeskError::Fenced => Self::Fenced,
             DeskError::OtherShards(_) | DeskError::InvalidShards => {
                 Self::Refused(error.to_string())
@@ -65,7 +65,7 @@ impl From<DeskError> for HubError {
 impl From<RemoteError> for HubError {
     fn from(error: RemoteError) -> Self {
         match error.code() {
-            Some("superseded") => Self::Superseded,
+            Some("superseded" | "not_found") => Self::Superseded,
             Some("lease_lost") => Self::Fenced,
             Some("unauthorized" | "forbidden" | "other_shards" | "validation_failed") => {
                 Self::Refused(error.to_string())
@@ -98,10 +98,16 @@ impl Hub {
         })
     }
 
-    pub(crate) async fn start(&self, bot: &str, id: &str, epoch: u64) -> Result<Started, HubError> {
+    pub(crate) async fn start(
+        &self,
+        bot: &str,
+        id: &str,
+        epoch: u64,
+        seen: Option<SeenMember>,
+    ) -> Result<Started, HubError> {
         Ok(match self {
-            Self::Direct(desk) => desk.start(bot, id, epoch).await?,
-            Self::Remote(remote) => remote.start(id, epoch).await?,
+            Self::Direct(desk) => desk.start(bot, id, epoch, seen).await?,
+            Self::Remote(remote) => remote.start(id, epoch, seen).await?,
         })
     }
 

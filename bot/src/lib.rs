@@ -4,7 +4,8 @@
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
 //! Discord, `members` reads whom it told of, `reconciler` looks for what was missed, `doctor` says what stands in the
 //! way of an integration. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing` decides when calls may be
-//! made, and `budget` how many of them are this process's.
+//! made, and `budget` how many of them are this process's; `patience` waits out hiccups while a person waits, and
+//! `renewals` lets one command at a time renew a fan's token.
 
 pub mod budget;
 pub mod desk;
@@ -19,11 +20,13 @@ mod members;
 pub mod oauth;
 mod observations;
 mod pacing;
+pub mod patience;
 pub mod policies;
 mod progress;
 mod queue;
 pub mod reconciler;
 pub mod remote;
+mod renewals;
 mod settings;
 pub mod wire;
 pub mod worker;

@@ -15,12 +15,15 @@ use oauth2::{
         BasicTokenIntrospectionResponse, BasicTokenType,
     },
 };
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
     http::{self, ClientError, DEADLINE},
+    pacing::Wait,
+    patience::patiently,
     settings::DiscordSettings,
 };
 
@@ -71,12 +74,31 @@ pub struct Tokens {
 pub enum OAuthError {
     #[error("Discord no longer accepts this code or token; start again")]
     InvalidGrant,
-    #[error("Discord refused the application ({0}); check its client id and secret")]
+    #[error("Discord does not know the application ({0}); check its client id and secret")]
+    Application(String),
+    #[error(
+        "Discord refused the request ({0}); check that the redirects of the application have this Hub's /oauth/discord/callback"
+    )]
     Refused(String),
-    #[error("Discord cannot be reached ({0}); try again in a moment")]
+    #[error("Discord has too much to do; start again in {} s", .after.as_secs_f64().ceil())]
+    Limited { after: Duration },
+    #[error("Discord cannot be reached ({0}); start again in a moment")]
     Unreachable(String),
-    #[error("Discord's answer cannot be read ({0}); try again in a moment")]
+    #[error("Discord's answer cannot be read ({0}); start again in a moment")]
     Malformed(String),
+}
+
+impl OAuthError {
+    /// How long to wait before trying again, where that can help.
+    fn hiccup(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { after } => Some(*after),
+            Self::Unreachable(_) => Some(Duration::ZERO),
+            Self::InvalidGrant | Self::Application(_) | Self::Refused(_) | Self::Malformed(_) => {
+                None
+            }
+        }
+    }
 }
 
 /// Speaks OAuth2 with Discord. Cloning is cheap.
@@ -112,13 +134,14 @@ impl OAuth {
     }
 
     /// Where a creator adds the bot to their server.
-    pub fn authorize_bot(&self, state: &str) -> Url {
+    pub fn authorize_bot(&self, state: &str, challenge: PkceCodeChallenge) -> Url {
         let (url, _) = self
             .0
             .client
             .authorize_url(|| CsrfToken::new(state.to_owned()))
             .add_scope(Scope::new("bot".to_owned()))
             .add_extra_param("permissions", Permissions::INSTALL.0.to_string())
+            .set_pkce_challenge(challenge)
             .url();
         url
     }
@@ -142,17 +165,25 @@ impl OAuth {
         url
     }
 
-    /// What the code on the way back stands for.
+    /// What the code on the way back stands for. Somebody waits for it, and a code is not used up by a hiccup.
     pub async fn exchange(
         &self,
         code: &str,
-        verifier: Option<&SecretString>,
+        verifier: &SecretString,
     ) -> Result<Tokens, OAuthError> {
-        let mut request = self.0.client.exchange_code(AuthorizationCode::new(code.to_owned()));
-        if let Some(verifier) = verifier {
-            request = request
-                .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
-        }
+        patiently(|| self.exchange_once(code, verifier), OAuthError::hiccup).await
+    }
+
+    async fn exchange_once(
+        &self,
+        code: &str,
+        verifier: &SecretString,
+    ) -> Result<Tokens, OAuthError> {
+        let request = self
+            .0
+            .client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
         Ok(tokens(&request.request_async(self).await.map_err(failed)?))
     }
 
@@ -169,53 +200,70 @@ impl OAuth {
         Ok(tokens(&answer))
     }
 
-    /// Whose token this is.
+    /// Whose token this is. Somebody waits for it.
     pub async fn account(&self, access: &SecretString) -> Result<Account, OAuthError> {
+        patiently(|| self.account_once(access), OAuthError::hiccup).await
+    }
+
+    async fn account_once(&self, access: &SecretString) -> Result<Account, OAuthError> {
         #[derive(Deserialize)]
         struct Me {
             id: DiscordUserId,
             username: String,
         }
-        let unreachable =
-            |error: reqwest::Error| OAuthError::Unreachable(error.without_url().to_string());
-        let answer = self
+        let mut request = self
             .0
             .http
             .get(self.0.settings.api("/api/v10/users/@me"))
             .bearer_auth(access.expose_secret())
-            .timeout(DEADLINE)
-            .send()
-            .await
+            .build()
             .map_err(unreachable)?;
+        *request.timeout_mut() = Some(DEADLINE);
+        let answer = self.ask(request).await?;
         match answer.status().as_u16() {
             401 => Err(OAuthError::InvalidGrant),
             200 => {
-                let body = answer.bytes().await.map_err(unreachable)?;
-                let me: Me = serde_json::from_slice(&body)
+                let me: Me = serde_json::from_slice(answer.body())
                     .map_err(|error| OAuthError::Malformed(error.to_string()))?;
                 Ok(Account { id: me.id, username: me.username })
             }
-            status => Err(OAuthError::Unreachable(format!("it answered {status}"))),
+            status => Err(OAuthError::Malformed(format!("the status {status}"))),
         }
+    }
+
+    /// Discord's answer, where Discord is up to answering.
+    async fn ask(&self, request: reqwest::Request) -> Result<HttpResponse, OAuthError> {
+        let answer = self.0.http.execute(request).await.map_err(unreachable)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(unreachable)?;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(OAuthError::Limited { after: Wait::asked(&headers, &body).long });
+        }
+        // Whatever an error of the server says, it says nothing of what was asked.
+        if status.is_server_error() {
+            return Err(OAuthError::Unreachable(format!("it answered {}", status.as_u16())));
+        }
+        let mut response = HttpResponse::new(body.to_vec());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
     }
 }
 
+fn unreachable(error: reqwest::Error) -> OAuthError {
+    OAuthError::Unreachable(error.without_url().to_string())
+}
+
 impl<'c> AsyncHttpClient<'c> for OAuth {
-    type Error = reqwest::Error;
+    type Error = OAuthError;
     type Future =
-        std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, reqwest::Error>> + Send + 'c>>;
+        std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, OAuthError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request)?;
-            let mut request = request;
+            let mut request = reqwest::Request::try_from(request).map_err(unreachable)?;
             *request.timeout_mut() = Some(DEADLINE);
-            let answer = self.0.http.execute(request).await?;
-            let mut response = HttpResponse::new(vec![]);
-            *response.status_mut() = answer.status();
-            response.headers_mut().clone_from(answer.headers());
-            *response.body_mut() = answer.bytes().await?.to_vec();
-            Ok(response)
+            self.ask(request).await
         })
     }
 }
@@ -233,15 +281,19 @@ fn tokens(answer: &Answer) -> Tokens {
     }
 }
 
-fn failed(error: RequestTokenError<reqwest::Error, BasicErrorResponse>) -> OAuthError {
+fn failed(error: RequestTokenError<OAuthError, BasicErrorResponse>) -> OAuthError {
     match error {
         RequestTokenError::ServerResponse(answer) => match answer.error() {
             BasicErrorResponseType::InvalidGrant => OAuthError::InvalidGrant,
-            other => OAuthError::Refused(other.to_string()),
+            BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient => {
+                OAuthError::Application(answer.to_string())
+            }
+            BasicErrorResponseType::InvalidRequest
+            | BasicErrorResponseType::InvalidScope
+            | BasicErrorResponseType::UnsupportedGrantType
+            | BasicErrorResponseType::Extension(_) => OAuthError::Refused(answer.to_string()),
         },
-        RequestTokenError::Request(error) => {
-            OAuthError::Unreachable(error.without_url().to_string())
-        }
+        RequestTokenError::Request(error) => error,
         RequestTokenError::Parse(error, _) => OAuthError::Malformed(error.to_string()),
         RequestTokenError::Other(error) => OAuthError::Malformed(error),
     }

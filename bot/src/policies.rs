@@ -15,7 +15,7 @@ use domain::{
     fan::{self, Fan},
     guild::{self, Guild},
     hold::{self, Cause, Held, Hold},
-    integration::{self, Integration},
+    integration::{self, Integration, LeftBehind},
     membership::{self, Membership, Terms},
 };
 use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Store, StoreError};
@@ -242,7 +242,7 @@ impl Policies {
         let mut attempts = self.store.attempts();
         loop {
             let mut decision = self.store.begin(self.metadata(), None);
-            match let_go(&mut decision, row.id, 0).await {
+            match let_go(&mut decision, row.id, LeftBehind::default()).await {
                 Ok(()) => {}
                 Err(HandleError::Refused(_)) => return Ok(false),
                 Err(HandleError::Store(error)) => return Err(error.into()),
@@ -280,9 +280,9 @@ impl Policies {
 pub async fn let_go(
     decision: &mut Decision,
     id: IntegrationId,
-    left_behind: u64,
+    left_behind: LeftBehind,
 ) -> Result<(), HandleError<integration::Refusal>> {
-    let confirm = integration::Command::ConfirmDisconnected { left_behind };
+    let confirm = integration::Command::ConfirmDisconnected(left_behind);
     for event in decision.handle::<Integration>(&integration::stream(id), confirm.to(id)).await? {
         if let integration::Event::ServerDisconnected { guild, .. } = event {
             let release = guild::Command::Release { guild, integration: id };

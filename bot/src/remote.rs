@@ -13,7 +13,7 @@ use crate::{
     http::{self, ClientError, DEADLINE},
     wire::{
         Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded,
-        Share, ShareRequest, StartRequest, Started,
+        SeenMember, Share, ShareRequest, StartRequest, Started,
     },
 };
 
@@ -94,8 +94,13 @@ impl Remote {
         self.post("/v1/bot/share", request).await
     }
 
-    pub(crate) async fn start(&self, id: &str, epoch: u64) -> Result<Started, RemoteError> {
-        self.post(&format!("/v1/bot/commands/{id}/start"), &StartRequest { epoch }).await
+    pub(crate) async fn start(
+        &self,
+        id: &str,
+        epoch: u64,
+        seen: Option<SeenMember>,
+    ) -> Result<Started, RemoteError> {
+        self.post(&format!("/v1/bot/commands/{id}/start"), &StartRequest { epoch, seen }).await
     }
 
     pub(crate) async fn outcome(

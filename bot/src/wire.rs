@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use domain::{
     DiscordUserId, GuildId, RoleId,
-    access::{Desired, Standing},
+    access::{Desired, Found, Seen, Standing},
     desired::Plan,
     discord::RoleList,
 };
@@ -73,7 +73,6 @@ pub struct Share {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DesiredAccess {
     pub present: bool,
-    #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<RoleId>,
 }
 
@@ -82,12 +81,16 @@ pub struct DesiredAccess {
 pub struct Calls {
     /// Bring the user in with the token that `start` answers.
     pub join: bool,
-    #[schema(value_type = Vec<String>)]
     pub grant: BTreeSet<RoleId>,
-    #[schema(value_type = Vec<String>)]
     pub remove: BTreeSet<RoleId>,
     /// Remove the user from the server, if the Hub is found to have brought them in.
     pub kick: bool,
+}
+
+impl From<Plan> for Calls {
+    fn from(Plan { join, grant, remove, kick }: Plan) -> Self {
+        Self { join, grant, remove, kick }
+    }
 }
 
 /// What is known of where the user stands.
@@ -97,13 +100,10 @@ pub struct Known {
     pub brought_in: bool,
     /// Since when the user is in the server, by Discord's clock: who came anew has another time.
     pub joined_at: Option<DateTime<Utc>>,
-    #[schema(value_type = Vec<String>)]
     pub given: BTreeSet<RoleId>,
     /// Desired roles that the user has from elsewhere; they are never taken away.
-    #[schema(value_type = Vec<String>)]
     pub kept: BTreeSet<RoleId>,
     /// Roles of attempts whose outcome is not known.
-    #[schema(value_type = Vec<String>)]
     pub maybe_given: BTreeSet<RoleId>,
     /// The first join whose outcome is not known.
     pub join_attempted: Option<DateTime<Utc>>,
@@ -117,13 +117,10 @@ pub struct Command {
     pub id: String,
     /// The log position of the decision, the same as `version`.
     pub position: u64,
-    #[schema(value_type = String)]
     pub guild: GuildId,
-    #[schema(value_type = String)]
     pub user: DiscordUserId,
     pub shard: u32,
     /// `grant`, `change` or `revoke`.
-    #[schema(value_type = String)]
     pub kind: CommandKind,
     pub desired: DesiredAccess,
     /// The position of the decision; a command with a higher one supersedes this.
@@ -135,6 +132,20 @@ pub struct Command {
 }
 
 impl Known {
+    /// What is known once a member was looked at.
+    pub(crate) fn found(Found { joined_at, brought_in, given, kept }: Found) -> Self {
+        Self {
+            present: Some(true),
+            brought_in,
+            joined_at,
+            given,
+            kept,
+            maybe_given: BTreeSet::new(),
+            join_attempted: None,
+            removal_attempted: None,
+        }
+    }
+
     pub(crate) fn of(standing: &Standing) -> Self {
         Self {
             present: standing.present,
@@ -153,7 +164,6 @@ impl Command {
     /// A command as one of `of` shards is told it; `None` where the account's data is erased.
     pub fn of(row: &CommandRow, of: u32) -> Option<Self> {
         let Desired { present, roles } = row.desired.clone();
-        let Plan { join, grant, remove, kick } = row.plan.clone();
         Some(Self {
             id: row.id.clone(),
             position: row.version,
@@ -163,7 +173,7 @@ impl Command {
             kind: row.kind,
             desired: DesiredAccess { present, roles },
             version: row.version,
-            calls: Calls { join, grant, remove, kick },
+            calls: row.plan.clone().into(),
             known: Known::of(&row.standing),
             parked: row.parked.map(|(trouble, _)| trouble.code().to_owned()),
         })
@@ -175,6 +185,29 @@ impl Command {
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     pub epoch: u64,
+    /// The member as Discord showed them just now. Whoever is in the server already is looked at before roles are given,
+    /// so that what they have from elsewhere is never taken for the Hub's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenMember>,
+}
+
+/// A member as Discord shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeenMember {
+    #[serde(default)]
+    pub joined_at: Option<DateTime<Utc>>,
+    pub roles: BTreeSet<RoleId>,
+    /// As `known` told it before: the first join whose answer is lost. Where there is none, the join was answered with
+    /// "already there", so the Hub did not bring them in.
+    #[serde(default)]
+    pub join_attempted: Option<DateTime<Utc>>,
+}
+
+impl From<SeenMember> for Seen {
+    fn from(SeenMember { joined_at, roles, join_attempted }: SeenMember) -> Self {
+        Self { joined_at, roles, join_attempted }
+    }
 }
 
 /// The attempt is recorded: Discord may be called.
@@ -185,7 +218,12 @@ pub struct Started {
     /// The user's token for the join. Missing where the command has none, or where Discord takes none any more:
     /// then only a user who is in the server already can be given roles.
     pub access_token: Option<String>,
-    /// What is known of where the user stands, as it was before this attempt.
+    /// The calls that are left to make, as they stand now.
+    pub calls: Calls,
+    /// The roles to give: after a join that was answered 201, or to the member that `seen` shows. Empty where the user
+    /// is, or may be, in the server and was not looked at: look, and start again with `seen`.
+    pub give: BTreeSet<RoleId>,
+    /// What is known of where the user stands before the calls; with `seen`, what it tells beside.
     pub known: Known,
 }
 
@@ -216,10 +254,8 @@ pub struct Observed {
     pub joined_at: Option<DateTime<Utc>>,
     /// The roles that the user has from the Hub now; `roles` is understood too.
     #[serde(alias = "roles")]
-    #[schema(value_type = Option<Vec<String>>)]
     pub given: Option<BTreeSet<RoleId>>,
     /// Desired roles that the user had before the Hub came; they are never taken away.
-    #[schema(value_type = Vec<String>)]
     pub kept: BTreeSet<RoleId>,
     /// The user was a member and is no more.
     pub left: bool,
@@ -236,7 +272,6 @@ pub struct Outcome {
     pub code: Option<String>,
     /// The role that a refusal is about.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub role: Option<RoleId>,
     #[serde(default)]
     pub http_status: Option<u16>,
@@ -260,29 +295,15 @@ pub struct Recorded {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Observation {
     /// A server's roles, and which of them the bot has. The bot is in it.
-    Server {
-        #[schema(value_type = String)]
-        guild: GuildId,
-        #[schema(value_type = Object)]
-        roles: RoleList,
-    },
+    Server { guild: GuildId, roles: RoleList },
     /// The bot is not in the server any more; an outage does not count.
-    BotRemoved {
-        #[schema(value_type = String)]
-        guild: GuildId,
-    },
+    BotRemoved { guild: GuildId },
     /// Events of this server may have been missed: everybody in it is to be looked at.
-    Missed {
-        #[schema(value_type = String)]
-        guild: GuildId,
-    },
+    Missed { guild: GuildId },
     /// A member's roles; without `roles`, somebody who is not a member any more.
     Member {
-        #[schema(value_type = String)]
         guild: GuildId,
-        #[schema(value_type = String)]
         user: DiscordUserId,
-        #[schema(value_type = Option<Vec<String>>)]
         roles: Option<BTreeSet<RoleId>>,
         /// Read for this, and not told by an event that may be older than the last answer.
         confirmed: bool,
@@ -295,19 +316,13 @@ pub enum Observation {
         still_there: Option<StillThere>,
     },
     /// The servers that a new gateway session says the bot is in, of those that fall into a shard.
-    Session {
-        shard: u32,
-        of: u32,
-        #[schema(value_type = Vec<String>)]
-        guilds: BTreeSet<GuildId>,
-    },
+    Session { shard: u32, of: u32, guilds: BTreeSet<GuildId> },
 }
 
 /// A removal that Discord accepted and that had no effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StillThere {
-    #[schema(value_type = Vec<String>)]
     pub roles: BTreeSet<RoleId>,
     /// The user is still in the server, and had been brought in by the Hub.
     pub member: bool,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     discord::Discord,
-    executor::{self, Ended},
+    executor::{self, Announcing, Ended},
     gateway::{GatewaySettings, Identifying, Observer},
     http::DEADLINE,
     hub::{Hub, HubError},
@@ -387,17 +387,16 @@ async fn execute(
 ) -> Finished {
     let Job { command, unwanted } = job;
     let began = Instant::now();
-    let started = match hub.start(name, &command.id, epoch).await {
-        Ok(started) => started,
+    if unwanted.is_cancelled() {
+        return Finished { command, again: Again::Now };
+    }
+    let announcing = Announcing { hub, bot: name, epoch };
+    let ended = match executor::execute(announcing, discord, &command).await {
+        Ok(ended) => ended,
         Err(error) => return Finished { again: after(&command, &error), command },
     };
-    let ended = if unwanted.is_cancelled() {
-        Ended::Superseded
-    } else {
-        executor::execute(discord, &command, &started).await
-    };
     let again = match ended {
-        Ended::Report { result, refused, observed, roles, took } => {
+        Ended::Report { result, refused, observed, roles, took, joined } => {
             let parked = refused.as_ref().map(|refused| refused.trouble);
             let server =
                 refused.as_ref().and_then(|refused| about_server(&command, refused, roles));
@@ -430,7 +429,6 @@ async fn execute(
                 Ok(Recorded { position }) => {
                     if let Some(echoes) = echoes {
                         let (guild, user) = (command.guild, command.user);
-                        let joined = started.known.joined_at;
                         echoes.expect(Change {
                             guild,
                             user,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -51,7 +51,38 @@ pub struct Attempt {
     /// The roles that the calls may take away.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub removes: BTreeSet<RoleId>,
+    /// What the account had, where it was looked at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
 }
+
+/// A member as Discord shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// By Discord's clock.
+    pub joined_at: Option<DateTime<Utc>>,
+    pub roles: BTreeSet<RoleId>,
+    /// The first join whose answer is lost; `None` where all joins were answered, the last one with "already there".
+    pub join_attempted: Option<DateTime<Utc>>,
+}
+
+/// What of a member is known to be the Hub's doing, and which desired roles they have from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<DateTime<Utc>>,
+    pub brought_in: bool,
+    pub given: BTreeSet<RoleId>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept: BTreeSet<RoleId>,
+}
+
+/// How far Discord's clock and the Hub's may be apart. Whoever joins by themselves within it before a join whose answer
+/// is lost counts as brought in, so it is no longer than clocks that are kept by NTP need.
+const SKEW: TimeDelta = TimeDelta::seconds(2);
+
+/// Two times at which somebody joined are the same join where no more is between them.
+const SAME_JOIN: TimeDelta = TimeDelta::milliseconds(50);
 
 /// What executing a command came to, with the desired access that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,6 +285,9 @@ pub struct Standing {
     pub kept: BTreeSet<RoleId>,
     /// Roles of attempts whose outcome is not known: they may be held, by the Hub's doing.
     pub maybe_given: BTreeSet<RoleId>,
+    /// Those among them that were only to be given if a join brought the account in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub with_join: BTreeSet<RoleId>,
     /// The first join whose outcome is not known.
     pub join_attempted: Option<DateTime<Utc>>,
     /// The first removal from the server whose outcome is not known.
@@ -282,6 +316,7 @@ impl Standing {
             given: BTreeSet::new(),
             kept: BTreeSet::new(),
             maybe_given: BTreeSet::new(),
+            with_join: BTreeSet::new(),
             join_attempted: None,
             removal_attempted: None,
             gone: None,
@@ -315,15 +350,59 @@ impl Standing {
         }
     }
 
+    /// What a member whom no call of now brought in has from the Hub, and which of the `desired` roles from elsewhere.
+    pub fn found(&self, seen: &Seen, desired: &BTreeSet<RoleId>) -> Found {
+        let same_join = |joined: DateTime<Utc>| {
+            self.joined_at.is_some_and(|before| joined - before <= SAME_JOIN)
+        };
+        let since = |attempted: DateTime<Utc>, slack: TimeDelta| {
+            seen.joined_at.is_some_and(|joined| joined >= attempted + slack && !same_join(joined))
+        };
+        let joined_by_us = seen.join_attempted.is_some_and(|attempted| since(attempted, -SKEW));
+        // They went, by an earlier removal of ours or otherwise, and came again by themselves.
+        let came_back = match (self.joined_at, self.removal_attempted) {
+            // Both times are of Discord's clock.
+            (Some(_), _) => seen.joined_at.is_some_and(|joined| !same_join(joined)),
+            (None, Some(removed)) => since(removed, SKEW),
+            (None, None) => false,
+        };
+        let before = match (joined_by_us, came_back) {
+            (true, _) => self.roles(),
+            (false, true) => BTreeSet::new(),
+            // Roles that were to follow a join were not given where it brought nobody in.
+            (false, false) => self
+                .given
+                .iter()
+                .chain(self.maybe_given.difference(&self.with_join))
+                .copied()
+                .collect(),
+        };
+        let given: BTreeSet<_> = before.intersection(&seen.roles).copied().collect();
+        let from_elsewhere = |role: &&RoleId| seen.roles.contains(*role) && !given.contains(*role);
+        Found {
+            joined_at: seen.joined_at,
+            brought_in: joined_by_us || (self.brought_in && !came_back),
+            kept: desired.iter().filter(from_elsewhere).copied().collect(),
+            given,
+        }
+    }
+
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::JoinAttempted(attempt) => {
+                self.with_join.extend(attempt.roles.difference(&self.roles()));
                 self.start(attempt);
                 self.join_attempted.get_or_insert(attempt.at);
                 // Who was outside may be inside from here on.
                 self.present = self.present.filter(|present| *present);
             }
-            Event::RolesAttempted(attempt) => self.start(attempt),
+            Event::RolesAttempted(attempt) => {
+                if let Some(found) = &attempt.found {
+                    self.find(found);
+                }
+                self.with_join.retain(|role| !attempt.roles.contains(role));
+                self.start(attempt);
+            }
             Event::RemovalAttempted(attempt) => {
                 self.start(attempt);
                 self.removal_attempted.get_or_insert(attempt.at);
@@ -344,6 +423,7 @@ impl Standing {
                 self.given.retain(|role| !missing.contains(role));
                 self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
+                self.with_join.retain(|role| !missing.contains(role));
             }
             Event::RemovalFoundUndone { roles, brought_in, .. } => {
                 self.given.extend(roles);
@@ -365,6 +445,22 @@ impl Standing {
         }
     }
 
+    /// The account was looked at: of earlier attempts nothing is unknown any more.
+    fn find(&mut self, found: &Found) {
+        self.present = Some(true);
+        (self.joined_at, self.brought_in) = (found.joined_at, found.brought_in);
+        self.given.clone_from(&found.given);
+        self.kept.clone_from(&found.kept);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.maybe_given.clear();
+        self.with_join.clear();
+        self.join_attempted = None;
+        self.removal_attempted = None;
+    }
+
     fn start(&mut self, attempt: &Attempt) {
         self.account = attempt.holder.account.clone();
         self.maybe_given.extend(attempt.roles.difference(&self.given).copied());
@@ -384,9 +480,7 @@ impl Standing {
         self.given.clone_from(&report.given);
         self.kept.clone_from(&report.kept);
         self.missing.retain(|role| !report.given.contains(role) && !report.kept.contains(role));
-        self.maybe_given.clear();
-        self.join_attempted = None;
-        self.removal_attempted = None;
+        self.settle();
         self.trouble = report.trouble.map(|trouble| (trouble, report.role));
         self.command = report.command;
         self.reported = true;
@@ -432,21 +526,19 @@ impl Decider for Access {
                 if standing.is_some_and(|standing| standing.command > attempt.command) {
                     return Err(Refusal::Superseded);
                 }
-                // The first attempt is the one that counts: only what Discord shows from then on can be
-                // the Hub's doing. One whose outcome is known is a new attempt.
-                let running = standing.is_some_and(|known| {
-                    known.command == attempt.command
-                        && !known.reported
-                        && attempt.roles.iter().all(|role| known.roles().contains(role))
-                });
-                if running {
-                    return Ok(vec![]);
-                }
-                Ok(vec![match calls {
+                let event = match calls {
                     Calls::Join => Event::JoinAttempted(attempt),
                     Calls::Roles => Event::RolesAttempted(attempt),
                     Calls::Removal => Event::RemovalAttempted(attempt),
-                }])
+                };
+                // The first attempt is the one that counts: only what Discord shows from then on can be
+                // the Hub's doing. One whose outcome is known, or that finds something else, is a new attempt.
+                let running = standing.is_some_and(|known| {
+                    let mut after = known.clone();
+                    after.apply(&event);
+                    !known.reported && after == *known
+                });
+                Ok(if running { vec![] } else { vec![event] })
             }
             Command::Report(report) => {
                 let standing = state.standings.get(&report.holder.account_key);
@@ -573,7 +665,26 @@ mod tests {
             at: minute(i64::try_from(command).unwrap()),
             roles: roles.iter().copied().collect(),
             removes: BTreeSet::new(),
+            found: None,
         }
+    }
+
+    fn seen(joined: i64, roles: &[RoleId]) -> Seen {
+        Seen {
+            joined_at: Some(minute(joined)),
+            roles: roles.iter().copied().collect(),
+            join_attempted: None,
+        }
+    }
+
+    /// The same after a join at `attempted` whose answer is lost.
+    fn seen_after(attempted: i64, joined: i64, roles: &[RoleId]) -> Seen {
+        Seen { join_attempted: Some(minute(attempted)), ..seen(joined, roles) }
+    }
+
+    /// Where somebody stands after some events.
+    fn standing(events: &[Event]) -> Standing {
+        crate::fold::<Access>(events).standings.into_values().next().unwrap()
     }
 
     fn start(command: u64, calls: Calls, roles: &[RoleId]) -> Command {
@@ -654,6 +765,68 @@ mod tests {
         let rules = crate::desired::Rules { kick: true, ..Default::default() };
         let plan = crate::desired::plan(standing, &wanted, &rules);
         assert!(plan.join && plan.grant == [VIP].into() && plan.remove.is_empty());
+    }
+
+    #[test]
+    fn what_a_member_had_before_a_join_whose_answer_is_lost_stays_theirs() {
+        let lost = standing(&[JoinAttempted(attempt(5, &[VIP, GOLD]))]);
+        let found = |seen: &Seen| {
+            let Found { brought_in, given, kept, .. } = lost.found(seen, &[VIP, GOLD].into());
+            (brought_in, given, kept)
+        };
+        let theirs = (false, [].into(), [VIP].into());
+        assert_eq!(found(&seen_after(5, 4, &[VIP])), theirs);
+        // Whoever the lost join brought in has from the Hub what was to follow it.
+        assert_eq!(found(&seen_after(5, 6, &[VIP])), (true, [VIP].into(), [].into()));
+        let early = |ms| Some(minute(5) - TimeDelta::milliseconds(ms));
+        let after = |joined_at| Seen { joined_at, ..seen_after(5, 0, &[VIP]) };
+        assert!(found(&after(early(500))).0, "clocks differ a little");
+        assert_eq!(found(&after(early(5_000))), theirs);
+        // An answer is a better witness than any clock.
+        assert_eq!(found(&seen(6, &[VIP])), theirs);
+    }
+
+    #[test]
+    fn what_is_given_after_a_member_was_looked_at_is_the_hub_s_and_what_was_found_is_not() {
+        let found = Found {
+            joined_at: Some(minute(0)),
+            brought_in: false,
+            given: BTreeSet::new(),
+            kept: [VIP].into(),
+        };
+        let looked = [
+            JoinAttempted(attempt(5, &[VIP, GOLD])),
+            RolesAttempted(Attempt { found: Some(found.clone()), ..attempt(5, &[GOLD]) }),
+        ];
+        let known = standing(&looked);
+        assert_eq!((known.present, known.join_attempted), (Some(true), None));
+        assert_eq!((known.roles(), &known.kept), ([GOLD].into(), &found.kept));
+        // The process died while it gave Gold: it may be there, and is the Hub's then.
+        let wanted = [VIP, GOLD].into();
+        let again = known.found(&seen(0, &[VIP, GOLD]), &wanted);
+        assert_eq!((again.given, again.kept), ([GOLD].into(), [VIP].into()));
+        given::<Access>(looked)
+            .when(Command::Start {
+                attempt: Attempt { found: Some(found), ..attempt(5, &[GOLD]) },
+                calls: Calls::Roles,
+            })
+            .then_nothing();
+    }
+
+    #[test]
+    fn roles_that_a_removal_may_have_taken_stay_the_hub_s_where_a_join_finds_them() {
+        let removal = Attempt { removes: [VIP].into(), ..attempt(9, &[]) };
+        let known = standing(&[
+            AccessGranted(report(5, true, &[VIP])),
+            RemovalAttempted(removal),
+            JoinAttempted(attempt(12, &[VIP])),
+        ]);
+        let stayed = known.found(&seen_after(12, 1, &[VIP]), &[VIP].into());
+        assert_eq!((stayed.brought_in, stayed.given), (true, [VIP].into()));
+        let rejoined = known.found(&seen_after(12, 10, &[VIP]), &[VIP].into());
+        assert_eq!((rejoined.brought_in, rejoined.kept), (false, [VIP].into()), "by themselves");
+        let brought_back = known.found(&seen_after(12, 13, &[VIP]), &[VIP].into());
+        assert_eq!((brought_back.brought_in, brought_back.given), (true, [VIP].into()));
     }
 
     #[test]

@@ -12,8 +12,11 @@ use crate::{
 };
 
 /// A set of permissions. A decimal string in JSON, as Discord writes it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[0-9]+$")]
 pub struct Permissions(pub u64);
 
 impl Permissions {
@@ -71,7 +74,7 @@ impl From<Permissions> for String {
 }
 
 /// A role of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Role {
     pub id: RoleId,
     pub name: String,
@@ -91,7 +94,7 @@ impl Role {
 }
 
 /// A server as Discord showed it at one moment: its roles, and where the bot stands among them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RoleList {
     /// In Discord's order, highest first.
     roles: Vec<Role>,

@@ -1,6 +1,7 @@
 //! Every event of the Hub, and its form in the log.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use crate::{
     Decider,
@@ -126,6 +127,12 @@ fn read<T: DeserializeOwned>(kind: &str, json: &str) -> Result<T, DecodeError> {
         .map_err(|source| DecodeError::Malformed { kind: kind.to_owned(), source })
 }
 
+/// Whether one of these events is called that: a name is looked at before the data of what it names.
+fn knows<T: DeserializeOwned>(kind: &str) -> bool {
+    let read = serde_json::from_value::<T>(json!({ "type": kind, "data": null }));
+    !read.is_err_and(|error| error.to_string().starts_with("unknown variant"))
+}
+
 macro_rules! events_of {
     ($($variant:ident: $module:ident),*) => {
         $(impl From<$module::Event> for Event {
@@ -133,6 +140,13 @@ macro_rules! events_of {
                 Self::$variant(event)
             }
         })*
+
+        impl Event {
+            /// Whether there are events that are called that.
+            pub fn is_called(kind: &str) -> bool {
+                $(knows::<$module::Event>(kind))||*
+            }
+        }
     };
 }
 
@@ -146,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{
         DiscordUserId, GuildId, HoldId, IntegrationId, RoleId, Trouble,
-        access::{Attempt, Desired, Holder, Report},
+        access::{Attempt, Desired, Found, Holder, Report},
         account::AccountKey,
         discord::{Permissions, Role, RoleList},
         fan::{BrokenBy, Link},
@@ -185,7 +199,7 @@ mod tests {
     }
 
     fn of_integration() -> Vec<Event> {
-        use integration::Event::*;
+        use integration::{Event::*, Left};
         let integration = IntegrationId(Uuid::from_u128(1));
         let (creator, tier) = ("kim".parse().unwrap(), || "gold".parse().unwrap());
         let (guild, vip) = (GuildId(42), RoleId(10));
@@ -218,7 +232,17 @@ mod tests {
             BotRemoved { integration, guild },
             BotReturned { integration, guild },
             DisconnectStarted { integration, guild, remove: true },
-            ServerDisconnected { integration, guild, left_behind: 0 },
+            ServerDisconnected { integration, guild, left_behind: 0, left: vec![] },
+            ServerDisconnected {
+                integration,
+                guild,
+                left_behind: 1,
+                left: vec![Left {
+                    fan: "ada".parse().unwrap(),
+                    roles: [vip].into(),
+                    brought_in: true,
+                }],
+            },
             IntegrationRemoved { integration },
         ];
         events.into_iter().map(Event::from).collect()
@@ -242,6 +266,13 @@ mod tests {
             at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             roles: [RoleId(10)].into(),
             removes: [RoleId(11)].into(),
+            found: None,
+        };
+        let found = Found {
+            joined_at: DateTime::from_timestamp(1_700_000_000, 0),
+            brought_in: true,
+            given: [RoleId(12)].into(),
+            kept: [RoleId(13)].into(),
         };
         let report = || Report {
             holder: holder(),
@@ -291,6 +322,7 @@ mod tests {
             account::Event::AccountReleased { account_key: account_key(), fan: fan() }.into(),
             access::Event::JoinAttempted(attempt()).into(),
             access::Event::RolesAttempted(attempt()).into(),
+            access::Event::RolesAttempted(Attempt { found: Some(found), ..attempt() }).into(),
             access::Event::RemovalAttempted(attempt()).into(),
             access::Event::AccessGranted(report()).into(),
             access::Event::AccessChanged(report()).into(),
@@ -380,7 +412,9 @@ mod tests {
         for event in every_event() {
             let Encoded { kind, schema, data } = event.encode().unwrap();
             assert_eq!(Event::decode(category(&event), &kind, schema, &data).unwrap(), event);
+            assert!(Event::is_called(&kind), "{kind}");
         }
+        assert!(!Event::is_called("Rained"));
     }
 
     #[test]

@@ -19,8 +19,9 @@ pub fn stream(hold: HoldId) -> StreamName {
 pub enum Hold {}
 
 /// What would have taken the access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = HoldCause)]
 pub enum Cause {
     /// Memberships that were imported together.
     Import,

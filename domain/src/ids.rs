@@ -3,6 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 use uuid::Uuid;
 
 /// Why a text is not an id. The message says what an id looks like.
@@ -24,9 +28,37 @@ fn is_platform_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte))
 }
 
+/// How a text of some form is described to those who write clients.
+fn text_like(pattern: &str, description: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(pattern))
+        .description(Some(description.trim()))
+        .build()
+        .into()
+}
+
+macro_rules! described {
+    ($name:ident, $pattern:literal, $description:expr) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text_like($pattern, $description)
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    };
+}
+
 macro_rules! platform_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
+    (#[doc = $doc:literal] $name:ident) => {
+        described!($name, "^[A-Za-z0-9._:@-]{1,128}$", $doc);
+
+        #[doc = $doc]
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String")]
         pub struct $name(Box<str>);
@@ -81,7 +113,7 @@ platform_id!(
 macro_rules! hub_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -111,9 +143,13 @@ hub_id!(
 );
 
 macro_rules! discord_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    (#[doc = $doc:literal] $name:ident) => {
+        described!($name, "^[1-9][0-9]{0,19}$", $doc);
+
+        #[doc = $doc]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+        )]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(pub u64);
 

@@ -8,7 +8,7 @@ use crate::{
     Decider, Event as AnyEvent, StreamName,
     discord::RoleList,
     hold::RemovalLimit,
-    ids::{CreatorId, GuildId, IntegrationId, RoleId, TierId},
+    ids::{CreatorId, FanId, GuildId, IntegrationId, RoleId, TierId},
     name::DisplayName,
     trouble::Trouble,
 };
@@ -22,14 +22,28 @@ pub const MAX_ROLES: usize = 250;
 
 pub enum Integration {}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Discord,
 }
 
 /// What becomes of a fan whom the Hub brought in, once their last reason has ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OnEnd {
     #[default]
@@ -38,7 +52,9 @@ pub enum OnEnd {
 }
 
 /// What to do when somebody else takes away what the Hub gave.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
     #[default]
@@ -122,7 +138,11 @@ pub enum Event {
     ServerDisconnected {
         integration: IntegrationId,
         guild: GuildId,
+        /// How many fans keep something that was given there.
         left_behind: u64,
+        /// The first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<Left>,
     },
     IntegrationRemoved {
         integration: IntegrationId,
@@ -193,10 +213,25 @@ pub enum Command {
     Disconnect {
         remove: bool,
     },
-    /// Nothing given is left, or the creator insisted and `left_behind` fans keep what they have.
-    ConfirmDisconnected {
-        left_behind: u64,
-    },
+    /// Nothing given is left, or the creator insisted and some fans keep what they have.
+    ConfirmDisconnected(LeftBehind),
+}
+
+/// The fans who keep something in a server that is let go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftBehind {
+    pub fans: u64,
+    /// The first of them.
+    pub some: Vec<Left>,
+}
+
+/// What a fan keeps in a server that is let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub fan: FanId,
+    pub roles: BTreeSet<RoleId>,
+    /// Whether the Hub brought them into the server.
+    pub brought_in: bool,
 }
 
 /// A role that a tier cannot be given, and why not.
@@ -354,11 +389,17 @@ impl State {
             .collect())
     }
 
-    fn release(&self, integration: IntegrationId, remove: bool, left_behind: u64) -> Vec<Event> {
+    fn release(
+        &self,
+        integration: IntegrationId,
+        remove: bool,
+        LeftBehind { fans, some }: LeftBehind,
+    ) -> Vec<Event> {
         let released = self.server.as_ref().map(|server| Event::ServerDisconnected {
             integration,
             guild: server.id,
-            left_behind,
+            left_behind: fans,
+            left: some,
         });
         released
             .into_iter()
@@ -467,7 +508,7 @@ impl Decider for Integration {
                 }
                 _ => vec![],
             }),
-            Command::ConfirmDisconnected { left_behind } => Ok(match state.phase {
+            Command::ConfirmDisconnected(left_behind) => Ok(match state.phase {
                 Phase::Removing { remove } => state.release(integration, remove, left_behind),
                 Phase::NotConnected | Phase::Connected | Phase::Disconnected | Phase::Removed => {
                     vec![]
@@ -668,8 +709,13 @@ mod tests {
         let removing: Vec<_> = attached().into_iter().chain([started]).collect();
         given::<Integration>(removing.clone()).when(connect(CLUB)).refused(Refusal::Removing);
         given::<Integration>(removing)
-            .when(Command::ConfirmDisconnected { left_behind: 0 }.to(id()))
-            .then([ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0 }]);
+            .when(Command::ConfirmDisconnected(LeftBehind::default()).to(id()))
+            .then([ServerDisconnected {
+                integration: id(),
+                guild: CLUB,
+                left_behind: 0,
+                left: vec![],
+            }]);
     }
 
     #[test]
@@ -679,9 +725,9 @@ mod tests {
             .when(Command::Disconnect { remove: true }.to(id()))
             .then([started.clone()]);
         given::<Integration>(attached().into_iter().chain([started]))
-            .when(Command::ConfirmDisconnected { left_behind: 0 }.to(id()))
+            .when(Command::ConfirmDisconnected(LeftBehind::default()).to(id()))
             .then([
-                ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0 },
+                ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0, left: vec![] },
                 IntegrationRemoved { integration: id() },
             ]);
         given::<Integration>([created()])
@@ -693,7 +739,7 @@ mod tests {
     fn another_server_starts_without_the_roles_of_the_first() {
         let history = attached().into_iter().chain([
             DisconnectStarted { integration: id(), guild: CLUB, remove: false },
-            ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0 },
+            ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0, left: vec![] },
             ServerConnected { integration: id(), guild: server(GuildId(2)) },
         ]);
         let state = crate::fold::<Integration>(&history.collect::<Vec<_>>());
@@ -735,7 +781,7 @@ mod tests {
             tiers.prop_map(|tiers| Command::Attach { tiers }),
             Just(Command::Detach { tier: gold() }),
             any::<bool>().prop_map(|remove| Command::Disconnect { remove }),
-            Just(Command::ConfirmDisconnected { left_behind: 0 }),
+            Just(Command::ConfirmDisconnected(LeftBehind::default())),
         ]
     }
 

@@ -19,8 +19,21 @@ pub fn stream(membership: &MembershipId) -> StreamName {
 pub enum Membership {}
 
 /// What the platform says of a membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MembershipStatus)]
 pub enum Status {
     /// Paid for. With `ends_at`: paid through then, and given a grace for a late renewal.
     Active,
@@ -34,6 +47,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// What the membership is by now: what was reported as paid for may have ended by time since.
+    pub fn now(self, live: bool) -> Self {
+        match self {
+            Self::Active | Self::Canceled if !live => Self::Expired,
+            status => status,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -123,8 +144,9 @@ pub enum Command {
 }
 
 /// What a report did. Only `Applied` appends events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReportOutcome)]
 pub enum Outcome {
     Applied,
     Unchanged,

@@ -9,8 +9,11 @@ pub const MAX_NAME: usize = 128;
 
 /// A name for people: 1 to 128 characters once surrounding space is taken off, in any script, without
 /// control characters (they would break logs and headers; everything else is the reader's to show safely).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 128)]
 pub struct DisplayName(Box<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

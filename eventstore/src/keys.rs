@@ -143,9 +143,11 @@ impl Keys<'_> {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Every key, oldest first.
-    pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
-        sqlx::query("select * from api_keys order by id")
+    /// The keys after one of them, oldest first.
+    pub async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
+        sqlx::query("select * from api_keys where id > ?1 order by id limit ?2")
+            .bind(after.map(|id| id.to_string()).unwrap_or_default())
+            .bind(limit)
             .fetch_all(self.0)
             .await?
             .iter()

@@ -17,6 +17,12 @@ pub struct DiscordToken {
     pub expires_at: DateTime<Utc>,
 }
 
+impl DiscordToken {
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.access.expose_secret() == other.access.expose_secret()
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Plain {
     access: String,
@@ -32,14 +38,7 @@ pub struct Tokens<'a> {
 
 impl Tokens<'_> {
     pub async fn put(&self, fan: &FanId, token: &DiscordToken) -> Result<(), StoreError> {
-        let plain = Plain {
-            access: token.access.expose_secret().to_owned(),
-            refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
-            expires_at: token.expires_at,
-        };
-        let plain =
-            zeroize::Zeroizing::new(serde_json::to_vec(&plain).map_err(StoreError::Encode)?);
-        let sealed = self.vault.seal_for(fan, &plain).await?;
+        let sealed = self.seal(fan, token).await?;
         sqlx::query(
             "insert into discord_tokens (fan, sealed) values (?1, ?2)
              on conflict (fan) do update set sealed = excluded.sealed",
@@ -51,22 +50,62 @@ impl Tokens<'_> {
         Ok(())
     }
 
+    /// Puts `new` where `old` still stands; false where something else has taken its place.
+    pub async fn replace(
+        &self,
+        fan: &FanId,
+        old: &DiscordToken,
+        new: &DiscordToken,
+    ) -> Result<bool, StoreError> {
+        let Some((stands, token)) = self.stored(fan).await? else { return Ok(false) };
+        if !token.is_same_as(old) {
+            return Ok(false);
+        }
+        let sealed = self.seal(fan, new).await?;
+        let replaced =
+            sqlx::query("update discord_tokens set sealed = ?3 where fan = ?1 and sealed = ?2")
+                .bind(fan.as_str())
+                .bind(stands)
+                .bind(sealed)
+                .execute(self.db)
+                .await?;
+        Ok(replaced.rows_affected() > 0)
+    }
+
     pub async fn get(&self, fan: &FanId) -> Result<Option<DiscordToken>, StoreError> {
+        Ok(self.stored(fan).await?.map(|(_, token)| token))
+    }
+
+    async fn seal(&self, fan: &FanId, token: &DiscordToken) -> Result<Vec<u8>, StoreError> {
+        let plain = Plain {
+            access: token.access.expose_secret().to_owned(),
+            refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
+            expires_at: token.expires_at,
+        };
+        let plain =
+            zeroize::Zeroizing::new(serde_json::to_vec(&plain).map_err(StoreError::Encode)?);
+        self.vault.seal_for(fan, &plain).await
+    }
+
+    /// A token, and how it stands sealed.
+    async fn stored(&self, fan: &FanId) -> Result<Option<(Vec<u8>, DiscordToken)>, StoreError> {
         let row = sqlx::query("select sealed from discord_tokens where fan = ?1")
             .bind(fan.as_str())
             .fetch_optional(self.db)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let Some(plain) = self.vault.open_for(fan, row.get("sealed")).await? else {
+        let sealed: Vec<u8> = row.get("sealed");
+        let Some(plain) = self.vault.open_for(fan, &sealed).await? else {
             return Ok(None);
         };
         let plain: Plain = serde_json::from_slice(&zeroize::Zeroizing::new(plain))
             .map_err(|_| StoreError::Malformed("a Discord token"))?;
-        Ok(Some(DiscordToken {
+        let token = DiscordToken {
             access: plain.access.into(),
             refresh: plain.refresh.map(Into::into),
             expires_at: plain.expires_at,
-        }))
+        };
+        Ok(Some((sealed, token)))
     }
 
     pub async fn delete(&self, fan: &FanId) -> Result<(), StoreError> {

@@ -94,8 +94,13 @@ impl Generation {
 
     /// Opens a generation; `None` where its rows have another version's shape.
     pub(crate) async fn open<P: Projection>(path: PathBuf) -> Result<Option<Self>, ViewError> {
-        let mut db = SqliteConnection::connect_with(&writing(&path)).await?;
-        let (version, position) = checkpoint(&mut db).await?;
+        let opened = async {
+            let mut db = SqliteConnection::connect_with(&writing(&path)).await?;
+            let (version, position) = checkpoint(&mut db).await?;
+            Ok((db, version, position))
+        };
+        let (db, version, position) =
+            opened.await.map_err(|error| ViewError::of(P::NAME, error))?;
         if version != P::VERSION {
             return Ok(None);
         }
@@ -126,7 +131,8 @@ impl Generation {
             return Err(ViewError::Gap { last: self.position, next: first.position });
         }
         let mut tx = self.db.begin_with("begin immediate").await?;
-        let changes = P::apply(&mut tx, run).await?;
+        let applied = P::apply(&mut tx, run).await;
+        let changes = applied.map_err(|error| ViewError::of(P::NAME, error))?;
         let moved = sqlx::query("update checkpoint set position = ?1 where position = ?2")
             .bind(number(last.position))
             .bind(number(self.position))

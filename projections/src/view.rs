@@ -31,6 +31,25 @@ pub struct Change {
     pub position: Position,
 }
 
+impl ViewError {
+    /// What is the matter with the file of `view`: one that SQLite itself cannot make sense of is built anew.
+    pub(crate) fn of(view: &'static str, error: Self) -> Self {
+        /// <https://www.sqlite.org/rescode.html>: an error of the statement, corrupt, not a database.
+        const SENSELESS: [&str; 3] = ["1", "11", "26"];
+        match error {
+            Self::Database(why)
+                if why
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code)
+                    .is_some_and(|code| SENSELESS.contains(&code.as_ref())) =>
+            {
+                Self::Broken { view, why }
+            }
+            error => error,
+        }
+    }
+}
+
 /// Why a view cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
@@ -38,6 +57,8 @@ pub enum ViewError {
     Database(#[from] sqlx::Error),
     #[error("the view's file cannot be used: {0}; check the data folder's disk and permissions")]
     File(#[from] std::io::Error),
+    #[error("the view {view} is broken: {why}; build it anew with `hub views rebuild {view}`")]
+    Broken { view: &'static str, why: sqlx::Error },
     #[error("a stored row cannot be read: {0}; rebuild the view with `hub views rebuild`")]
     Row(#[from] serde_json::Error),
     #[error(transparent)]

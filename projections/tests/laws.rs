@@ -498,8 +498,11 @@ impl Game {
                 self.integration(n, integration::Command::Disconnect { remove: false }).await;
             }
             Step::Confirm { integration: n } => {
-                self.integration(n, integration::Command::ConfirmDisconnected { left_behind: 0 })
-                    .await;
+                self.integration(
+                    n,
+                    integration::Command::ConfirmDisconnected(integration::LeftBehind::default()),
+                )
+                .await;
             }
             Step::Execute { nth, ends } => {
                 if let Some(row) = self.nth(nth).await {
@@ -533,6 +536,7 @@ impl Game {
             at: self.now,
             roles: row.plan.grant.clone(),
             removes: row.plan.remove.clone(),
+            found: None,
         };
         self.access(row, access::Command::Start { attempt, calls }).await;
         let done = match ends {

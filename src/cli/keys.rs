@@ -73,7 +73,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 "{:<36}  {:<24}  {:<8}  {:<20}  NAME",
                 "ID", "ROLE", "STATE", "CREATED"
             ));
-            for key in store.keys().list().await? {
+            for key in store.keys().list(None, u32::MAX).await? {
                 let expired = key.expires_at.is_some_and(|at| at <= now);
                 let state = match (key.revoked_at, expired) {
                     (Some(_), _) => "revoked",

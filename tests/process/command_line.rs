@@ -207,3 +207,21 @@ async fn a_disk_that_is_full_costs_nothing_that_was_acknowledged() {
     assert!(known["state"]["version"].as_u64().unwrap() >= acknowledged, "{known}");
     hub.run(&["views", "verify"]).await;
 }
+
+#[tokio::test]
+async fn a_view_whose_file_is_broken_is_named_with_what_builds_it_anew() {
+    let mut hub = Hub::start().await;
+    hub.club().await;
+    hub.kill().await;
+    let views = hub.data().join("views");
+    let current = std::fs::read_to_string(views.join("integrations.current")).unwrap();
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(views.join(format!("{}{ending}", current.trim())));
+    }
+    std::fs::write(views.join(current.trim()), "no longer a database ".repeat(1_000)).unwrap();
+    let said = refused(hub.command(&["serve", "--listen", "127.0.0.1:0"])).await;
+    assert!(said.contains("`hub views rebuild integrations`"), "{said}");
+    hub.run(&["views", "rebuild", "integrations"]).await;
+    hub.serve().await;
+    assert_eq!(hub.get("/v1/creators/kim/integrations").await["data"][0]["status"], "active");
+}

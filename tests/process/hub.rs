@@ -192,9 +192,13 @@ impl Hub {
 
     pub(crate) async fn links(&self, fan: &str) -> u64 {
         let user = self.sandbox.with(|world| world.add_user(None, fan));
+        self.links_as(fan, user).await;
+        user
+    }
+
+    pub(crate) async fn links_as(&self, fan: &str, user: u64) {
         let asked = self.post(&format!("/v1/fans/{fan}/link"), json!({})).await;
         self.authorize(&asked, &Choice { user, ..Choice::default() }).await;
-        user
     }
 
     /// The status of a fan in the only integration.

@@ -96,3 +96,38 @@ async fn a_bot_process_that_is_killed_is_followed_by_the_next() {
     drop(bot);
     hub.kill().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fan_had_before_they_bought_outlives_a_kill_between_the_join_and_the_report() {
+    let mut hub = Hub::start().await;
+    let (guild, role) = hub.club().await;
+    for (n, held_up) in ["PUT", "GET"].into_iter().enumerate() {
+        let fan = format!("fan{n}");
+        let user = hub.sandbox.with(|world| world.add_user(None, &fan));
+        hub.sandbox.with(|world| {
+            world.add_member(guild, user);
+            world.set_role(guild, user, role, true)
+        });
+        // Nobody joins in the very moment in which they buy.
+        tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+        let late = Action::Delay { ms: 400 };
+        hub.sandbox.fault(Fault::once(held_up, "/guilds/*/members/*", late));
+        hub.sandbox.forget_calls();
+        hub.reports(&fan, "active", 1).await;
+        hub.links_as(&fan, user).await;
+        until("the call", async || {
+            hub.sandbox
+                .asked()
+                .iter()
+                .any(|asked| asked == &format!("{held_up} /guilds/*/members/*"))
+        })
+        .await;
+        hub.kill().await;
+        hub.sandbox.clear_faults();
+        hub.serve().await;
+        until("connected", async || hub.status(&fan).await == "connected").await;
+        hub.reports(&fan, "expired", 2).await;
+        until("revoked", async || hub.status(&fan).await == "revoked").await;
+        assert!(hub.sandbox.with(|world| world.has_role(guild, user, role)), "{held_up}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, budget};
-use discord_sandbox::{Action, Fault, Limit, Limits};
+use discord_sandbox::{Action, Fault, Limit, Limits, NewRole};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -82,31 +82,14 @@ async fn two_processes_share_the_shards_and_whoever_stays_takes_over() {
 
 #[tokio::test]
 async fn a_process_that_died_between_the_call_and_the_report_is_made_up_for() {
-    for path in ["/guilds/*/members/*", "/guilds/*/members/*/roles/*"] {
+    for path in [MEMBER, ROLE] {
         let world = World::start_without_bot().await;
         let club = world.club("kim").await;
         let ada = world.user("ada");
         world.reports(&club, "ada", "vip", "active", 1).await;
         world.links("ada", ada).await.is(200);
-        // The first process never hears what became of its calls.
-        world.sandbox.fault(Fault::always("PUT", path, Action::DropAfter));
-        let dying = Process::start(&world, "dying", 1, 1).await;
-        let called = async {
-            while !world
-                .sandbox
-                .calls()
-                .iter()
-                .any(|call| call.method == "PUT" && call.route == path)
-            {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(20), called).await.unwrap();
-        dying.running.abort();
-        world.sandbox.clear_faults();
+        world.dies_at("PUT", path).await;
         assert!(world.roles(&club, ada).is_some());
-        // Nobody gave the lease back: it has to run out.
-        world.clock.advance(chrono::TimeDelta::seconds(31));
         let next = Process::start(&world, "next", 1, 1).await;
         world.settle().await;
         assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
@@ -114,6 +97,87 @@ async fn a_process_that_died_between_the_call_and_the_report_is_made_up_for() {
         world.reports(&club, "ada", "vip", "expired", 2).await;
         world.settle().await;
         assert_eq!(world.roles(&club, ada), None, "{path}");
+        next.stop().await;
+        world.prove().await;
+    }
+}
+
+impl World {
+    /// A process makes a call of which it never hears what became, and dies. The next one finds what it left.
+    async fn dies_at(&self, method: &str, path: &str) {
+        self.sandbox.forget_calls();
+        self.sandbox.fault(Fault::always(method, path, Action::DropAfter));
+        let dying = Process::start(self, "dying", 1, 1).await;
+        let called = async {
+            while !self
+                .sandbox
+                .calls()
+                .iter()
+                .any(|call| call.method == method && call.route == path)
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), called).await.unwrap();
+        dying.running.abort();
+        self.sandbox.clear_faults();
+        // Nobody gave the lease back: it has to run out.
+        self.clock.advance(chrono::TimeDelta::seconds(31));
+    }
+}
+
+const MEMBER: &str = "/guilds/*/members/*";
+const ROLE: &str = "/guilds/*/members/*/roles/*";
+
+#[tokio::test]
+async fn what_somebody_had_before_they_bought_stays_theirs_wherever_a_process_dies() {
+    for (method, path) in [("PUT", MEMBER), ("GET", MEMBER), ("PUT", ROLE)] {
+        let world = World::start_without_bot().await;
+        let club = world.club("kim").await;
+        world.attach(&club, "vip", &[club.vip, club.gold]).await;
+        let ada = world.user("ada");
+        world.sandbox.with(|discord| {
+            discord.add_member(club.guild, ada);
+            discord.set_role(club.guild, ada, club.gold, true);
+        });
+        world.clock.advance(chrono::TimeDelta::minutes(10));
+        world.reports(&club, "ada", "vip", "active", 1).await;
+        world.links("ada", ada).await.is(200);
+        world.dies_at(method, path).await;
+        let next = Process::start(&world, "next", 1, 1).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.gold, club.vip]), "{method} {path}");
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.gold]), "{method} {path}");
+        assert_eq!(world.status(&club, "ada").await.0, "revoked");
+        next.stop().await;
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_moderator_gave_stays_theirs_wherever_a_process_dies_at_an_upgrade() {
+    for (method, path) in [("GET", MEMBER), ("PUT", ROLE)] {
+        let world = World::start_without_bot().await;
+        let club = world.club("kim").await;
+        let first = Process::start(&world, "first", 1, 1).await;
+        let ada = world.member(&club, "ada", "vip").await;
+        first.stop().await;
+        let more = world.sandbox.with(|discord| {
+            discord.set_role(club.guild, ada, club.gold, true);
+            let more = NewRole { name: "more".into(), position: 1, ..NewRole::default() };
+            discord.add_role(club.guild, more).unwrap()
+        });
+        world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
+        world.attach(&club, "vip", &[club.vip, club.gold, more]).await;
+        world.dies_at(method, path).await;
+        let next = Process::start(&world, "next", 1, 1).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada).unwrap().len(), 3, "{method} {path}");
+        world.attach(&club, "vip", &[club.vip]).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.gold, club.vip]), "{method} {path}");
         next.stop().await;
         world.prove().await;
     }
@@ -223,6 +287,14 @@ async fn a_program_in_any_language_can_be_the_bot() {
     world.send(stolen).await.problem(409, "lease_lost");
     let started = post(&start, json!({ "epoch": epoch })).await.ok();
     assert!(started["access_token"].is_string());
+    assert_eq!(started["give"], json!([club.vip.to_string()]));
+    // Were the join answered 204, the member would be looked at, and what they have from elsewhere would stay theirs.
+    let long_ago = json!({ "joined_at": "2020-01-01T00:00:00Z", "roles": [club.vip.to_string()] });
+    let seen = post(&start, json!({ "epoch": epoch, "seen": long_ago })).await.ok();
+    assert_eq!(
+        (&seen["give"], &seen["known"]["kept"], &seen["known"]["brought_in"]),
+        (&json!([]), &json!([club.vip.to_string()]), &json!(false))
+    );
 
     // It says that it is done and shows too little: the command stays open.
     let half = json!({ "epoch": epoch, "result": "done", "observed": { "present": true, "brought_in": true, "given": [] } });

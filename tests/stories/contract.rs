@@ -399,3 +399,154 @@ async fn a_stream_begins_with_what_changed_after_a_position_and_goes_on() {
     );
     world.get("/v1/streams/nothing").await.problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn a_refused_request_does_not_cost_the_next_one_on_its_connection() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Reads up to the end of an answer with a body of a known length.
+    async fn answer(stream: &mut tokio::net::TcpStream) -> String {
+        let mut text = vec![];
+        loop {
+            let known = String::from_utf8_lossy(&text).into_owned();
+            if let Some((head, body)) = known.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                    return known;
+                }
+            }
+            let mut part = [0; 4096];
+            let read = stream.read(&mut part).await.unwrap();
+            assert!(read > 0, "the connection ended after {known:?}");
+            text.extend(&part[..read]);
+        }
+    }
+
+    let world = World::start().await;
+    let key = world.key_of("platform").await;
+    let address = world.node().url().strip_prefix("http://").unwrap().to_owned();
+    let refused = |length: usize, more: &str| {
+        format!(
+            "PATCH /v1/integrations/nope HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n{more}\r\n"
+        )
+    };
+    let next = b"GET /healthz HTTP/1.1\r\nhost: hub\r\n\r\n";
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    stream.write_all(refused(12, "").as_bytes()).await.unwrap();
+    // The answer could be ready by now; the body comes after it.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    stream.write_all(br#"{"name":"x"}"#).await.unwrap();
+    let first = answer(&mut stream).await;
+    assert!(first.starts_with("HTTP/1.1 404") && !first.contains("connection: close"), "{first}");
+    stream.write_all(next).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+
+    // A body that is too long to be read for nothing, and one that is not sent before it is asked for.
+    for (length, more) in [(10_000_000, ""), (12, "expect: 100-continue\r\n")] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(refused(length, more).as_bytes()).await.unwrap();
+        let answer = answer(&mut stream).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_stands_twice_is_refused() {
+    let world = World::start().await;
+    world.tier("kim", "vip").await;
+    let body =
+        r#"{"fan":"ada","creator":"kim","tier":"vip","status":"active","version":1,"fan":"ben"}"#;
+    let twice = world.request(Method::PUT, "/v1/memberships/m1").body(body);
+    let problem = world.send(twice.header("content-type", "application/json")).await;
+    let problem = problem.problem(400, "duplicate_field");
+    assert!(problem["detail"].as_str().unwrap().contains("\"fan\""), "{problem}");
+}
+
+#[tokio::test]
+async fn times_and_addresses_that_nobody_can_mean_are_refused_by_field() {
+    let world = World::start().await;
+    world.tier("kim", "vip").await;
+    for ends_at in ["+262142-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31", "soon"] {
+        let body = json!({ "fan": "ada", "creator": "kim", "tier": "vip", "status": "active", "version": 1, "ends_at": ends_at });
+        let problem = world.put("/v1/memberships/m1", body).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], "ends_at", "{ends_at}");
+    }
+    let long = format!("https://platform.example/{}", "x".repeat(2_048));
+    for url in ["javascript:alert(1)", "/me", long.as_str()] {
+        let body = json!({ "return_url": url });
+        let problem = world.post("/v1/fans/ada/link", body).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], "return_url", "{url}");
+    }
+}
+
+#[tokio::test]
+async fn every_list_comes_in_pages_and_every_write_tells_its_position() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.attach(&club, "gold", &[]).await;
+    for role in ["auditor", "bot"] {
+        let made = world.post("/v1/keys", json!({ "role": role })).await.is(201);
+        assert_eq!(made.position(), world.node().store().log().head().0);
+    }
+    for path in ["/v1/keys".to_owned(), format!("{}/memberships", club.path())] {
+        let all = world.get(&path).await.ok()["data"].as_array().unwrap().clone();
+        let (mut seen, mut cursor) = (vec![], String::new());
+        loop {
+            let page = world.get(&format!("{path}?limit=1{cursor}")).await.ok();
+            seen.extend(page["data"].as_array().unwrap().clone());
+            assert!(seen.len() <= all.len(), "{path}");
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert!(all.len() > 1 && seen == all, "{path}");
+    }
+    let sync = world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+    assert_eq!(sync.position(), world.node().store().log().head().0);
+}
+
+#[tokio::test]
+async fn a_command_that_never_was_is_not_found() {
+    let world = World::start_without_bot().await;
+    let club = world.club("kim").await;
+    let beyond = format!("999999-{}-abc", club.guild);
+    for id in ["nope", "1-2-3", beyond.as_str()] {
+        let start = format!("/v1/bot/commands/{id}/start");
+        world.post(&start, json!({ "epoch": 1 })).await.problem(404, "not_found");
+        let outcome = json!({ "epoch": 1, "result": "done" });
+        world
+            .post(&format!("/v1/bot/commands/{id}/outcome"), outcome)
+            .await
+            .problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_there_is_none_of_is_told_and_not_answered_with_nothing() {
+    let world = World::start().await;
+    let problem = world.get("/v1/audit/events?type=Nope").await.problem(422, "validation_failed");
+    assert_eq!(fields(&problem), ["type"]);
+    world.get("/v1/audit/events?type=FanLinked").await.is(200);
+}
+
+#[test]
+fn the_description_is_as_strict_as_the_api() {
+    let described = serde_json::to_value(api::openapi()).unwrap();
+    let schemas = &described["components"]["schemas"];
+    let body = &schemas["MembershipBody"];
+    assert_eq!(body["additionalProperties"], false);
+    assert_eq!(body["properties"]["fan"]["$ref"], "#/components/schemas/FanId");
+    assert_eq!(schemas["FanId"]["pattern"], "^[A-Za-z0-9._:@-]{1,128}$");
+    let statuses = schemas["MembershipStatus"]["enum"].as_array().unwrap();
+    assert!(statuses.contains(&json!("charged_back")) && statuses.len() == 6, "{statuses:?}");
+    assert!(schemas["RoleList"]["properties"]["roles"].is_object());
+    // Every reference leads somewhere.
+    let text = described.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = &name[..name.find('"').unwrap()];
+        assert!(schemas.get(name).is_some(), "{name} is not described");
+    }
+}

@@ -1,6 +1,5 @@
 //! What a fan does by themselves: activate, leave, switch accounts, be told.
 
-use discord_sandbox::Choice;
 use serde_json::json;
 
 use crate::support::World;
@@ -69,26 +68,6 @@ async fn activating_needs_an_account_and_an_integration_that_is_offered() {
     let other = world.club("eve").await;
     let path = format!("/v1/fans/ada/integrations/{}/activate", other.integration);
     world.post(&path, json!({})).await.problem(404, "not_found");
-}
-
-#[tokio::test]
-async fn a_fan_who_allowed_too_little_is_told_what_to_do() {
-    let world = World::start().await;
-    let club = world.club("kim").await;
-    let ada = world.user("ada");
-    world.reports(&club, "ada", "vip", "active", 1).await;
-    let asked = world.post("/v1/fans/ada/link", json!({})).await.ok();
-    let scopes = Some(vec!["identify".to_owned()]);
-    world.authorize(asked, &Choice { user: ada, scopes, ..Choice::default() }).await.is(200);
-    world.settle().await;
-    assert_eq!(
-        world.status(&club, "ada").await,
-        ("action_required".into(), Some("missing_scope".into()))
-    );
-    world.links("ada", ada).await.is(200);
-    world.settle().await;
-    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
-    world.prove().await;
 }
 
 #[tokio::test]

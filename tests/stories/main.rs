@@ -25,5 +25,6 @@ mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;
 mod setup;
+mod way_back;
 mod webhooks;
 mod webhooks_out;

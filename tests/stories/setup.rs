@@ -241,12 +241,30 @@ async fn a_server_stays_reserved_while_a_removal_is_refused_and_can_be_let_go_by
     let eve = world.integration("eve").await;
     world.connect(&eve, club.owner, club.guild).await.problem(409, "guild_taken");
 
-    world.delete(&format!("{}?force=true", club.path())).await.is(204);
+    let gone = world.delete(&format!("{}?force=true", club.path())).await.is(200).ok();
+    let kept = json!({ "fan": "ada", "roles": [club.vip.to_string()], "brought_in": true });
+    assert_eq!(gone["left_behind"], json!({ "fans": 1, "data": [kept] }));
     world.get(&club.path()).await.problem(404, "not_found");
     world.connect(&eve, club.owner, club.guild).await.is(200);
     assert!(world.roles(&club, ada).is_some());
     let events = world.get("/v1/audit/events?type=ServerDisconnected").await.ok();
     assert_eq!(events["data"][0]["data"]["left_behind"], 1);
+    assert_eq!(events["data"][0]["data"]["left"], json!([kept]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_disconnected_by_force_is_free_at_once_and_who_keeps_what_is_named() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let left = world.post(&format!("{}/disconnect?force=true", club.path()), json!({})).await;
+    let left = left.is(200).ok();
+    assert_eq!((&left["status"], &left["id"]), (&json!("disconnected"), &json!(club.integration)));
+    assert_eq!(left["left_behind"]["fans"], 1, "who waits for an account has nothing");
+    let eve = world.integration("eve").await;
+    world.connect(&eve, club.owner, club.guild).await.is(200);
     world.prove().await;
 }
 

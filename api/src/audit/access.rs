@@ -23,11 +23,8 @@ use crate::{reason::Reason, routes::integration_fans::AccountAnswer};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AccessAt {
     /// Null where the server was no integration's any more.
-    #[schema(value_type = Option<String>)]
     pub(crate) integration: Option<IntegrationId>,
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
-    #[schema(value_type = String)]
     pub(crate) guild: GuildId,
     /// The server's name, where the log told it.
     pub(crate) server: Option<String>,

@@ -87,15 +87,11 @@ pub(crate) struct Step {
 /// Why a fan stands where they stand in an integration at a time.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Explanation {
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
-    #[schema(value_type = String)]
     pub(crate) integration: IntegrationId,
-    #[schema(value_type = String)]
     pub(crate) creator: CreatorId,
     pub(crate) at: DateTime<Utc>,
     /// How the fan stood; null where the integration had nothing to do with them.
-    #[schema(value_type = Option<String>)]
     pub(crate) status: Option<Status>,
     pub(crate) reason: Option<Reason>,
     /// The answer in one sentence.

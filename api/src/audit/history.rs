@@ -32,15 +32,11 @@ pub(crate) struct Change {
     pub(crate) r#type: String,
     /// What happened, in plain words.
     pub(crate) sentence: String,
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
     /// Null where the server was no integration's any more.
-    #[schema(value_type = Option<String>)]
     pub(crate) integration: Option<IntegrationId>,
-    #[schema(value_type = Option<String>)]
     pub(crate) guild: Option<GuildId>,
     /// How the fan stood from then on; told where one fan's history is asked for.
-    #[schema(value_type = Option<String>)]
     pub(crate) status: Option<Status>,
     pub(crate) reason: Option<Reason>,
     /// What the fan should have from then on.

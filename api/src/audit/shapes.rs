@@ -16,7 +16,6 @@ use crate::{reason::Reason, routes::integration_fans::AccountAnswer};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = NamedRole)]
 pub(crate) struct RoleShape {
-    #[schema(value_type = String)]
     pub(crate) id: RoleId,
     /// Null where the log never told it.
     pub(crate) name: Option<String>,
@@ -47,7 +46,6 @@ impl DesiredShape {
 pub(crate) struct HadShape {
     /// `attempted`: Discord was being asked for the desired access, and what it said before still stood. `accepted`:
     /// Discord accepted the desired access. `refused`: it refused a part of it. `observed`: somebody else changed it.
-    #[schema(value_type = String)]
     pub(crate) state: Knowledge,
     /// In the server; null where Discord has not told.
     pub(crate) present: Option<bool>,

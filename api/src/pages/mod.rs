@@ -27,7 +27,7 @@ use axum::{
 
 pub(crate) use errors::dress;
 pub use settings::{Demo, DemoPerson, PagesSettings};
-pub(crate) use sign_in::connected;
+pub(crate) use sign_in::{connect_again, connected};
 
 use crate::app::App;
 

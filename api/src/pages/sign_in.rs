@@ -9,13 +9,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{AppendHeaders, IntoResponse, Response},
 };
+use url::Url;
 
 use crate::{
     app::{App, AppState},
     error::{ApiError, Kind},
     pages::{
         forms::from_here,
-        frame::{Frame, page, see_other},
+        frame::{Frame, page, page_with, see_other},
         session::{Area, Held, Link, Person, forget},
         texts::{self, Html},
     },
@@ -111,4 +112,17 @@ struct ConnectedPage {
 /// What a browser sees that came back from Discord and has nowhere to go on to.
 pub(crate) fn connected(app: &App) -> Result<Response, ApiError> {
     page(&ConnectedPage { frame: Frame::open(app, texts::EN.sign_in.connected).slim() })
+}
+
+#[derive(Template)]
+#[template(path = "connect_again.html")]
+struct ConnectAgainPage {
+    frame: Frame,
+    again: String,
+}
+
+/// What a fan sees who came back from Discord without having allowed to be added to servers; `again`: where they can.
+pub(crate) fn connect_again(app: &App, again: &Url) -> Result<Response, ApiError> {
+    let frame = Frame::open(app, texts::EN.sign_in.without_scope).slim();
+    page_with(StatusCode::BAD_REQUEST, &ConnectAgainPage { frame, again: again.to_string() })
 }

@@ -26,7 +26,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, FieldError},
     extract::{Body, Fields, FromFields, IfMatch, NO_CONTENT, Path, Query},
-    paging::Page,
+    paging::{Page, Paging},
     plan::{Plan, plan, warnings},
     reason::Reason,
     routes::integrations::{AttachmentAnswer, attachments, held_command, owned, refused, row},
@@ -51,7 +51,6 @@ impl FromFields for DryRun {
 
 #[derive(ToSchema)]
 pub(crate) struct RolesBody {
-    #[schema(value_type = Vec<String>)]
     roles: BTreeSet<RoleId>,
 }
 
@@ -69,9 +68,7 @@ impl FromFields for RolesBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TierRoles {
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
-    #[schema(value_type = Vec<String>)]
     pub(crate) roles: BTreeSet<RoleId>,
 }
 
@@ -106,7 +103,6 @@ pub(crate) struct AttachedAnswer {
     /// The roles just attached that bring power over the server with them.
     warnings: Vec<Reason>,
     /// The hold in which what it takes away waits for approval; null within the removal limit.
-    #[schema(value_type = Option<String>)]
     hold: Option<HoldId>,
 }
 
@@ -227,7 +223,7 @@ async fn attach(
 ///
 /// With `dry_run=true` it answers the plan: how many fans gain and lose which role.
 #[utoipa::path(put, path = "/v1/integrations/{id}/memberships/{tier}", tag = "Creator", operation_id = "attach_tier",
-    params(("id" = String, Path), ("tier" = String, Path), DryRun, ("If-Match" = Option<String>, Header)),
+    params(("id" = uuid::Uuid, Path), ("tier" = inline(TierId), Path), DryRun, ("If-Match" = Option<String>, Header)),
     request_body = RolesBody,
     responses((status = 200, description = "All attachments, or the plan", body = AttachedOrPlan)))]
 pub(crate) async fn put(
@@ -243,7 +239,7 @@ pub(crate) async fn put(
 
 /// Attach several tiers, or change their roles: all or none
 #[utoipa::path(put, path = "/v1/integrations/{id}/memberships", tag = "Creator", operation_id = "attach_tiers",
-    params(("id" = String, Path), DryRun, ("If-Match" = Option<String>, Header)), request_body = SeveralBody,
+    params(("id" = uuid::Uuid, Path), DryRun, ("If-Match" = Option<String>, Header)), request_body = SeveralBody,
     responses((status = 200, description = "All attachments, or one plan for all", body = AttachedOrPlan)))]
 pub(crate) async fn put_all(
     State(app): AppState,
@@ -269,20 +265,25 @@ pub(crate) enum AttachedOrPlan {
 
 /// List what is attached
 #[utoipa::path(get, path = "/v1/integrations/{id}/memberships", tag = "Creator", operation_id = "list_attachments",
-    params(("id" = String, Path)),
+    params(("id" = uuid::Uuid, Path), Paging),
     responses((status = 200, description = "By tier", body = Page<AttachmentAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
     caller: Caller,
     Path(id): Path<IntegrationId>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<AttachmentAnswer>>, ApiError> {
     let row = row(&app, &caller, id).await?;
-    Ok(Json(Page { data: attachments(&row.state), next_cursor: None }))
+    let after: Option<TierId> = paging.after()?;
+    let attached = attachments(&row.state).into_iter();
+    let left = attached.filter(|one| after.as_ref().is_none_or(|after| one.tier > *after));
+    let (data, next_cursor) = paging.page(left.collect(), |one| one.tier.clone());
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// Detach a tier
 #[utoipa::path(delete, path = "/v1/integrations/{id}/memberships/{tier}", tag = "Creator", operation_id = "detach_tier",
-    params(("id" = String, Path), ("tier" = String, Path), DryRun, ("If-Match" = Option<String>, Header)),
+    params(("id" = uuid::Uuid, Path), ("tier" = inline(TierId), Path), DryRun, ("If-Match" = Option<String>, Header)),
     responses((status = 200, description = "With `dry_run`: the plan", body = Plan),
               (status = 202, description = "Detached; what it takes away waits for approval", body = AttachedAnswer),
               (status = 204, description = "Detached")))]

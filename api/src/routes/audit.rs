@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use domain::{CreatorId, FanId, IntegrationId};
+use domain::{CreatorId, Event, FanId, IntegrationId};
 use eventstore::Position;
 use projections::audit::{Direction, Wanted};
 use utoipa::IntoParams;
@@ -19,13 +19,13 @@ use crate::{
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     fan: Option<FanId>,
     /// All of the creator's: tiers, memberships, integrations, and what happened in their servers.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     creator: Option<CreatorId>,
     /// The integration's own, and what happened in its server.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     integration: Option<IntegrationId>,
     /// An event's name, for example `FanLinked`.
     r#type: Option<String>,
@@ -43,8 +43,14 @@ impl FromFields for EventsQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (fan, creator, integration) =
             (fields.optional("fan"), fields.optional("creator"), fields.optional("integration"));
-        let (kind, from, to) =
-            (fields.optional("type"), fields.optional("from"), fields.optional("to"));
+        let kind = fields.optional::<String>("type");
+        let (from, to) = (fields.optional("from"), fields.optional("to"));
+        if let Some(Some(unknown)) = &kind
+            && !Event::is_called(unknown)
+        {
+            fields.fault("type", "is not the name of an event; they are written as in `FanLinked`");
+            return None;
+        }
         let (after, paging) = (fields.optional("after"), Paging::from_fields(fields));
         Some(Self {
             fan: fan?,
@@ -91,9 +97,9 @@ pub(crate) async fn events(
 pub(crate) struct AccessQuery {
     /// The time; what happened at that very time counts. Now, where it is missing.
     at: Option<DateTime<Utc>>,
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     fan: Option<FanId>,
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     integration: Option<IntegrationId>,
     #[param(ignore)]
     paging: Paging,
@@ -131,9 +137,9 @@ pub(crate) async fn access(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExplainQuery {
-    #[param(value_type = String)]
+    #[param(inline)]
     fan: FanId,
-    #[param(value_type = String)]
+    #[param(inline)]
     integration: IntegrationId,
     /// The time; now, where it is missing.
     at: Option<DateTime<Utc>>,
@@ -167,9 +173,9 @@ pub(crate) async fn explain(
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuery {
     /// One of `fan` and `integration` is needed, or both.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     fan: Option<FanId>,
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     integration: Option<IntegrationId>,
     #[param(ignore)]
     paging: Paging,

@@ -55,7 +55,8 @@ impl FromFields for ShareRequest {
 
 impl FromFields for StartRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { epoch: fields.required("epoch")? })
+        let (epoch, seen) = (fields.required("epoch"), fields.optional("seen"));
+        Some(Self { epoch: epoch?, seen: seen? })
     }
 }
 
@@ -211,7 +212,8 @@ pub(crate) async fn commands(
 
 /// Announce the calls of a command
 ///
-/// Records the attempt before Discord is called. For a join it answers the fan's token.
+/// Records the attempt before Discord is called. For a join it answers the fan's token. Where a join is answered 204, or
+/// the user is in the server already, look at the member and start again with `seen` before giving roles.
 #[utoipa::path(post, path = "/v1/bot/commands/{command}/start", tag = "Bots", operation_id = "start_command",
     params(("command" = String, Path)), request_body = StartRequest,
     responses((status = 200, description = "Discord may be called", body = Started)))]
@@ -219,10 +221,10 @@ pub(crate) async fn start(
     State(app): AppState,
     caller: Caller,
     Path(command): Path<String>,
-    Body(StartRequest { epoch }): Body<StartRequest>,
+    Body(StartRequest { epoch, seen }): Body<StartRequest>,
 ) -> Result<Json<Started>, ApiError> {
     caller.bot()?;
-    Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, epoch).await?))
+    Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, epoch, seen).await?))
 }
 
 /// Tell what was seen on Discord

@@ -22,26 +22,21 @@ use crate::{
 /// Where the browser is sent after Discord.
 #[derive(ToSchema)]
 pub(crate) struct ReturnBody {
-    /// An `http` or `https` URL. The Hub adds `status` and, where it failed, `error` to its query.
-    #[schema(value_type = Option<String>)]
+    /// An `http` or `https` URL of at most 2,048 characters. The Hub adds `status` and, where it failed, `error` to its query.
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
     pub(crate) return_url: Option<Url>,
 }
 
 impl FromFields for ReturnBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let return_url: Option<Url> = fields.optional("return_url")?;
-        if return_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
-            fields.fault("return_url", "must be an http or https URL");
-            return None;
-        }
-        Some(Self { return_url })
+        Some(Self { return_url: fields.web_address("return_url")? })
     }
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuthorizeAnswer {
     /// To be opened in a browser within ten minutes, once.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uri")]
     pub(crate) authorize_url: Url,
 }
 
@@ -50,7 +45,7 @@ pub(crate) struct AuthorizeAnswer {
 /// Answers where to send the creator's browser. It comes back to `GET /oauth/discord/callback`, and from there to
 /// `return_url`.
 #[utoipa::path(post, path = "/v1/integrations/{id}/connect", tag = "Creator", operation_id = "connect_integration",
-    params(("id" = String, Path)), request_body = ReturnBody,
+    params(("id" = uuid::Uuid, Path)), request_body = ReturnBody,
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn connect(
     State(app): AppState,
@@ -75,7 +70,9 @@ pub(crate) async fn begin(
         return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
     }
     let actor = caller.key.actor();
-    let purpose = Purpose::Server { integration: id, actor, return_url, browser };
+    let (challenge, verifier) = app.oauth.proof();
+    let verifier = verifier.expose_secret().to_owned();
+    let purpose = Purpose::Server { integration: id, verifier, actor, return_url, browser };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
-    Ok(app.oauth.authorize_bot(state.expose_secret()))
+    Ok(app.oauth.authorize_bot(state.expose_secret(), challenge))
 }

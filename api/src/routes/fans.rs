@@ -33,7 +33,6 @@ const MOST: u32 = 1_000;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RoleName {
-    #[schema(value_type = String)]
     id: RoleId,
     /// Null where the role is not in the server any more.
     name: Option<String>,
@@ -42,13 +41,10 @@ pub(crate) struct RoleName {
 /// How a fan stands in an integration.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanIntegration {
-    #[schema(value_type = String)]
     id: IntegrationId,
-    #[schema(value_type = String)]
     name: DisplayName,
     server: Option<GuildAnswer>,
     /// `available`, `pending`, `connected`, `action_required`, `blocked`, `revoking`, `revoke_blocked` or `revoked`.
-    #[schema(value_type = String)]
     status: Status,
     reason: Option<Reason>,
     /// What the membership gives there.
@@ -57,14 +53,10 @@ pub(crate) struct FanIntegration {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanMembership {
-    #[schema(value_type = String)]
     membership: MembershipId,
-    #[schema(value_type = String)]
     tier: TierId,
     tier_name: Option<String>,
-    #[schema(value_type = String)]
     creator: CreatorId,
-    #[schema(value_type = String)]
     status: membership::Status,
     ends_at: Option<DateTime<Utc>>,
     /// Whether the fan has what they paid for now.
@@ -129,7 +121,7 @@ pub(crate) async fn of_membership(
 
 /// A fan's memberships and integrations
 #[utoipa::path(get, path = "/v1/fans/{fan}/integrations", tag = "Fan", operation_id = "list_fan_integrations",
-    params(("fan" = String, Path), Paging),
+    params(("fan" = inline(FanId), Path), Paging),
     responses((status = 200, description = "By membership", body = Page<FanMembership>)))]
 pub(crate) async fn integrations(
     State(app): AppState,
@@ -164,7 +156,7 @@ pub(crate) async fn integrations(
             tier_name: tier.map(|tier| tier.name.to_string()),
             tier: held.tier,
             creator: held.creator,
-            status: held.status,
+            status: held.status.now(held.live),
             ends_at: held.ends_at,
             live: held.live,
             integrations,
@@ -176,17 +168,15 @@ pub(crate) async fn integrations(
 /// A fan's own choice for one integration.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Chosen {
-    #[schema(value_type = String)]
     integration: IntegrationId,
     /// As the views show it now; what follows on Discord happens in the background.
-    #[schema(value_type = Option<String>)]
     status: Option<Status>,
     reason: Option<Reason>,
 }
 
 /// Activate an integration, or restore its access
 #[utoipa::path(post, path = "/v1/fans/{fan}/integrations/{id}/activate", tag = "Fan", operation_id = "activate_integration",
-    params(("fan" = String, Path), ("id" = String, Path)),
+    params(("fan" = inline(FanId), Path), ("id" = uuid::Uuid, Path)),
     responses((status = 202, description = "Activated; access follows in the background", body = Chosen)))]
 pub(crate) async fn activate(
     State(app): AppState,
@@ -213,7 +203,7 @@ pub(crate) async fn activate(
 ///
 /// Its access is taken away, and not given again until the fan activates it again.
 #[utoipa::path(delete, path = "/v1/fans/{fan}/integrations/{id}/activate", tag = "Fan", operation_id = "deactivate_integration",
-    params(("fan" = String, Path), ("id" = String, Path)),
+    params(("fan" = inline(FanId), Path), ("id" = uuid::Uuid, Path)),
     responses((status = 202, description = "Deactivated; the access is taken away in the background", body = Chosen)))]
 pub(crate) async fn deactivate(
     State(app): AppState,

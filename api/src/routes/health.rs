@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    answer::Written,
     app::AppState,
     auth::Caller,
     error::{ApiError, Kind},
@@ -24,7 +25,6 @@ pub(crate) struct HealthReason {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) role_name: Option<String>,
     /// The tiers whose fans it concerns.
-    #[schema(value_type = Vec<String>)]
     pub(crate) tiers: Vec<TierId>,
     /// How many fans wait because of it.
     pub(crate) fans: u64,
@@ -65,7 +65,7 @@ pub(crate) struct HealthAnswer {
 ///
 /// Looks at the server now, and says of each check what is wrong, whom it concerns, who can mend it and how.
 #[utoipa::path(get, path = "/v1/integrations/{id}/health", tag = "Creator", operation_id = "get_health",
-    params(("id" = String, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,
@@ -94,14 +94,14 @@ pub(crate) struct SyncAnswer {
 ///
 /// Looks at the server and at everybody who has something there; what differs is repaired as the drift policy says.
 #[utoipa::path(post, path = "/v1/integrations/{id}/sync", tag = "Creator", operation_id = "sync_integration",
-    params(("id" = String, Path)),
+    params(("id" = uuid::Uuid, Path)),
     responses((status = 202, description = "It happens in the background", body = SyncAnswer)))]
 pub(crate) async fn sync(
     State(app): AppState,
     caller: Caller,
     Path(id): Path<IntegrationId>,
     Body(Nothing): Body<Nothing>,
-) -> Result<(StatusCode, Json<SyncAnswer>), ApiError> {
+) -> Result<Written<SyncAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
     let held = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
     let Some(server) = state.server.filter(|_| held) else {
@@ -115,5 +115,6 @@ pub(crate) async fn sync(
     let counts = app.views.fan_access().counts(id).await?;
     let there =
         counts.iter().filter(|(status, _)| !matches!(status, Status::Available | Status::Revoked));
-    Ok((StatusCode::ACCEPTED, Json(SyncAnswer { fans: there.map(|(_, fans)| fans).sum() })))
+    let answer = SyncAnswer { fans: there.map(|(_, fans)| fans).sum() };
+    Ok(Written::ok(app.store.log().head(), answer).status(StatusCode::ACCEPTED))
 }

@@ -42,18 +42,13 @@ impl From<RemovalLimit> for LimitAnswer {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HoldAnswer {
-    #[schema(value_type = String)]
     id: HoldId,
-    #[schema(value_type = String)]
     creator: CreatorId,
-    #[schema(value_type = String)]
     integration: IntegrationId,
     /// `waiting`, `approved`, `rejected`, or `resolved`: nobody is left in it, because their memberships came back or
     /// they left.
-    #[schema(value_type = String)]
     status: HoldStatus,
     /// `import`, `attachments`, `removal_policy` or `lapses`.
-    #[schema(value_type = String)]
     cause: Cause,
     /// How many fans keep something through it now.
     fans: u64,
@@ -97,11 +92,9 @@ impl From<HoldRow> for HoldAnswer {
 /// What a fan keeps through a hold.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HeldAnswer {
-    #[schema(value_type = String)]
     fan: FanId,
     discord: Option<AccountAnswer>,
     /// The roles that approving takes away.
-    #[schema(value_type = Vec<String>)]
     roles: Vec<RoleId>,
     /// Whether approving removes the fan from the server.
     leaves_server: bool,
@@ -133,10 +126,10 @@ pub(crate) struct HoldDetail {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HoldsQuery {
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     integration: Option<IntegrationId>,
     /// `waiting`, `approved`, `rejected` or `resolved`.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     status: Option<HoldStatus>,
     #[param(ignore)]
     paging: Paging,
@@ -177,7 +170,7 @@ pub(crate) async fn page(
 }
 
 /// A hold and its fans
-#[utoipa::path(get, path = "/v1/holds/{id}", tag = "Creator", operation_id = "get_hold", params(("id" = String, Path), Paging),
+#[utoipa::path(get, path = "/v1/holds/{id}", tag = "Creator", operation_id = "get_hold", params(("id" = Uuid, Path), Paging),
     responses((status = 200, description = "The hold, and its fans in pages", body = HoldDetail)))]
 pub(crate) async fn get(
     State(app): AppState,
@@ -217,7 +210,7 @@ pub(crate) async fn detail(
 /// The access is taken away from whoever is still in the hold. Saying it again changes nothing; after a rejection it is
 /// refused with `hold_decided`.
 #[utoipa::path(post, path = "/v1/holds/{id}/approve", tag = "Creator", operation_id = "approve_hold",
-    params(("id" = String, Path)), responses((status = 200, description = "The removals run", body = HoldAnswer)))]
+    params(("id" = Uuid, Path)), responses((status = 200, description = "The removals run", body = HoldAnswer)))]
 pub(crate) async fn approve(
     State(app): AppState,
     caller: Caller,
@@ -233,7 +226,7 @@ pub(crate) async fn approve(
 /// the tier again or withholds the access. Saying it again changes nothing; after an approval it is refused with
 /// `hold_decided`.
 #[utoipa::path(post, path = "/v1/holds/{id}/reject", tag = "Creator", operation_id = "reject_hold",
-    params(("id" = String, Path)), responses((status = 200, description = "The access stays", body = HoldAnswer)))]
+    params(("id" = Uuid, Path)), responses((status = 200, description = "The access stays", body = HoldAnswer)))]
 pub(crate) async fn reject(
     State(app): AppState,
     caller: Caller,

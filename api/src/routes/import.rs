@@ -78,9 +78,7 @@ pub(crate) struct Imported {
 /// Removals of an import that wait for approval.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportHold {
-    #[schema(value_type = String)]
     id: HoldId,
-    #[schema(value_type = String)]
     integration: IntegrationId,
     fans: u64,
 }

@@ -24,7 +24,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct FansQuery {
     /// Only the fans with this status.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     pub(crate) status: Option<Status>,
     #[param(ignore)]
     pub(crate) paging: Paging,
@@ -39,7 +39,6 @@ impl FromFields for FansQuery {
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct AccountAnswer {
-    #[schema(value_type = String)]
     pub(crate) id: DiscordUserId,
     pub(crate) username: String,
 }
@@ -55,18 +54,14 @@ impl AccountAnswer {
 pub(crate) struct AccessAnswer {
     /// In the server; null where Discord has not told.
     pub(crate) present: Option<bool>,
-    #[schema(value_type = Vec<String>)]
     pub(crate) roles: Vec<RoleId>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanAnswer {
-    #[schema(value_type = String)]
     pub(crate) integration: IntegrationId,
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
     pub(crate) discord: Option<AccountAnswer>,
-    #[schema(value_type = String)]
     pub(crate) status: Status,
     /// What the matter is, whom it concerns and what to do.
     pub(crate) reason: Option<Reason>,
@@ -119,7 +114,7 @@ impl From<FanRow> for FanAnswer {
 
 /// The fans of an integration
 #[utoipa::path(get, path = "/v1/integrations/{id}/fans", tag = "Creator", operation_id = "list_integration_fans",
-    params(("id" = String, Path), FansQuery, Paging),
+    params(("id" = uuid::Uuid, Path), FansQuery, Paging),
     responses((status = 200, description = "By fan", body = Page<FanAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,

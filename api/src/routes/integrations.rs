@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, Decider, DisplayName, GuildId, IntegrationId, RoleId, TierId,
     hold::{self, Cause, Held, Hold, RemovalLimit},
-    integration::{self, Drift, Integration, OnEnd, Phase, Provider},
+    integration::{self, Drift, Integration, LeftBehind, OnEnd, Phase, Provider},
     status::Status,
 };
 use eventstore::{AppendKey, Decided, HandleError};
@@ -31,13 +31,15 @@ use crate::{
     paging::{Page, Paging},
     plan::losing_by_policy,
     reason::Reason,
-    routes::holds::LimitAnswer,
+    routes::{
+        holds::LimitAnswer,
+        left_behind::{LeftBehindAnswer, left_behind},
+    },
 };
 
 /// A Discord server.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GuildAnswer {
-    #[schema(value_type = String)]
     pub(crate) id: GuildId,
     pub(crate) name: String,
     /// Discord's hash of the icon.
@@ -52,9 +54,7 @@ impl GuildAnswer {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AttachmentAnswer {
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
-    #[schema(value_type = Vec<String>)]
     pub(crate) roles: Vec<RoleId>,
 }
 
@@ -94,22 +94,16 @@ impl FanCounts {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IntegrationAnswer {
-    #[schema(value_type = String)]
     pub(crate) id: IntegrationId,
-    #[schema(value_type = String)]
     pub(crate) creator: CreatorId,
-    #[schema(value_type = String)]
     pub(crate) provider: Provider,
-    #[schema(value_type = String)]
     pub(crate) name: DisplayName,
     /// `not_connected`, `connected`, `active`, `needs_attention`, `removing` or `disconnected`.
     pub(crate) status: &'static str,
     /// Why it needs attention.
     pub(crate) reasons: Vec<Reason>,
     pub(crate) guild: Option<GuildAnswer>,
-    #[schema(value_type = String)]
     pub(crate) on_end: OnEnd,
-    #[schema(value_type = String)]
     pub(crate) drift: Drift,
     pub(crate) removal_limit: LimitAnswer,
     pub(crate) memberships: Vec<AttachmentAnswer>,
@@ -289,10 +283,8 @@ pub(crate) async fn written(
 #[derive(ToSchema)]
 pub(crate) struct CreateBody {
     /// `discord`.
-    #[schema(value_type = String)]
     provider: Provider,
     /// 1 to 128 characters, for people.
-    #[schema(value_type = String)]
     name: DisplayName,
 }
 
@@ -305,7 +297,7 @@ impl FromFields for CreateBody {
 
 /// Create an integration
 #[utoipa::path(post, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "create_integration",
-    params(("creator" = String, Path)), request_body = CreateBody,
+    params(("creator" = inline(CreatorId), Path)), request_body = CreateBody,
     responses((status = 201, description = "Created, not connected yet", body = IntegrationAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
@@ -372,7 +364,7 @@ pub(crate) async fn begin(
 
 /// List a creator's integrations
 #[utoipa::path(get, path = "/v1/creators/{creator}/integrations", tag = "Creator", operation_id = "list_integrations",
-    params(("creator" = String, Path), Paging),
+    params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "The Active Integrations table, oldest first", body = Page<IntegrationAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -393,7 +385,7 @@ pub(crate) async fn list(
 
 /// One integration
 #[utoipa::path(get, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "get_integration",
-    params(("id" = String, Path)),
+    params(("id" = Uuid, Path)),
     responses((status = 200, description = "As it stands; the `ETag` is its version", body = IntegrationAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
@@ -417,13 +409,10 @@ pub(crate) struct LimitBody {
 
 #[derive(ToSchema)]
 pub(crate) struct ChangeBody {
-    #[schema(value_type = Option<String>)]
     pub(crate) name: Option<DisplayName>,
     /// `remove_from_server` or `roles_only`.
-    #[schema(value_type = Option<String>)]
     pub(crate) on_end: Option<OnEnd>,
     /// `repair`, `report` or `respect`.
-    #[schema(value_type = Option<String>)]
     pub(crate) drift: Option<Drift>,
     pub(crate) removal_limit: Option<LimitBody>,
 }
@@ -443,7 +432,7 @@ impl FromFields for ChangeBody {
 
 /// Rename an integration, or change its policies
 #[utoipa::path(patch, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "change_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ChangeBody,
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = ChangeBody,
     responses((status = 200, description = "Changed", body = IntegrationAnswer)))]
 pub(crate) async fn change(
     State(app): AppState,
@@ -484,7 +473,7 @@ pub(crate) async fn change(
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Force {
-    /// Release at once; what is left behind is counted in the log.
+    /// Release at once; whoever keeps something is named in the answer and in the log.
     #[param(required = false)]
     pub(crate) force: bool,
 }
@@ -495,6 +484,13 @@ impl FromFields for Force {
     }
 }
 
+/// What came of leaving a server.
+struct Leaving {
+    decided: (Decided, u64),
+    /// With `force`: who keeps something.
+    left_behind: Option<LeftBehind>,
+}
+
 /// Starts to take the access away, and with `force` lets go of the server at once.
 async fn leave(
     app: &Arc<App>,
@@ -503,9 +499,16 @@ async fn leave(
     if_match: &IfMatch,
     remove: bool,
     force: bool,
-) -> Result<(Decided, u64), ApiError> {
-    owned(app, caller, id).await?;
+) -> Result<Leaving, ApiError> {
+    let (_, state, _) = owned(app, caller, id).await?;
     app.caught_up().await?;
+    let left_behind = match state.server {
+        _ if !force => None,
+        Some(server) if state.phase != Phase::Disconnected => {
+            Some(left_behind(app, id, server.id).await?)
+        }
+        Some(_) | None => Some(LeftBehind::default()),
+    };
     let stream = integration::stream(id);
     let mut attempts = app.store.attempts();
     loop {
@@ -514,30 +517,37 @@ async fn leave(
         if_match.check(decision.version(&stream))?;
         let start = integration::Command::Disconnect { remove };
         decision.handle::<Integration>(&stream, start.to(id)).await.map_err(command_failed)?;
-        if force {
-            let left_behind = left_behind(app, id).await?;
+        if let Some(left_behind) = left_behind.clone() {
             bot::policies::let_go(&mut decision, id, left_behind).await.map_err(command_failed)?;
         }
         let version = decision.version(&stream);
         if let Some(decided) = decision.commit(&mut attempts).await? {
-            return Ok((decided, version));
+            return Ok(Leaving { decided: (decided, version), left_behind });
         }
     }
 }
 
-/// How many fans have, or are being given or refused, something through an integration now.
-async fn left_behind(app: &App, id: IntegrationId) -> Result<u64, ApiError> {
-    let counts = app.views.fan_access().counts(id).await?;
-    let held = [Status::Connected, Status::Blocked, Status::Revoking, Status::RevokeBlocked];
-    Ok(held.iter().filter_map(|status| counts.get(status)).sum())
+/// An integration whose server was let go by force.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DisconnectedByForce {
+    #[serde(flatten)]
+    integration: IntegrationAnswer,
+    left_behind: LeftBehindAnswer,
+}
+
+/// An integration that was deleted by force.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeletedByForce {
+    left_behind: LeftBehindAnswer,
 }
 
 /// Disconnect the server
 ///
 /// The access that was given there is taken away first; the server stays reserved until that is confirmed.
 #[utoipa::path(post, path = "/v1/integrations/{id}/disconnect", tag = "Creator", operation_id = "disconnect_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
-    responses((status = 202, description = "Removing", body = IntegrationAnswer)))]
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header), Force),
+    responses((status = 200, description = "With `force`: disconnected, and who keeps what was given there", body = DisconnectedByForce),
+              (status = 202, description = "Removing", body = IntegrationAnswer)))]
 pub(crate) async fn disconnect(
     State(app): AppState,
     caller: Caller,
@@ -545,17 +555,28 @@ pub(crate) async fn disconnect(
     Query(Force { force }): Query<Force>,
     if_match: IfMatch,
     Body(Nothing): Body<Nothing>,
-) -> Result<Written<IntegrationAnswer>, ApiError> {
-    let left = leave(&app, &caller, id, &if_match, false, force).await?;
-    Ok(written(&app, id, left).await?.status(StatusCode::ACCEPTED))
+) -> Result<Response, ApiError> {
+    let Leaving { decided, left_behind } =
+        leave(&app, &caller, id, &if_match, false, force).await?;
+    let written = written(&app, id, decided).await?;
+    Ok(match left_behind {
+        Some(left) => {
+            let left_behind = LeftBehindAnswer::from(&left);
+            written
+                .map(|integration| DisconnectedByForce { integration, left_behind })
+                .into_response()
+        }
+        None => written.status(StatusCode::ACCEPTED).into_response(),
+    })
 }
 
 /// Delete an integration
 ///
 /// The access that it gave is taken away first.
 #[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "Creator", operation_id = "delete_integration",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header), Force),
-    responses((status = 202, description = "Removing", body = IntegrationAnswer),
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header), Force),
+    responses((status = 200, description = "With `force`: gone, and who keeps what it gave", body = DeletedByForce),
+              (status = 202, description = "Removing", body = IntegrationAnswer),
               (status = 204, description = "Gone: there was nothing to take away")))]
 pub(crate) async fn delete(
     State(app): AppState,
@@ -564,11 +585,17 @@ pub(crate) async fn delete(
     Query(Force { force }): Query<Force>,
     if_match: IfMatch,
 ) -> Result<Response, ApiError> {
-    let left = leave(&app, &caller, id, &if_match, true, force).await?;
+    let Leaving { decided, left_behind } = leave(&app, &caller, id, &if_match, true, force).await?;
+    if let Some(left) = left_behind {
+        let deleted = DeletedByForce { left_behind: LeftBehindAnswer::from(&left) };
+        return Ok(Written::ok(decided.0.position, deleted).into_response());
+    }
     let removed = app.store.load::<Integration>(&integration::stream(id)).await?.state.phase
         == Phase::Removed;
     if removed {
-        return Ok(Written::ok(left.0.position, ()).status(StatusCode::NO_CONTENT).into_response());
+        return Ok(Written::ok(decided.0.position, ())
+            .status(StatusCode::NO_CONTENT)
+            .into_response());
     }
-    Ok(written(&app, id, left).await?.status(StatusCode::ACCEPTED).into_response())
+    Ok(written(&app, id, decided).await?.status(StatusCode::ACCEPTED).into_response())
 }

@@ -9,19 +9,21 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    answer::Written,
     app::AppState,
     auth::Caller,
     error::ApiError,
-    extract::{Body, Fields, FromFields, NO_CONTENT, Path},
-    paging::Page,
+    extract::{Body, Fields, FromFields, NO_CONTENT, Path, Query},
+    paging::{Page, Paging},
 };
 
 #[derive(ToSchema)]
 pub(crate) struct KeyBody {
     /// `platform`, `creator:<id>`, `fan:<id>`, `auditor` or `bot`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(platform|auditor|bot|(creator|fan):[A-Za-z0-9._:@-]{1,128})$")]
     role: Role,
     /// What it is for, to tell keys apart.
+    #[schema(max_length = 128)]
     name: Option<String>,
     expires_at: Option<DateTime<Utc>>,
 }
@@ -29,7 +31,7 @@ pub(crate) struct KeyBody {
 impl FromFields for KeyBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let role: Option<String> = fields.required("role");
-        let (name, expires_at) = (fields.optional::<String>("name"), fields.optional("expires_at"));
+        let (name, expires_at) = (fields.optional::<String>("name"), fields.time("expires_at"));
         let role: Option<Role> = match role?.parse() {
             Ok(role) => Some(role),
             Err::<_, InvalidRole>(error) => {
@@ -73,7 +75,7 @@ pub(crate) async fn create(
     State(app): AppState,
     caller: Caller,
     Body(KeyBody { role, name, expires_at }): Body<KeyBody>,
-) -> Result<(StatusCode, Json<KeyAnswer>), ApiError> {
+) -> Result<Written<KeyAnswer>, ApiError> {
     caller.platform()?;
     let now = app.now();
     if expires_at.is_some_and(|at| at <= now) {
@@ -81,33 +83,36 @@ pub(crate) async fn create(
     }
     let (key, secret) =
         app.store.keys().create(&role, &name.unwrap_or_default(), expires_at, now).await?;
-    Ok((StatusCode::CREATED, Json(KeyAnswer::of(key, Some(secret.expose_secret().to_owned())))))
+    let answer = KeyAnswer::of(key, Some(secret.expose_secret().to_owned()));
+    Ok(Written::ok(app.store.log().head(), answer).status(StatusCode::CREATED))
 }
 
 /// List the keys
-#[utoipa::path(get, path = "/v1/keys", tag = "Platform", operation_id = "list_keys",
+#[utoipa::path(get, path = "/v1/keys", tag = "Platform", operation_id = "list_keys", params(Paging),
     responses((status = 200, description = "Oldest first, without the secrets", body = Page<KeyAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
     caller: Caller,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<KeyAnswer>>, ApiError> {
     caller.platform()?;
-    let data =
-        app.store.keys().list().await?.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
-    Ok(Json(Page { data, next_cursor: None }))
+    let keys = app.store.keys().list(paging.after()?, paging.fetch()).await?;
+    let (keys, next_cursor) = paging.page(keys, |key| key.id);
+    let data = keys.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// Revoke a key
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Platform", operation_id = "revoke_key",
-    params(("id" = String, Path)), responses((status = 204, description = "Revoked at once")))]
+    params(("id" = Uuid, Path)), responses((status = 204, description = "Revoked at once")))]
 pub(crate) async fn revoke(
     State(app): AppState,
     caller: Caller,
     Path(id): Path<Uuid>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Written<()>, ApiError> {
     caller.platform()?;
     if app.store.keys().revoke(id, app.now()).await? {
-        Ok(NO_CONTENT)
+        Ok(Written::ok(app.store.log().head(), ()).status(NO_CONTENT))
     } else {
         Err(ApiError::not_found())
     }

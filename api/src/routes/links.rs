@@ -6,7 +6,7 @@ use domain::{
     Decider, DiscordUserId, FanId,
     fan::{self, Event as FanEvent, Fan},
 };
-use eventstore::HandleError;
+use eventstore::{Actor, HandleError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use url::Url;
@@ -27,7 +27,6 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DiscordAnswer {
-    #[schema(value_type = String)]
     id: DiscordUserId,
     username: String,
     linked_at: DateTime<Utc>,
@@ -42,7 +41,7 @@ pub(crate) struct LinkAnswer {
 
 /// A fan's Discord account
 #[utoipa::path(get, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "get_link",
-    params(("fan" = String, Path)),
+    params(("fan" = inline(FanId), Path)),
     responses((status = 200, description = "The account that is connected, if any", body = LinkAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
@@ -88,7 +87,7 @@ pub(crate) async fn get(
 ///
 /// Answers where to send the fan's browser; an account that is connected already is exchanged for the new one.
 #[utoipa::path(post, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "create_link",
-    params(("fan" = String, Path)), request_body = ReturnBody,
+    params(("fan" = inline(FanId), Path)), request_body = ReturnBody,
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
@@ -109,14 +108,20 @@ pub(crate) async fn begin(
     browser: Option<String>,
 ) -> Result<Url, ApiError> {
     caller.fan(&fan)?;
+    ask(app, fan, caller.key.actor(), return_url, browser).await
+}
+
+/// Where a fan's browser is sent on behalf of `actor`.
+pub(crate) async fn ask(
+    app: &App,
+    fan: FanId,
+    actor: Actor,
+    return_url: Option<Url>,
+    browser: Option<String>,
+) -> Result<Url, ApiError> {
     let (challenge, verifier) = app.oauth.proof();
-    let purpose = Purpose::Account {
-        fan,
-        verifier: verifier.expose_secret().to_owned(),
-        actor: caller.key.actor(),
-        return_url,
-        browser,
-    };
+    let verifier = verifier.expose_secret().to_owned();
+    let purpose = Purpose::Account { fan, verifier, actor, return_url, browser };
     let state = app.store.oauth_states().create(&purpose, app.now()).await?;
     Ok(app.oauth.authorize_fan(state.expose_secret(), challenge))
 }
@@ -125,7 +130,7 @@ pub(crate) async fn begin(
 ///
 /// The access that it has is taken away in the background; then another fan can connect it.
 #[utoipa::path(delete, path = "/v1/fans/{fan}/link", tag = "Fan", operation_id = "delete_link",
-    params(("fan" = String, Path)),
+    params(("fan" = inline(FanId), Path)),
     responses((status = 202, description = "Disconnected; the access is taken away", body = LinkAnswer)))]
 pub(crate) async fn delete(
     State(app): AppState,

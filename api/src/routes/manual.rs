@@ -29,7 +29,6 @@ pub(crate) const LONGEST_WHY: usize = 500;
 
 #[derive(ToSchema)]
 pub(crate) struct GrantBody {
-    #[schema(value_type = Vec<String>)]
     pub(crate) roles: BTreeSet<RoleId>,
     /// When it ends by itself.
     pub(crate) until: Option<DateTime<Utc>>,
@@ -37,8 +36,7 @@ pub(crate) struct GrantBody {
 
 impl FromFields for GrantBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (roles, until) =
-            (fields.required::<BTreeSet<RoleId>>("roles"), fields.optional("until"));
+        let (roles, until) = (fields.required::<BTreeSet<RoleId>>("roles"), fields.time("until"));
         let roles = roles?;
         if roles.len() > MAX_ROLES {
             fields.fault("roles", format!("may be at most {MAX_ROLES}: no server has more"));
@@ -68,12 +66,9 @@ impl FromFields for WithholdBody {
 /// How the fan stands after it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DecidedByHand {
-    #[schema(value_type = String)]
     integration: IntegrationId,
-    #[schema(value_type = String)]
     fan: FanId,
     /// As the views show it now; what follows on Discord happens in the background.
-    #[schema(value_type = Option<String>)]
     status: Option<Status>,
     reason: Option<Reason>,
 }
@@ -111,7 +106,7 @@ async fn decide(
 ///
 /// A reason like any other, without a membership. The fan has to have connected Discord; until then it waits.
 #[utoipa::path(put, path = "/v1/integrations/{id}/grants/{fan}", tag = "Creator", operation_id = "put_grant",
-    params(("id" = String, Path), ("fan" = String, Path)), request_body = GrantBody,
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)), request_body = GrantBody,
     responses((status = 200, description = "Given", body = DecidedByHand)))]
 pub(crate) async fn grant(
     State(app): AppState,
@@ -146,7 +141,7 @@ pub(crate) async fn grant(
 
 /// Take back what was given by hand
 #[utoipa::path(delete, path = "/v1/integrations/{id}/grants/{fan}", tag = "Creator", operation_id = "delete_grant",
-    params(("id" = String, Path), ("fan" = String, Path)),
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)),
     responses((status = 200, description = "Taken back", body = DecidedByHand)))]
 pub(crate) async fn end_grant(
     State(app): AppState,
@@ -162,7 +157,7 @@ pub(crate) async fn end_grant(
 ///
 /// Whatever reasons there are, the fan has no access through this integration until it is lifted.
 #[utoipa::path(put, path = "/v1/integrations/{id}/revocations/{fan}", tag = "Creator", operation_id = "put_revocation",
-    params(("id" = String, Path), ("fan" = String, Path)), request_body = WithholdBody,
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)), request_body = WithholdBody,
     responses((status = 200, description = "Withheld", body = DecidedByHand)))]
 pub(crate) async fn withhold(
     State(app): AppState,
@@ -177,7 +172,7 @@ pub(crate) async fn withhold(
 
 /// Lift a withholding
 #[utoipa::path(delete, path = "/v1/integrations/{id}/revocations/{fan}", tag = "Creator", operation_id = "delete_revocation",
-    params(("id" = String, Path), ("fan" = String, Path)),
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)),
     responses((status = 200, description = "Lifted; whatever reasons there are count again", body = DecidedByHand)))]
 pub(crate) async fn lift(
     State(app): AppState,

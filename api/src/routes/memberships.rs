@@ -24,16 +24,12 @@ use crate::{
 
 #[derive(ToSchema)]
 pub(crate) struct MembershipBody {
-    #[schema(value_type = String)]
     pub(crate) fan: FanId,
-    #[schema(value_type = String)]
     pub(crate) creator: CreatorId,
     /// Must be registered.
-    #[schema(value_type = String)]
     pub(crate) tier: TierId,
     /// `active`, `canceled` (access until `ends_at`; without one, ends now), `paused`, `expired`, `refunded`,
     /// `charged_back`.
-    #[schema(value_type = String)]
     pub(crate) status: Status,
     pub(crate) ends_at: Option<DateTime<Utc>>,
     /// Grows with every change; an older one changes nothing.
@@ -45,7 +41,7 @@ impl FromFields for MembershipBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (fan, creator) = (fields.required("fan"), fields.required("creator"));
         let (tier, status) = (fields.required("tier"), fields.required("status"));
-        let (ends_at, version) = (fields.optional("ends_at"), fields.required::<u64>("version"));
+        let (ends_at, version) = (fields.time("ends_at"), fields.required::<u64>("version"));
         if version.is_some_and(|version| i64::try_from(version).is_err()) {
             fields.fault("version", format!("must be at most {}", i64::MAX));
             return None;
@@ -72,13 +68,9 @@ impl MembershipBody {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipState {
-    #[schema(value_type = String)]
     fan: FanId,
-    #[schema(value_type = String)]
     creator: CreatorId,
-    #[schema(value_type = String)]
     tier: TierId,
-    #[schema(value_type = String)]
     status: Status,
     ends_at: Option<DateTime<Utc>>,
     version: u64,
@@ -89,16 +81,15 @@ pub(crate) struct MembershipState {
 impl MembershipState {
     fn of(state: membership::State) -> Option<Self> {
         let Terms { fan, creator, tier, status, ends_at, version, .. } = state.terms?;
-        Some(Self { fan, creator, tier, status, ends_at, version, live: state.live })
+        let (status, live) = (status.now(state.live), state.live);
+        Some(Self { fan, creator, tier, status, ends_at, version, live })
     }
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipWritten {
-    #[schema(value_type = String)]
     membership: MembershipId,
     /// `applied`, `unchanged` or `stale`.
-    #[schema(value_type = String)]
     outcome: Outcome,
     /// What the Hub holds now.
     state: Option<MembershipState>,
@@ -106,7 +97,6 @@ pub(crate) struct MembershipWritten {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MembershipAnswer {
-    #[schema(value_type = String)]
     membership: MembershipId,
     state: MembershipState,
     integrations: Vec<FanIntegration>,
@@ -172,7 +162,7 @@ fn refused(refusal: &membership::Refusal) -> ApiError {
 /// The full state of one membership. Safe to repeat and to arrive out of order: an older `version` changes
 /// nothing and says so.
 #[utoipa::path(put, path = "/v1/memberships/{membership}", tag = "Platform", operation_id = "put_membership",
-    params(("membership" = String, Path)), request_body = MembershipBody,
+    params(("membership" = inline(MembershipId), Path)), request_body = MembershipBody,
     responses((status = 200, description = "Taken in", body = MembershipWritten)))]
 pub(crate) async fn put(
     State(app): AppState,
@@ -189,7 +179,7 @@ pub(crate) async fn put(
 
 /// A membership and its access in every integration
 #[utoipa::path(get, path = "/v1/memberships/{membership}", tag = "Platform", operation_id = "get_membership",
-    params(("membership" = String, Path)), responses((status = 200, description = "As it stands", body = MembershipAnswer)))]
+    params(("membership" = inline(MembershipId), Path)), responses((status = 200, description = "As it stands", body = MembershipAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,

@@ -11,6 +11,7 @@ pub(crate) mod import;
 pub(crate) mod integration_fans;
 pub(crate) mod integrations;
 pub(crate) mod keys;
+pub(crate) mod left_behind;
 pub(crate) mod links;
 pub(crate) mod manual;
 pub(crate) mod memberships;

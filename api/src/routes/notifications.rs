@@ -30,10 +30,8 @@ pub(crate) struct NotificationAnswer {
     /// the fan can mend something. For creators: `needs_attention`.
     kind: String,
     /// Null where it is about the fan's Discord account.
-    #[schema(value_type = Option<String>)]
     integration: Option<IntegrationId>,
     /// Which tier gives access, for `integration_available`.
-    #[schema(value_type = Option<String>)]
     tier: Option<TierId>,
     /// What the matter is and what to do; null for `integration_available`.
     reason: Option<Reason>,
@@ -108,7 +106,7 @@ pub(crate) async fn of_creator(
 
 /// A fan's notifications
 #[utoipa::path(get, path = "/v1/fans/{fan}/notifications", tag = "Fan", operation_id = "list_notifications",
-    params(("fan" = String, Path), Paging),
+    params(("fan" = inline(FanId), Path), Paging),
     responses((status = 200, description = "Newest first", body = Page<NotificationAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -122,7 +120,7 @@ pub(crate) async fn list(
 
 /// A creator's notifications
 #[utoipa::path(get, path = "/v1/creators/{creator}/notifications", tag = "Creator",
-    operation_id = "list_creator_notifications", params(("creator" = String, Path), Paging),
+    operation_id = "list_creator_notifications", params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "Newest first", body = Page<NotificationAnswer>)))]
 pub(crate) async fn list_of_creator(
     State(app): AppState,
@@ -148,7 +146,7 @@ fn read_at(
 
 /// Mark a notification as read
 #[utoipa::path(post, path = "/v1/fans/{fan}/notifications/{id}/read", tag = "Fan", operation_id = "read_notification",
-    params(("fan" = String, Path), ("id" = String, Path)),
+    params(("fan" = inline(FanId), Path), ("id" = Uuid, Path)),
     responses((status = 204, description = "Read")))]
 pub(crate) async fn read(
     State(app): AppState,
@@ -170,7 +168,7 @@ pub(crate) async fn read(
 
 /// Mark a creator's notification as read
 #[utoipa::path(post, path = "/v1/creators/{creator}/notifications/{id}/read", tag = "Creator",
-    operation_id = "read_creator_notification", params(("creator" = String, Path), ("id" = String, Path)),
+    operation_id = "read_creator_notification", params(("creator" = inline(CreatorId), Path), ("id" = Uuid, Path)),
     responses((status = 204, description = "Read")))]
 pub(crate) async fn read_of_creator(
     State(app): AppState,

@@ -10,7 +10,7 @@ use axum::{
 use bot::oauth::{OAuthError, Tokens};
 use chrono::TimeDelta;
 use domain::{
-    FanId, IntegrationId, Personal,
+    FanId, IntegrationId, Personal, Trouble,
     account::{self, DiscordAccount},
     fan::{self, BrokenBy, Fan, Link},
     guild::{self, Guild},
@@ -25,13 +25,13 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
-    error::{ApiError, Kind},
+    error::{ApiError, Kind, Problem},
     extract::{Fields, FromFields, Query},
     pages::{
         self,
         session::{Area, Held},
     },
-    routes::{integrations::command_failed, roles},
+    routes::{integrations::command_failed, links, roles},
 };
 
 /// What a browser was sent to Discord for. Stands in the one-time state.
@@ -40,6 +40,7 @@ use crate::{
 pub(crate) enum Purpose {
     Server {
         integration: IntegrationId,
+        verifier: String,
         actor: Actor,
         return_url: Option<Url>,
         /// The session that it was started from; none where it was started over the API.
@@ -102,7 +103,9 @@ impl FromFields for CallbackQuery {
 #[utoipa::path(get, path = "/oauth/discord/callback", tag = "Browser", operation_id = "oauth_callback",
     params(CallbackQuery), security(()),
     responses((status = 200, description = "A page that says that it is done", body = String, content_type = "text/html"),
-              (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`")))]
+              (status = 400, description = "What went wrong; where a fan did not allow to be added to servers, a page on which they can",
+               content((String = "text/html"), (Problem = "application/problem+json"))),
+              (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`; `missing_scope`: linked, and not allowed to be added to servers")))]
 pub(crate) async fn callback(
     State(app): AppState,
     headers: HeaderMap,
@@ -128,11 +131,24 @@ pub(crate) async fn callback(
         )),
     };
     match (done, purpose.return_url()) {
-        (Ok(()), Some(url)) => Ok(back(url, &[("status", "connected")])),
-        (Ok(()), None) => pages::connected(&app),
+        (Ok(Came::Connected), Some(url)) => Ok(back(url, &[("status", "connected")])),
+        (Ok(Came::Connected), None) => pages::connected(&app),
+        (Ok(Came::WithoutScope { .. }), Some(url)) => {
+            Ok(back(url, &[("status", "failed"), ("error", Trouble::MissingScope.code())]))
+        }
+        (Ok(Came::WithoutScope { again }), None) => pages::connect_again(&app, &again),
         (Err(error), Some(url)) => Ok(back(url, &[("status", "failed"), ("error", error.code())])),
         (Err(error), None) => Err(error),
     }
+}
+
+/// What came of the way back.
+enum Came {
+    Connected,
+    /// The account is linked, and its fan did not allow the Hub to add them to servers; `again`: where they can.
+    WithoutScope {
+        again: Url,
+    },
 }
 
 fn back(url: &Url, said: &[(&str, &str)]) -> Response {
@@ -143,23 +159,24 @@ fn back(url: &Url, said: &[(&str, &str)]) -> Response {
     response
 }
 
-async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<(), ApiError> {
+async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<Came, ApiError> {
+    let (Purpose::Server { verifier, .. } | Purpose::Account { verifier, .. }) = purpose;
+    let verifier = SecretString::from(verifier.clone());
+    let tokens = app.oauth.exchange(code, &verifier).await.map_err(|error| oauth_failed(&error))?;
     match purpose {
         Purpose::Server { integration, actor, .. } => {
-            let tokens =
-                app.oauth.exchange(code, None).await.map_err(|error| oauth_failed(&error))?;
-            connect(app, *integration, actor, tokens).await
+            connect(app, *integration, actor, tokens).await?;
         }
-        Purpose::Account { fan, verifier, actor, .. } => {
-            let verifier = SecretString::from(verifier.clone());
-            let tokens = app
-                .oauth
-                .exchange(code, Some(&verifier))
-                .await
-                .map_err(|error| oauth_failed(&error))?;
-            link(app, fan, actor, tokens).await
+        Purpose::Account { fan, actor, return_url, browser, .. } => {
+            if !link(app, fan, actor, tokens).await? {
+                let (return_url, browser) = (return_url.clone(), browser.clone());
+                let again =
+                    links::ask(app, fan.clone(), actor.clone(), return_url, browser).await?;
+                return Ok(Came::WithoutScope { again });
+            }
         }
     }
+    Ok(Came::Connected)
 }
 
 fn metadata(app: &App, actor: &Actor) -> Metadata {
@@ -205,8 +222,14 @@ async fn connect(
     }
 }
 
-/// Links the account that the token names, and reserves it in the same append.
-async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Result<(), ApiError> {
+/// Links the account that the token names, and reserves it in the same append; answers whether it may be added to
+/// servers.
+async fn link(
+    app: &Arc<App>,
+    fan: &FanId,
+    actor: &Actor,
+    tokens: Tokens,
+) -> Result<bool, ApiError> {
     let account = app.oauth.account(&tokens.access).await.map_err(|error| oauth_failed(&error))?;
     let account_key = app.store.vault().account_key(account.id);
     let link = Link {
@@ -256,7 +279,7 @@ async fn link(app: &Arc<App>, fan: &FanId, actor: &Actor, tokens: Tokens) -> Res
         // Before the append: whoever hears of the link finds the token.
         app.store.tokens().put(fan, &token).await?;
         if decision.commit(&mut attempts).await?.is_some() {
-            return Ok(());
+            return Ok(may_join);
         }
     }
 }
@@ -265,11 +288,15 @@ fn oauth_failed(error: &OAuthError) -> ApiError {
     let text = error.to_string();
     match error {
         OAuthError::InvalidGrant => ApiError::new(Kind::OAUTH_CODE, text),
-        OAuthError::Refused(_) => {
+        OAuthError::Application(_) | OAuthError::Refused(_) => {
             tracing::error!(%error, "Discord refused the application");
             ApiError::new(Kind::DISCORD_REFUSED, text)
         }
+        OAuthError::Limited { after } => {
+            ApiError::new(Kind::DISCORD_UNAVAILABLE, text).retry_after(after.as_secs() + 1)
+        }
         OAuthError::Unreachable(_) | OAuthError::Malformed(_) => {
+            tracing::warn!(%error, "somebody came back from Discord in vain");
             ApiError::new(Kind::DISCORD_UNAVAILABLE, text)
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use bot::discord::Answer;
+use bot::{discord::Answer, patience::patiently};
 use domain::{
     IntegrationId, RoleId, Trouble,
     integration::{self, Phase},
@@ -23,7 +23,6 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RoleAnswer {
-    #[schema(value_type = String)]
     id: RoleId,
     name: String,
     position: i64,
@@ -95,7 +94,7 @@ fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
 
 /// The server's roles as they were last read
 #[utoipa::path(get, path = "/v1/integrations/{id}/roles", tag = "Creator", operation_id = "get_roles",
-    params(("id" = String, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,
@@ -107,7 +106,7 @@ pub(crate) async fn get(
 
 /// Read the server's roles anew
 #[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
-    params(("id" = String, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
+    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
     State(app): AppState,
     caller: Caller,
@@ -133,7 +132,17 @@ pub(crate) async fn read(
     app: &Arc<App>,
     guild: domain::GuildId,
 ) -> Result<(integration::Server, domain::discord::RoleList), ApiError> {
-    match app.discord.role_list(guild).await {
+    let ask = || async {
+        match app.discord.role_list(guild).await {
+            later @ Answer::Later { .. } => Err(later),
+            answer => Ok(answer),
+        }
+    };
+    let hiccup = |answer: &Answer<_>| match answer {
+        Answer::Later { after, .. } => Some(after.unwrap_or_default()),
+        _ => None,
+    };
+    match patiently(ask, hiccup).await.unwrap_or_else(|later| later) {
         Answer::Done(read) => Ok(read),
         Answer::Refused(refusal) => Err(ApiError::new(
             Kind::DISCORD_REFUSED,

@@ -20,24 +20,21 @@ use crate::{
 #[expect(dead_code, reason = "describes what the body is read from")]
 pub(crate) struct SessionFields {
     /// `creator`, `fan`, `auditor` or `operator`.
-    #[schema(value_type = String)]
     role: Role,
     /// Which creator or fan; none for an auditor or an operator.
     id: Option<String>,
     /// The first page: `hub` (creators), `memberships` or `welcome` (fans), `audit` (auditors), `status` (operators).
-    #[schema(value_type = Option<String>)]
     page: Option<Page>,
     /// The membership that was just bought, for `welcome`.
-    #[schema(value_type = Option<String>)]
     membership: Option<MembershipId>,
     /// Where the pages lead back to: an `http` or `https` URL.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uri", max_length = 2048)]
     return_url: Option<Url>,
 }
 
 pub(crate) struct SessionBody(Link);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Role {
     Creator,
@@ -46,7 +43,7 @@ enum Role {
     Operator,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Page {
     Hub,
@@ -66,19 +63,9 @@ fn person(fields: &mut Fields) -> Option<Person> {
     }
 }
 
-#[expect(clippy::option_option, reason = "at fault and missing are two answers")]
-fn return_url(fields: &mut Fields) -> Option<Option<Url>> {
-    let return_url: Option<Url> = fields.optional("return_url")?;
-    if return_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
-        fields.fault("return_url", "must be an http or https URL");
-        return None;
-    }
-    Some(return_url)
-}
-
 impl FromFields for SessionBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (person, return_url) = (person(fields), return_url(fields));
+        let (person, return_url) = (person(fields), fields.web_address("return_url"));
         let page: Option<Option<Page>> = fields.optional("page");
         let membership: Option<Option<MembershipId>> = fields.optional("membership");
         let (person, return_url, page, membership) = (person?, return_url?, page?, membership?);
@@ -150,7 +137,7 @@ pub(crate) async fn create(
 #[expect(dead_code, reason = "describes what the query is read from")]
 pub(crate) struct WhoseQuery {
     /// `creator`, `fan`, `auditor` or `operator`.
-    #[param(value_type = String)]
+    #[param(inline)]
     role: Role,
     /// Which creator or fan.
     id: Option<String>,

@@ -25,7 +25,6 @@ use crate::{
 #[derive(ToSchema)]
 pub(crate) struct TierBody {
     /// 1 to 128 characters, for people.
-    #[schema(value_type = String)]
     name: DisplayName,
 }
 
@@ -37,20 +36,16 @@ impl FromFields for TierBody {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TierAnswer {
-    #[schema(value_type = String)]
     creator: CreatorId,
-    #[schema(value_type = String)]
     tier: TierId,
-    #[schema(value_type = String)]
     name: DisplayName,
     /// The integrations that the tier gives access to, for "includes access to …" before a purchase.
-    #[schema(value_type = Vec<String>)]
     integrations: Vec<IntegrationId>,
 }
 
 /// Register or rename a tier
 #[utoipa::path(put, path = "/v1/creators/{creator}/tiers/{tier}", tag = "Platform", operation_id = "put_tier",
-    params(("creator" = String, Path), ("tier" = String, Path)), request_body = TierBody,
+    params(("creator" = inline(CreatorId), Path), ("tier" = inline(TierId), Path)), request_body = TierBody,
     responses((status = 200, description = "Known, renamed where the name is new", body = TierAnswer),
               (status = 201, description = "Registered", body = TierAnswer)))]
 pub(crate) async fn put(
@@ -81,7 +76,7 @@ pub(crate) async fn put(
 
 /// List a creator's tiers
 #[utoipa::path(get, path = "/v1/creators/{creator}/tiers", tag = "Platform", operation_id = "list_tiers",
-    params(("creator" = String, Path), Paging),
+    params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "By id", body = Page<TierAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,

@@ -86,7 +86,7 @@ impl From<Delivery> for DeliveryAnswer {
 /// What an endpoint was told
 #[utoipa::path(get, path = "/v1/webhook_endpoints/{id}/deliveries", tag = "Platform",
     operation_id = "list_webhook_deliveries",
-    params(("id" = String, Path), Paging, ("state" = Option<String>, Query, description = "`waiting`, `delivered` or `failed`")),
+    params(("id" = Uuid, Path), Paging, ("state" = Option<String>, Query, description = "`waiting`, `delivered` or `failed`")),
     responses((status = 200, description = "Newest first, of the last 30 days", body = Page<DeliveryAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -106,7 +106,7 @@ pub(crate) async fn list(
 ///
 /// Whatever became of it: at once, under the same id, with as many attempts as a new one.
 #[utoipa::path(post, path = "/v1/webhook_endpoints/{id}/deliveries/{delivery}/replay", tag = "Platform",
-    operation_id = "replay_webhook_delivery", params(("id" = String, Path), ("delivery" = String, Path)),
+    operation_id = "replay_webhook_delivery", params(("id" = Uuid, Path), ("delivery" = String, Path)),
     responses((status = 202, description = "It waits for its first attempt", body = DeliveryAnswer)))]
 pub(crate) async fn replay(
     State(app): AppState,

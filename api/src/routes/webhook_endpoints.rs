@@ -186,7 +186,7 @@ pub(crate) async fn list(
 
 /// One endpoint
 #[utoipa::path(get, path = "/v1/webhook_endpoints/{id}", tag = "Platform", operation_id = "get_webhook_endpoint",
-    params(("id" = String, Path)), responses((status = 200, description = "As it stands", body = EndpointAnswer)))]
+    params(("id" = Uuid, Path)), responses((status = 200, description = "As it stands", body = EndpointAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
     caller: Caller,
@@ -198,7 +198,7 @@ pub(crate) async fn get(
 
 /// Change, disable or enable an endpoint
 #[utoipa::path(patch, path = "/v1/webhook_endpoints/{id}", tag = "Platform", operation_id = "change_webhook_endpoint",
-    params(("id" = String, Path)), request_body = EndpointChange,
+    params(("id" = Uuid, Path)), request_body = EndpointChange,
     responses((status = 200, description = "As it stands now", body = EndpointAnswer)))]
 pub(crate) async fn change(
     State(app): AppState,
@@ -233,7 +233,7 @@ pub(crate) async fn change(
 
 /// Delete an endpoint
 #[utoipa::path(delete, path = "/v1/webhook_endpoints/{id}", tag = "Platform", operation_id = "delete_webhook_endpoint",
-    params(("id" = String, Path)),
+    params(("id" = Uuid, Path)),
     responses((status = 204, description = "Gone at once, with what still waited for it")))]
 pub(crate) async fn delete(
     State(app): AppState,
@@ -248,7 +248,7 @@ pub(crate) async fn delete(
 ///
 /// For a day, every message is signed with both.
 #[utoipa::path(post, path = "/v1/webhook_endpoints/{id}/rotate_secret", tag = "Platform",
-    operation_id = "rotate_webhook_secret", params(("id" = String, Path)),
+    operation_id = "rotate_webhook_secret", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The one time that the secret is shown", body = RotatedSecret)))]
 pub(crate) async fn rotate_secret(
     State(app): AppState,

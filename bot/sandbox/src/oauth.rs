@@ -1,14 +1,11 @@
 //! OAuth2: codes, tokens, revocation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State as Extract,
+    Json,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use base64::{
     Engine,
@@ -19,10 +16,7 @@ use ring::digest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    calls::{By, Call},
-    server::{State, lock, now},
-};
+use crate::server::{State, lock, now};
 
 /// How long an access token lives.
 pub(crate) const LIFETIME: TimeDelta = TimeDelta::seconds(604_800);
@@ -115,12 +109,17 @@ impl OAuth {
     }
 }
 
-pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/api/oauth2/token", post(token))
-        .route("/api/v10/oauth2/token", post(token))
-        .route("/api/oauth2/token/revoke", post(revoke))
-        .route("/api/v10/oauth2/token/revoke", post(revoke))
+/// What `/oauth2/token` and what stands below it answer.
+pub(crate) fn answer(state: &State, endpoint: &str, headers: &HeaderMap, body: &[u8]) -> Response {
+    let fields = match fields(state, headers, body) {
+        Ok(fields) => fields,
+        Err(refused) => return *refused,
+    };
+    match endpoint {
+        "" => token(state, &fields),
+        "/revoke" => revoke(state, &fields),
+        _ => error(StatusCode::NOT_FOUND, "invalid_request", "404: Not Found"),
+    }
 }
 
 fn error(status: StatusCode, error: &str, description: &str) -> Response {
@@ -165,35 +164,8 @@ fn fields(
     }
 }
 
-async fn token(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
-    let asked_at = now();
-    let answer = exchange(&state, &headers, &body);
-    record(&state, "/oauth2/token", asked_at, &answer);
-    answer
-}
-
-/// Keeps what was asked in the log of calls.
-fn record(state: &State, path: &str, asked_at: DateTime<Utc>, answer: &Response) {
-    let call = Call {
-        asked_at,
-        at: now(),
-        by: By::Application,
-        method: "POST".to_owned(),
-        path: path.to_owned(),
-        route: path.to_owned(),
-        status: answer.status().as_u16(),
-        ..Call::default()
-    };
-    lock(&state.calls).push(call, false);
-    state.changed();
-}
-
 /// Answers tokens for a code or for a refresh token.
-fn exchange(state: &State, headers: &HeaderMap, body: &[u8]) -> Response {
-    let fields = match fields(state, headers, body) {
-        Ok(fields) => fields,
-        Err(refused) => return *refused,
-    };
+fn token(state: &State, fields: &HashMap<String, String>) -> Response {
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     let refused = |what: &str| {
         error(StatusCode::BAD_REQUEST, "invalid_grant", &format!("Invalid \"{what}\" in request."))
@@ -240,15 +212,7 @@ fn spend(state: &State, code: &str, redirect_uri: &str, verifier: &str) -> Optio
     fits.then_some(grant)
 }
 
-async fn revoke(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
-    let asked_at = now();
-    let answer = match fields(&state, &headers, &body) {
-        Ok(fields) => {
-            lock(&state.oauth).revoke(fields.get("token").map(String::as_str).unwrap_or_default());
-            Json(json!({})).into_response()
-        }
-        Err(refused) => *refused,
-    };
-    record(&state, "/oauth2/token/revoke", asked_at, &answer);
-    answer
+fn revoke(state: &State, fields: &HashMap<String, String>) -> Response {
+    lock(&state.oauth).revoke(fields.get("token").map(String::as_str).unwrap_or_default());
+    Json(json!({})).into_response()
 }

@@ -18,7 +18,7 @@ use crate::{
     faults::{Fault, Faults},
     gateway::{self, Gateway},
     limits::{Limits, Windows},
-    oauth::{self, OAuth},
+    oauth::OAuth,
     pages, rest,
     world::World,
 };
@@ -172,7 +172,6 @@ impl Sandbox {
         });
         let router = Router::new()
             .merge(pages::routes())
-            .merge(oauth::routes())
             .merge(gateway::routes())
             .merge(control::routes())
             .fallback(rest::answer)

@@ -238,3 +238,23 @@ async fn case_17_a_dispute_takes_the_access_at_once_and_winning_it_gives_it_back
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
     world.prove().await;
 }
+
+#[tokio::test]
+async fn a_membership_that_time_ended_is_shown_as_expired_and_repeating_it_changes_nothing() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let soon = Some(world.now() + TimeDelta::days(1));
+    world.reports_until(&club, "ada", "vip", "active", 1, soon).await;
+    world.clock.advance(TimeDelta::days(5));
+    world.settle().await;
+    let shown = world.get("/v1/memberships/ada-vip").await.ok()["state"].clone();
+    assert_eq!((&shown["status"], &shown["live"]), (&json!("expired"), &json!(false)));
+    let of_fan = world.get("/v1/fans/ada/integrations").await.ok()["data"][0].clone();
+    assert_eq!((&of_fan["status"], &of_fan["live"]), (&json!("expired"), &json!(false)));
+    let again = world.reports_until(&club, "ada", "vip", "active", 1, soon).await.ok();
+    assert_eq!(
+        (&again["outcome"], &again["state"]["status"]),
+        (&json!("unchanged"), &json!("expired"))
+    );
+    world.prove().await;
+}

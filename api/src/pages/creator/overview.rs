@@ -190,6 +190,6 @@ pub(crate) async fn sync(
     Path(id): Path<IntegrationId>,
     Sent { signed, .. }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    let (..) = health::sync(State(app), signed.caller, Path(id), Body(Nothing)).await?;
+    health::sync(State(app), signed.caller, Path(id), Body(Nothing)).await?;
     Ok(see_other(&super::place(id, "?done=sync")))
 }

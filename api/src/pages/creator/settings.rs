@@ -109,7 +109,7 @@ pub(crate) async fn change(
         signed.caller.clone(),
         Path(id),
         IfMatch(values.parse("version")),
-        Body(ChangeBody { name: Some(name), on_end, drift }),
+        Body(ChangeBody { name: Some(name), on_end, drift, removal_limit: None }),
     );
     match changed.await {
         Ok(_) => Ok(see_other(&super::place(id, "/settings?done=saved"))),

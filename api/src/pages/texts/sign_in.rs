@@ -18,6 +18,9 @@ texts! {
         start_lead: Phrase = Phrase("Open the Hub from {}: it knows who you are and signs you in.");
         connected: &'static str = "Discord is connected";
         connected_lead: &'static str = "You can close this page and go on where you came from.";
+        without_scope: &'static str = "One permission is missing";
+        without_scope_lead: &'static str = "Discord was not allowed to add you to servers, so nobody can bring you in. Connect again, and leave “Join servers for you” allowed.";
+        connect_again: &'static str = "Connect Discord again";
         demo_lead: &'static str = "This is a Hub to try things out in, with a Discord of its own. Nothing here reaches the real one.";
         demo_people: &'static str = "Whom do you want to be?";
         demo_discord: &'static str = "And what happens on Discord";

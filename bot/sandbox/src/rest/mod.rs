@@ -17,6 +17,7 @@ use crate::{
     calls::{By, Call, masked},
     faults::{self, Action, Scope},
     limits::{Permit, headers},
+    oauth,
     server::{State, lock, now},
     world::World,
 };
@@ -126,6 +127,30 @@ impl Heard<'_> {
         }
     }
 
+    /// The answer, unless a fault hides it.
+    fn answered(
+        &self,
+        fault: Option<Action>,
+        status: u16,
+        code: Option<u64>,
+        answer: Response,
+    ) -> Response {
+        match fault {
+            Some(Action::DropAfter) => {
+                self.ends(0, None, None);
+                cut()
+            }
+            Some(Action::ErrorAfterEffect { status }) => {
+                self.ends(status, None, None);
+                respond(Reply::error(status, 0, "Internal Server Error"), HeaderMap::new())
+            }
+            _ => {
+                self.ends(status, code, None);
+                answer
+            }
+        }
+    }
+
     /// The permit's headers, or the refusal of a call that is one too many.
     fn permitted(&self) -> Result<HeaderMap, Box<Response>> {
         let Call { path, method, route, .. } = &self.call;
@@ -197,6 +222,12 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
     if let Some(response) = heard.struck(fault.as_ref()).await {
         return response;
     }
+    if let Some(endpoint) = heard.call.path.strip_prefix("/oauth2/token")
+        && parts.method == Method::POST
+    {
+        let answer = oauth::answer(&state, endpoint, &parts.headers, &body);
+        return heard.answered(fault, answer.status().as_u16(), None, answer);
+    }
     if state.config.check_user_agent && !is_bot_agent(&parts.headers) {
         heard.ends(403, Some(40333), None);
         let message = "internal network error: set the User-Agent DiscordBot (url, version)";
@@ -207,20 +238,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         Err(refused) => return *refused,
     };
     let reply = heard.effect(&parts, &body);
-    match fault {
-        Some(Action::DropAfter) => {
-            heard.ends(0, None, None);
-            cut()
-        }
-        Some(Action::ErrorAfterEffect { status }) => {
-            heard.ends(status, None, None);
-            respond(Reply::error(status, 0, "Internal Server Error"), HeaderMap::new())
-        }
-        _ => {
-            heard.ends(reply.status, reply.code, None);
-            respond(reply, limit_headers)
-        }
-    }
+    heard.answered(fault, reply.status, reply.code, respond(reply, limit_headers))
 }
 
 fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {
@@ -311,6 +329,7 @@ fn by(state: &State, headers: &HeaderMap) -> By {
     let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
     match given.and_then(|given| given.split_once(' ')) {
         Some(("Bot", _)) => By::Bot,
+        Some(("Basic", _)) => By::Application,
         Some(("Bearer", token)) => {
             By::Bearer(lock(&state.oauth).who(token, now()).map(|(user, _)| user))
         }

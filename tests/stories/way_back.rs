@@ -1,0 +1,166 @@
+//! The way back from Discord, and what becomes of the tokens that came with it.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use discord_sandbox::{Action, Choice, Fault, Scope};
+use eventstore::tokens::DiscordToken;
+use serde_json::json;
+
+use crate::support::{Browser, Club, World};
+
+const TOKEN: &str = "/oauth2/token";
+
+fn hiccups() -> [Action; 4] {
+    [
+        Action::RateLimit { scope: Scope::User, retry_after: 0.1 },
+        Action::Error { status: 500 },
+        Action::Error { status: 503 },
+        Action::DropBefore,
+    ]
+}
+
+impl World {
+    /// The statuses that the token endpoint answered.
+    fn token_calls(&self) -> Vec<u16> {
+        let calls = self.sandbox.calls().into_iter().filter(|call| call.route == TOKEN);
+        calls.map(|call| call.status).collect()
+    }
+
+    /// Lets the token that a fan's link came with run out by the Hub's clock.
+    async fn token_runs_out(&self, fan: &str) -> DiscordToken {
+        let fan = fan.parse().unwrap();
+        let tokens = self.node().store().tokens();
+        let held = tokens.get(&fan).await.unwrap().unwrap();
+        let old = DiscordToken { expires_at: self.now() - TimeDelta::minutes(1), ..held };
+        tokens.put(&fan, &old).await.unwrap();
+        old
+    }
+}
+
+#[tokio::test]
+async fn one_of_a_fan_s_commands_renews_the_token_and_the_others_use_what_it_got() {
+    let world = World::start().await;
+    let mut clubs: Vec<Club> = vec![];
+    for creator in ["kim", "eve", "lee"] {
+        clubs.push(world.club(creator).await);
+    }
+    let ada = world.user("ada");
+    world.links("ada", ada).await.is(200);
+    world.token_runs_out("ada").await;
+    world.sandbox.forget_calls();
+    // Long enough that all of them would ask before the first is answered.
+    world.sandbox.fault(Fault::once("POST", TOKEN, Action::Delay { ms: 100 }));
+    for club in &clubs {
+        let body = json!({ "fan": "ada", "creator": club.creator, "tier": "vip", "status": "active", "version": 1 });
+        world.put(&format!("/v1/memberships/ada-{}", club.creator), body).await.ok();
+    }
+    world.settle().await;
+    for club in &clubs {
+        assert_eq!(world.roles(club, ada), Some(vec![club.vip]), "{}", club.creator);
+    }
+    assert_eq!(world.token_calls(), [200]);
+    assert!(!world.events().await.contains(&"LinkBroken".to_owned()));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_fan_who_connects_anew_while_the_old_token_is_renewed_keeps_the_new_one() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.links("ada", ada).await.is(200);
+    world.token_runs_out("ada").await;
+    world.sandbox.fault(Fault::once("POST", TOKEN, Action::Delay { ms: 300 }));
+    world.sandbox.forget_calls();
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.until_called(TOKEN).await;
+    world.sandbox.deauthorize(ada);
+    world.links("ada", ada).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    assert_eq!(world.status(&club, "ada").await, ("connected".into(), None));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_is_used_while_it_lives_and_asks_for_another_after() {
+    for (left, status) in [(2, "connected"), (-2, "action_required")] {
+        let world = World::start().await;
+        let club = world.club("kim").await;
+        let ada = world.user("ada");
+        world.links("ada", ada).await.is(200);
+        let held = world.token_runs_out("ada").await;
+        let expires_at = world.now() + TimeDelta::minutes(left);
+        let short = DiscordToken { refresh: None, expires_at, ..held };
+        world.node().store().tokens().put(&"ada".parse().unwrap(), &short).await.unwrap();
+        world.reports(&club, "ada", "vip", "active", 1).await;
+        world.settle().await;
+        assert_eq!(world.status(&club, "ada").await.0, status, "{left} minutes left");
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hiccup_of_discord_on_the_way_back_is_waited_out() {
+    for route in [TOKEN, "/users/@me"] {
+        for hiccup in hiccups() {
+            let world = World::start().await;
+            world.sandbox.fault(Fault { times: 2, ..Fault::once("*", route, hiccup.clone()) });
+            let ada = world.user("ada");
+            world.links("ada", ada).await.is(200);
+            let link = world.get("/v1/fans/ada/link").await.ok();
+            assert_eq!(link["discord"]["id"], ada.to_string(), "{route} {hiccup:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_discord_says_on_the_way_back_is_told_as_what_it_is() {
+    let long = Action::RateLimit { scope: Scope::User, retry_after: 3600.0 };
+    let world = World::start().await;
+    let ada = world.user("ada");
+    world.sandbox.fault(Fault::once("POST", TOKEN, long));
+    let began = std::time::Instant::now();
+    let limited = world.links("ada", ada).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody waits an hour");
+    assert_eq!(limited.header("retry-after"), Some("3601"));
+    let problem = limited.problem(503, "discord_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("3600 s"), "{problem}");
+    // The same link brings nobody in twice; a new one does.
+    world.links("ada", ada).await.is(200);
+}
+
+#[tokio::test]
+async fn who_does_not_allow_to_be_added_to_servers_is_offered_to_connect_again() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    let asked = world.post("/v1/fans/ada/link", json!({})).await.ok();
+    let less = Choice { user: ada, scopes: Some(vec!["identify".into()]), ..Choice::default() };
+    let back = world.sandbox.consent(asked["authorize_url"].as_str().unwrap(), &less).unwrap();
+    let mut browser = Browser::new(&world);
+    let page = browser.get(&back).await.is(400).has("One permission is missing");
+    let again = page.html.split("href=\"").find(|rest| rest.contains("/oauth2/authorize")).unwrap();
+    let again = again[..again.find('"').unwrap()].replace("&#38;", "&").replace("&amp;", "&");
+    world.settle().await;
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("action_required".into(), Some("missing_scope".into()))
+    );
+    let all = Choice { user: ada, ..Choice::default() };
+    let back = world.sandbox.consent(&again, &all).unwrap();
+    browser.get(&back).await.is(200).has("Discord is connected");
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+
+    // A platform that is told where to go on hears it in the address.
+    let body = json!({ "return_url": "https://platform.example/me" });
+    let asked = world.post("/v1/fans/ben/link", body).await.ok();
+    let less = Choice { user: world.user("ben"), ..less };
+    let went = world.authorize(asked, &less).await.is(303);
+    let url = went.header("location").unwrap();
+    assert_eq!(url, "https://platform.example/me?status=failed&error=missing_scope");
+    world.prove().await;
+}
