@@ -41,7 +41,7 @@ impl FromFields for FansQuery {
 pub(crate) struct AccountAnswer {
     #[schema(value_type = String)]
     id: DiscordUserId,
-    username: String,
+    pub(crate) username: String,
 }
 
 impl AccountAnswer {

@@ -3,8 +3,10 @@
 //!
 //! A text is a `&str`; one that has a name in it is a `Phrase`, one that counts is a `Count`.
 
+pub(crate) mod auditor;
 mod creator;
 mod frame;
+pub(crate) mod operator;
 mod sign_in;
 
 use std::{
@@ -40,6 +42,12 @@ pub(crate) struct Texts {
     pub(crate) status: creator::Statuses,
     pub(crate) add: creator::Add,
     pub(crate) connect: creator::Connect,
+    pub(crate) audit: auditor::Audit,
+    pub(crate) log: auditor::Log,
+    pub(crate) event: auditor::OneEvent,
+    pub(crate) travel: auditor::Travel,
+    pub(crate) explain: auditor::Explain,
+    pub(crate) operator: operator::Operator,
 }
 
 pub(crate) static EN: Texts = Texts {
@@ -51,6 +59,12 @@ pub(crate) static EN: Texts = Texts {
     status: creator::Statuses::EN,
     add: creator::Add::EN,
     connect: creator::Connect::EN,
+    audit: auditor::Audit::EN,
+    log: auditor::Log::EN,
+    event: auditor::OneEvent::EN,
+    travel: auditor::Travel::EN,
+    explain: auditor::Explain::EN,
+    operator: operator::Operator::EN,
 };
 
 /// HTML that is safe to show as it is.
