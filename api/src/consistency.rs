@@ -18,13 +18,19 @@ const AFTER: HeaderName = HeaderName::from_static("hub-after");
 
 /// Lets reads wait until the views have seen this node's own appends, and the position that was asked for.
 pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) -> Response {
-    if request.method() == Method::GET {
+    if request.method() == Method::GET && reads_views(request.uri().path()) {
         let after = request.headers().get(AFTER).cloned();
         if let Err(error) = wait(&app, after).await {
             return error.into_response();
         }
     }
     next.run(request).await
+}
+
+/// Whether a path is answered from views. Whoever looks how the Hub is doing is answered when it is not doing well, too.
+fn reads_views(path: &str) -> bool {
+    let aside = ["/healthz", "/readyz", "/metrics", "/operator", "/operator/now"];
+    !aside.contains(&path) && !path.starts_with("/assets/")
 }
 
 async fn wait(app: &App, after: Option<HeaderValue>) -> Result<(), ApiError> {

@@ -37,6 +37,12 @@ impl FromFields for Paging {
 }
 
 impl Paging {
+    /// The part of a list at a cursor; the first part where it is empty.
+    pub(crate) fn at(cursor: &str) -> Self {
+        let cursor = Some(cursor).filter(|cursor| !cursor.is_empty()).map(str::to_owned);
+        Self { limit: DEFAULT, cursor }
+    }
+
     /// One more row than is shown tells whether there is a next page.
     pub(crate) fn fetch(&self) -> u32 {
         self.limit + 1

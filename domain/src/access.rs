@@ -614,25 +614,8 @@ impl Decider for Access {
 
 /// Whether the last thing that happened to the account is this very report.
 fn said_before(state: &State, event: &Event) -> bool {
-    fn report(event: &Event) -> Option<&Report> {
-        match event {
-            Event::AccessGranted(report)
-            | Event::AccessChanged(report)
-            | Event::AccessRevoked(report)
-            | Event::AccessBlocked(report)
-            | Event::RevokeBlocked(report) => Some(report),
-            Event::JoinAttempted(_)
-            | Event::RolesAttempted(_)
-            | Event::RemovalAttempted(_)
-            | Event::DriftObserved { .. }
-            | Event::RemovalFoundUndone { .. }
-            | Event::MemberLeft { .. }
-            | Event::MemberReturned { .. }
-            | Event::MemberBanned { .. } => None,
-        }
-    }
-    let last = state.last_of(&event.holder().account_key).and_then(report);
-    last.is_some() && last == report(event)
+    let last = state.last_of(&event.holder().account_key).and_then(Event::report);
+    last.is_some() && last == event.report()
 }
 
 #[cfg(test)]

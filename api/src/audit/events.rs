@@ -1,7 +1,8 @@
 //! The log, decoded, with a sentence for each event; found by whom and what it names, and by its time.
 
 use chrono::{DateTime, Utc};
-use eventstore::{Envelope, Store};
+use domain::Event;
+use eventstore::{Envelope, Position, Store};
 use projections::{
     Audit,
     audit::{Direction, Wanted},
@@ -31,6 +32,9 @@ pub(crate) struct Told {
     pub(crate) sentence: String,
     #[schema(value_type = Object)]
     pub(crate) data: Value,
+    /// For pages, which link to whom it names.
+    #[serde(skip)]
+    pub(crate) event: Event,
 }
 
 impl Told {
@@ -47,6 +51,7 @@ impl Told {
             correlation: envelope.metadata.correlation,
             sentence: sentence(&envelope.event, names),
             data: data.unwrap_or_default(),
+            event: envelope.event,
         }
     }
 }
@@ -78,4 +83,15 @@ pub(crate) async fn events(
     }
     let names = Names::of(store, audit, &envelopes).await?;
     Ok(envelopes.into_iter().map(|envelope| Told::of(envelope, &names)).collect())
+}
+
+/// One event; `None` where the log does not go that far.
+pub(crate) async fn event(
+    store: &Store,
+    audit: &Audit,
+    position: Position,
+) -> Result<Option<Told>, AuditError> {
+    let envelopes = store.decode(store.log().read_at(&[position]).await?).await?;
+    let names = Names::of(store, audit, &envelopes).await?;
+    Ok(envelopes.into_iter().next().map(|envelope| Told::of(envelope, &names)))
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{Event, FanId, GuildId, IntegrationId, access::Desired, status::Status};
+use domain::{
+    CreatorId, Event, FanId, GuildId, IntegrationId, MembershipId, access::Desired,
+    membership::Event as MembershipEvent, status::Status,
+};
 use eventstore::{Envelope, Position, Store};
 use projections::{
     Audit,
@@ -73,7 +76,7 @@ pub(crate) async fn history(
 ) -> Result<Vec<Change>, AuditError> {
     match of {
         Of::Fan(fan, integration) => {
-            let mut changes = of_one(store, audit, fan, *integration).await?;
+            let mut changes = course(store, audit, fan, *integration).await?.changes;
             changes.retain(|change| change.row() > after);
             changes.truncate(limit);
             Ok(changes)
@@ -82,12 +85,32 @@ pub(crate) async fn history(
     }
 }
 
-async fn of_one(
+/// All that is known of a fan over time.
+pub(crate) struct Course {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) paid: Vec<Paid>,
+    /// What integrations and their servers were called last.
+    pub(crate) integrations: BTreeMap<IntegrationId, (String, Option<String>)>,
+}
+
+/// A time for which a fan had what they paid for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Paid {
+    pub(crate) creator: CreatorId,
+    /// What the tier is called.
+    pub(crate) tier: String,
+    membership: MembershipId,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+/// Tells everything that changed for a fan, in all integrations or in one.
+pub(crate) async fn course(
     store: &Store,
     audit: &Audit,
     fan: &FanId,
     integration: Option<IntegrationId>,
-) -> Result<Vec<Change>, AuditError> {
+) -> Result<Course, AuditError> {
     let creators = match integration {
         Some(id) => {
             let creator = audit.creator(id).await?.ok_or(AuditError::UnknownIntegration)?;
@@ -100,11 +123,21 @@ async fn of_one(
     names.tiers_of(store, &told).await?;
     let (mut retelling, mut ids) = (Retelling::of(fan.clone()), BTreeSet::new());
     let mut stood: BTreeMap<IntegrationId, Stands> = BTreeMap::new();
-    let mut changes = vec![];
+    let (mut changes, mut paid) = (vec![], vec![]);
     for envelope in &told {
-        if let Event::Integration(event) = &envelope.event {
-            ids.insert(event.integration());
-            names.hear(event);
+        match &envelope.event {
+            Event::Integration(event) => {
+                ids.insert(event.integration());
+                names.hear(event);
+            }
+            Event::Membership(event) => pay(&mut paid, event, envelope.metadata.at, &names),
+            Event::Tier(_)
+            | Event::Guild(_)
+            | Event::Fan(_)
+            | Event::DiscordAccount(_)
+            | Event::Access(_)
+            | Event::Hold(_)
+            | Event::Creator(_) => {}
         }
         retelling.hear(envelope);
         for id in ids.iter().filter(|id| integration.is_none_or(|asked| asked == **id)) {
@@ -115,7 +148,29 @@ async fn of_one(
             }
         }
     }
-    Ok(changes)
+    let named = stood.into_iter().map(|(id, stands)| {
+        let server = stands.guild.and_then(|guild| names.server_name(guild)).map(str::to_owned);
+        (id, (names.plain_integration(id).unwrap_or_default().to_owned(), server))
+    });
+    Ok(Course { changes, paid, integrations: named.collect() })
+}
+
+/// Notes what a membership's event begins and ends.
+fn pay(paid: &mut Vec<Paid>, event: &MembershipEvent, at: DateTime<Utc>, names: &Names) {
+    let terms = event.terms();
+    let tier = names.tier(&terms.creator, &terms.tier);
+    let running =
+        paid.iter_mut().find(|paid| paid.membership == terms.membership && paid.until.is_none());
+    if let Some(running) = running {
+        if event.is_live() && running.tier == tier {
+            return;
+        }
+        running.until = Some(at);
+    }
+    if event.is_live() {
+        let (creator, membership) = (terms.creator.clone(), terms.membership.clone());
+        paid.push(Paid { creator, tier, membership, from: at, until: None });
+    }
 }
 
 /// How a fan stands in an integration.

@@ -22,8 +22,10 @@ pub use self::{
     explain::{Explanation, explain},
 };
 pub(crate) use self::{
-    events::{Told, events},
-    history::{Change, Of, history},
+    events::{Told, event, events},
+    explain::{Step, StepKind},
+    history::{Change, Course, Of, course, history},
+    shapes::{HadShape, PersonalData, RoleShape},
 };
 use crate::error::{ApiError, Kind};
 

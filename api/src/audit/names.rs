@@ -162,6 +162,11 @@ impl Names {
         self.server_name(id).map_or_else(|| format!("the server {id}"), str::to_owned)
     }
 
+    pub(super) fn plain_integration(&self, id: IntegrationId) -> Option<&str> {
+        self.integrations.get(&id).map(String::as_str)
+    }
+
+    /// An integration as a part of a sentence.
     pub(super) fn integration_name(&self, id: IntegrationId) -> String {
         self.integrations.get(&id).map_or_else(|| id.to_string(), |name| format!("“{name}”"))
     }

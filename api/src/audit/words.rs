@@ -296,15 +296,25 @@ fn access(event: &AccessEvent, names: &Names) -> String {
         AccessEvent::AccessRevoked(_) => {
             format!("Discord accepted: {fan} has nothing from the Hub in {server} any more.")
         }
-        AccessEvent::AccessBlocked(report) => {
-            format!("Discord refused access to {server} for {fan}. {}", refusal(report, names))
-        }
-        AccessEvent::RevokeBlocked(report) => {
-            format!(
-                "Discord refused to take the access of {fan} in {server} away. {}",
-                refusal(report, names)
-            )
-        }
+        AccessEvent::AccessBlocked(report) => match report.role {
+            Some(role) => format!(
+                "Discord refused to give {} to {fan} in {server}. {}",
+                names.roles(&[role]),
+                refusal(report)
+            ),
+            None => format!("Discord refused to let {fan} into {server}. {}", refusal(report)),
+        },
+        AccessEvent::RevokeBlocked(report) => match report.role {
+            Some(role) => format!(
+                "Discord refused to take {} from {fan} in {server}. {}",
+                names.roles(&[role]),
+                refusal(report)
+            ),
+            None => format!(
+                "Discord refused to take away what {fan} has in {server}. {}",
+                refusal(report)
+            ),
+        },
         AccessEvent::DriftObserved { missing, .. } => {
             format!("Somebody else took {} from {fan} in {server}.", names.roles(missing))
         }
@@ -325,8 +335,6 @@ fn had(report: &Report, names: &Names) -> String {
     names.roles(report.given.union(&report.kept))
 }
 
-fn refusal(report: &Report, names: &Names) -> String {
-    let role = report.role.map(|role| format!("({}) ", names.roles(&[role]))).unwrap_or_default();
-    let why = report.trouble.map_or("", |trouble| trouble.detail());
-    format!("{role}{why}").trim_end().to_owned()
+fn refusal(report: &Report) -> &'static str {
+    report.trouble.map_or("", |trouble| trouble.detail())
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use askama::filters::{Escaper, Html as HtmlEscaper, HtmlSafe};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use domain::status::Status;
 
 use crate::pages::texts::Statuses;
@@ -12,7 +12,7 @@ use crate::pages::texts::Statuses;
 macro_rules! html {
     ($($Part:ty),*) => { $(impl HtmlSafe for $Part {})* };
 }
-html!(Chip, Tile, RolePill, When);
+html!(Chip, Tile, RolePill, When, Exact);
 
 struct Escaped<'a>(&'a str);
 
@@ -159,6 +159,27 @@ impl Display for When {
         let (exact, shown) =
             (self.0.format("%Y-%m-%dT%H:%M:%SZ"), self.0.format("%-d %b %Y, %H:%M UTC"));
         write!(f, "<time datetime=\"{exact}\">{shown}</time>")
+    }
+}
+
+/// A time to the second in UTC, for whoever compares it with the log: the same for every reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exact(pub(crate) DateTime<Utc>);
+
+impl Exact {
+    pub(crate) fn of(at: &DateTime<Utc>) -> Self {
+        Self(*at)
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.0.format("%-d %b %Y, %H:%M:%S").to_string()
+    }
+}
+
+impl Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = self.0.to_rfc3339_opts(SecondsFormat::Micros, true);
+        write!(f, "<time datetime=\"{exact}\" title=\"{exact}\">{}</time>", self.text())
     }
 }
 

@@ -145,7 +145,15 @@ impl Frame {
                     path: Area::Creator.home(),
                 }]
             }
-            Some(Area::Fan | Area::Auditor | Area::Operator) | None => vec![],
+            Some(Area::Auditor) => {
+                let t = &self.t.audit;
+                vec![
+                    Entry { key: "log", text: t.log, path: Area::Auditor.home() },
+                    Entry { key: "access", text: t.access, path: "/audit/access" },
+                    Entry { key: "explain", text: t.explain, path: "/audit/explain" },
+                ]
+            }
+            Some(Area::Fan | Area::Operator) | None => vec![],
         }
     }
 

@@ -5,6 +5,7 @@
 //! every part; `/design` shows them.
 
 mod assets;
+mod auditor;
 mod components;
 mod creator;
 mod design;
@@ -12,6 +13,7 @@ mod errors;
 mod forms;
 mod frame;
 mod live;
+mod operator;
 pub(crate) mod session;
 mod settings;
 mod sign_in;
@@ -40,5 +42,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/design", get(design::show))
         .route("/sign-in/{token}", get(sign_in::ask).post(sign_in::enter))
         .route("/{area}/sign-out", post(sign_in::leave))
+        .merge(auditor::router())
         .merge(creator::router())
+        .merge(operator::router())
 }

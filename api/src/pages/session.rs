@@ -345,6 +345,30 @@ impl Signs for FanId {
     }
 }
 
+/// Whoever audits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Auditor;
+
+impl Signs for Auditor {
+    const AREA: Area = Area::Auditor;
+
+    fn of(person: &Person) -> Option<Self> {
+        if let Person::Auditor = person { Some(Self) } else { None }
+    }
+}
+
+/// Whoever runs the Hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Operator;
+
+impl Signs for Operator {
+    const AREA: Area = Area::Operator;
+
+    fn of(person: &Person) -> Option<Self> {
+        if let Person::Operator = person { Some(Self) } else { None }
+    }
+}
+
 /// Somebody who is signed in, and calls with what their role may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Signed<P> {

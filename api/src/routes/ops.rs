@@ -31,10 +31,8 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Ready
-#[utoipa::path(get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),
-    responses((status = 200, description = "The log takes events, the views follow, a bot holds shards", body = Health)))]
-pub(crate) async fn readyz(State(app): AppState) -> Result<Json<Health>, ApiError> {
+/// What keeps the Hub from doing its work, if anything does.
+pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
     let mut faults = vec![];
     if app.store.log().stopped().is_cancelled() {
         faults.push(FieldError::new(
@@ -54,6 +52,14 @@ pub(crate) async fn readyz(State(app): AppState) -> Result<Json<Health>, ApiErro
             "no bot holds a shard; start one with `hub serve` or `hub bot`",
         ));
     }
+    Ok(faults)
+}
+
+/// Ready
+#[utoipa::path(get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),
+    responses((status = 200, description = "The log takes events, the views follow, a bot holds shards", body = Health)))]
+pub(crate) async fn readyz(State(app): AppState) -> Result<Json<Health>, ApiError> {
+    let faults = faults(&app).await?;
     if faults.is_empty() {
         Ok(healthz().await)
     } else {

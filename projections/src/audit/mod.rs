@@ -14,6 +14,8 @@ mod moments;
 mod retelling;
 mod servers;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::{CreatorId, FanId, GuildId, IntegrationId};
 use eventstore::Position;
@@ -239,6 +241,38 @@ impl Audit {
         rows.iter().map(Interval::read).collect()
     }
 
+    /// How many accounts had something in a server at a time, by how it is known.
+    pub async fn count_in_server(
+        &self,
+        server: GuildId,
+        at: DateTime<Utc>,
+    ) -> Result<BTreeMap<Knowledge, u64>, ViewError> {
+        let rows = sqlx::query(
+            "with path (fork) as (select value from json_each(?3))
+             select state, count(*) as accounts from (
+                 select state from access where guild = ?1 and ended is null and held = 1 and began <= ?2
+                 union all
+                 select state from path cross join access
+                 where path.fork <= ?2 and access.guild = ?1 and access.fork = path.fork and ended > ?2
+                 union all
+                 select state from path cross join access
+                 where path.fork > ?2 and access.guild = ?1 and access.fork = path.fork and began <= ?2
+             )
+             group by state",
+        )
+        .bind(guild_number(server))
+        .bind(micros(at))
+        .bind(json!(path(micros(at))).to_string())
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let accounts: i64 = row.get("accounts");
+                Ok((stored(row.get("state"))?, accounts.cast_unsigned()))
+            })
+            .collect()
+    }
+
     /// What a fan had at a time, or what was on its way, in every server.
     pub async fn of_fan_at(
         &self,
@@ -315,6 +349,62 @@ impl Audit {
         .fetch_all(&self.0.pool())
         .await?;
         Ok(servers.into_iter().map(guild).collect())
+    }
+
+    /// Which server an integration had when, oldest first: from when, and until when where it has ended.
+    pub async fn servers_of(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<Vec<(GuildId, DateTime<Utc>, Option<DateTime<Utc>>)>, ViewError> {
+        let rows = sqlx::query(
+            "select guild, began, ended from servers where integration = ?1 order by position",
+        )
+        .bind(integration.to_string())
+        .fetch_all(&self.0.pool())
+        .await?;
+        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or_default();
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let ended: Option<i64> = row.get("ended");
+                (guild(row.get("guild")), time(row.get("began")), ended.map(time))
+            })
+            .collect())
+    }
+
+    /// The names of all events that there ever were.
+    pub async fn types(&self) -> Result<Vec<String>, ViewError> {
+        // From one name to the next, however many events there are of each.
+        let types = sqlx::query_scalar(
+            "with recursive types (subject) as (
+                 select min(subject) from mentions where subject > 'type/' and subject < 'type0'
+                 union all
+                 select (select min(subject) from mentions where subject > types.subject and subject < 'type0')
+                 from types where subject is not null
+             )
+             select substr(subject, 6) from types where subject is not null",
+        )
+        .fetch_all(&self.0.pool())
+        .await?;
+        Ok(types)
+    }
+
+    /// All integrations that there ever were, by id, with their creators.
+    pub async fn integrations(
+        &self,
+        after: Option<IntegrationId>,
+        limit: u32,
+    ) -> Result<Vec<(IntegrationId, CreatorId)>, ViewError> {
+        let rows = sqlx::query(
+            "select integration, creator from integrations where integration > ?1 order by integration limit ?2",
+        )
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(limit)
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((stored(row.get("integration"))?, stored(row.get("creator"))?)))
+            .collect()
     }
 
     /// Whose an integration is, or was.

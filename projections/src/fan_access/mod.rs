@@ -99,6 +99,16 @@ pub struct CommandRow {
     pub parked: Option<(Trouble, Option<RoleId>)>,
 }
 
+/// Open commands that wait for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// What they wait for; `None`: they are in work.
+    pub parked: Option<Trouble>,
+    pub commands: u64,
+    /// The oldest one's version.
+    pub oldest: Position,
+}
+
 /// A place in the order of commands. In text: a command's id, or a position for everything up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandCursor {
@@ -346,6 +356,27 @@ impl FanAccess {
             .fetch_optional(&self.0.pool())
             .await?;
         Ok(docs(row.as_slice())?.pop())
+    }
+
+    /// How many commands are open, by what they wait for.
+    pub async fn queue(&self) -> Result<Vec<Queued>, ViewError> {
+        let rows = sqlx::query(
+            "select parked, count(*) as commands, min(version) as oldest from commands
+             group by parked order by commands desc",
+        )
+        .fetch_all(&self.0.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let (commands, oldest): (i64, i64) = (row.get("commands"), row.get("oldest"));
+                let parked: Option<&str> = row.get("parked");
+                Ok(Queued {
+                    parked: parked.map(stored).transpose()?,
+                    commands: commands.cast_unsigned(),
+                    oldest: Position(oldest.cast_unsigned()),
+                })
+            })
+            .collect()
     }
 
     /// How many fans still have something to be taken away through an integration.

@@ -3,8 +3,10 @@
 //!
 //! A text is a `&str`; one that has a name in it is a `Phrase`, one that counts is a `Count`.
 
+pub(crate) mod auditor;
 mod creator;
 mod frame;
+pub(crate) mod operator;
 mod sign_in;
 
 use std::{
@@ -51,6 +53,12 @@ pub(crate) struct Texts {
     pub(crate) health: creator::Health,
     pub(crate) settings: creator::Settings,
     pub(crate) leave: creator::Leave,
+    pub(crate) audit: auditor::Audit,
+    pub(crate) log: auditor::Log,
+    pub(crate) event: auditor::OneEvent,
+    pub(crate) travel: auditor::Travel,
+    pub(crate) explain: auditor::Explain,
+    pub(crate) operator: operator::Operator,
 }
 
 pub(crate) static EN: Texts = Texts {
@@ -73,6 +81,12 @@ pub(crate) static EN: Texts = Texts {
     health: creator::Health::EN,
     settings: creator::Settings::EN,
     leave: creator::Leave::EN,
+    audit: auditor::Audit::EN,
+    log: auditor::Log::EN,
+    event: auditor::OneEvent::EN,
+    travel: auditor::Travel::EN,
+    explain: auditor::Explain::EN,
+    operator: operator::Operator::EN,
 };
 
 /// HTML that is safe to show as it is.
