@@ -141,7 +141,11 @@ impl Frame {
                     path: Area::Creator.home(),
                 }]
             }
-            Some(Area::Fan | Area::Auditor | Area::Operator) | None => vec![],
+            Some(Area::Fan) => vec![
+                Entry { key: "memberships", text: t.memberships, path: Area::Fan.home() },
+                Entry { key: "notifications", text: t.notifications, path: "/fan/notifications" },
+            ],
+            Some(Area::Auditor | Area::Operator) | None => vec![],
         }
     }
 

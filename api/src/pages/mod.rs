@@ -9,6 +9,7 @@ mod components;
 mod creator;
 mod design;
 mod errors;
+mod fan;
 mod forms;
 mod frame;
 mod live;
@@ -41,4 +42,5 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/sign-in/{token}", get(sign_in::ask).post(sign_in::enter))
         .route("/{area}/sign-out", post(sign_in::leave))
         .merge(creator::router())
+        .merge(fan::router())
 }

@@ -4,6 +4,7 @@
 //! A text is a `&str`; one that has a name in it is a `Phrase`, one that counts is a `Count`.
 
 mod creator;
+mod fan;
 mod frame;
 mod sign_in;
 
@@ -27,7 +28,10 @@ macro_rules! texts {
 }
 pub(crate) use texts;
 
-pub(crate) use self::creator::Statuses;
+pub(crate) use self::{
+    creator::Statuses,
+    fan::{Standing, Troubles},
+};
 
 /// All texts in one language.
 pub(crate) struct Texts {
@@ -40,6 +44,12 @@ pub(crate) struct Texts {
     pub(crate) status: creator::Statuses,
     pub(crate) add: creator::Add,
     pub(crate) connect: creator::Connect,
+    pub(crate) memberships: fan::Memberships,
+    pub(crate) account: fan::Account,
+    pub(crate) welcome: fan::Welcome,
+    pub(crate) standing: fan::Standing,
+    pub(crate) troubles: fan::Troubles,
+    pub(crate) notifications: fan::Notifications,
 }
 
 pub(crate) static EN: Texts = Texts {
@@ -51,6 +61,12 @@ pub(crate) static EN: Texts = Texts {
     status: creator::Statuses::EN,
     add: creator::Add::EN,
     connect: creator::Connect::EN,
+    memberships: fan::Memberships::EN,
+    account: fan::Account::EN,
+    welcome: fan::Welcome::EN,
+    standing: fan::Standing::EN,
+    troubles: fan::Troubles::EN,
+    notifications: fan::Notifications::EN,
 };
 
 /// HTML that is safe to show as it is.
