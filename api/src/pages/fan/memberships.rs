@@ -17,9 +17,9 @@ use crate::{
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
-        components::{Chip, Tile, When},
+        components::{Chip, When},
         fan::{
-            access::{Access, Action, concerns},
+            access::{Access, concerns},
             account::{Account, BackQuery},
         },
         frame::{Frame, page},

@@ -12,7 +12,6 @@ use crate::{
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
-        components::Tile,
         fan::{
             access::{Access, Action, concerns},
             account::BackQuery,
