@@ -40,7 +40,14 @@ impl Chaos {
             }
         };
         let came = tokio::time::timeout(Duration::from_secs(60), quiet).await;
-        let open = self.world.node().views().fan_access().commands(&[0], 1, &projections::CommandCursor::after(eventstore::Position(0)), 100).await.unwrap();
+        let open = self
+            .world
+            .node()
+            .views()
+            .fan_access()
+            .commands(&[0], 1, &projections::CommandCursor::after(eventstore::Position(0)), 100)
+            .await
+            .unwrap();
         assert!(came.is_ok(), "no rest, open: {open:#?}\n{}", self.told().await);
     }
 

@@ -30,7 +30,8 @@ fn description() -> &'static BTreeMap<String, Described> {
 /// Whether a path is one that a template describes.
 fn fits(template: &str, path: &str) -> bool {
     let same = |(wanted, given): (&str, &str)| {
-        wanted == given || (wanted.starts_with('{') && given.bytes().all(|byte| byte.is_ascii_digit()))
+        wanted == given
+            || (wanted.starts_with('{') && given.bytes().all(|byte| byte.is_ascii_digit()))
     };
     template.split('/').count() == path.split('/').count()
         && template.split('/').zip(path.split('/')).all(same)
@@ -49,7 +50,8 @@ pub(crate) fn fault(call: &Call) -> Option<String> {
         return Some(format!("{named} asks for {name}, which Discord does not know"));
     }
     let mut needed = described.query.iter().filter(|(_, needed)| **needed);
-    if let Some((name, _)) = needed.find(|(name, _)| !query.iter().any(|(given, _)| given == *name)) {
+    if let Some((name, _)) = needed.find(|(name, _)| !query.iter().any(|(given, _)| given == *name))
+    {
         return Some(format!("{named} lacks {name}"));
     }
     let (schema, body) = match (&described.body, &call.body) {
@@ -59,11 +61,13 @@ pub(crate) fn fault(call: &Call) -> Option<String> {
         (Some(_), None) => return Some(format!("{named} got no body")),
     };
     let fields = body.as_object().into_iter().flatten();
-    let unknown = fields.map(|(name, _)| name).find(|name| schema["properties"].get(name).is_none());
+    let unknown =
+        fields.map(|(name, _)| name).find(|name| schema["properties"].get(name).is_none());
     if let Some(name) = unknown {
         return Some(format!("{named} got the field {name}, which Discord does not know"));
     }
-    let wrong = Validator::new(schema).unwrap().iter_errors(body).next().map(|fault| fault.to_string());
+    let wrong =
+        Validator::new(schema).unwrap().iter_errors(body).next().map(|fault| fault.to_string());
     wrong.map(|wrong| format!("{named} got {body}: {wrong}"))
 }
 

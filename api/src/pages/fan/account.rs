@@ -35,11 +35,7 @@ pub(super) struct Linked {
 }
 
 impl Account {
-    pub(super) async fn of(
-        app: &Arc<App>,
-        caller: &Caller,
-        fan: &FanId,
-    ) -> Result<Self, ApiError> {
+    pub(super) async fn of(app: &Arc<App>, caller: &Caller, fan: &FanId) -> Result<Self, ApiError> {
         let link = links::get(State(Arc::clone(app)), caller.clone(), Path(fan.clone())).await?;
         let linked = link.0.discord.map(|discord| Linked {
             username: discord.username,
@@ -123,7 +119,7 @@ struct DisconnectPage {
 
 /// The frame of a step away from the Memberships page.
 pub(super) fn step(app: &App, signed: &Signed<FanId>, title: String) -> Frame {
-    let home = texts::EN.memberships.title;
+    let home = texts::EN.held.title;
     Frame::of(app, signed, title).at("memberships").under(home, HOME).slim()
 }
 

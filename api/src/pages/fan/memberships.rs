@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{FanId, membership};
 use projections::Change;
 
@@ -17,9 +13,9 @@ use crate::{
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
-        components::{Chip, When},
+        components::{Chip, Tile, When},
         fan::{
-            access::{Access, concerns},
+            access::{Access, Action, concerns},
             account::{Account, BackQuery},
         },
         frame::{Frame, page},
@@ -66,7 +62,7 @@ pub(super) struct Membership {
 
 impl Membership {
     pub(super) fn of(app: &App, t: &'static Texts, held: &FanMembership) -> Self {
-        let m = &t.memberships;
+        let m = &t.held;
         let (chip, end) = match (held.live, held.status) {
             (true, membership::Status::Canceled) => (Chip::new(m.canceled, "warn"), m.access_until),
             (true, _) => (Chip::new(m.active, "good"), m.paid_through),
@@ -97,15 +93,11 @@ struct List {
 
 impl List {
     fn empty_lead(&self) -> Html {
-        self.t.memberships.empty_lead.of(&self.platform)
+        self.t.held.empty_lead.of(&self.platform)
     }
 }
 
-async fn list(
-    app: &Arc<App>,
-    signed: &Signed<FanId>,
-    paging: Paging,
-) -> Result<List, ApiError> {
+async fn list(app: &Arc<App>, signed: &Signed<FanId>, paging: Paging) -> Result<List, ApiError> {
     let t = &texts::EN;
     let Signed { who, caller, held } = signed;
     let held_now = memberships(app, caller, who, paging).await?;
@@ -151,7 +143,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let list = list(&app, &signed, paging).await?;
-    let frame = Frame::of(&app, &signed, list.t.memberships.title)
+    let frame = Frame::of(&app, &signed, list.t.held.title)
         .at("memberships")
         .narrow()
         .saying(said(&back));

@@ -12,6 +12,7 @@ use crate::{
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
+        components::Tile,
         fan::{
             access::{Access, Action, concerns},
             account::BackQuery,
