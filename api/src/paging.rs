@@ -43,6 +43,11 @@ impl Paging {
         Self { limit: DEFAULT, cursor }
     }
 
+    /// As much of a list as is ever answered at once, from its beginning.
+    pub(crate) fn whole() -> Self {
+        Self { limit: MOST, cursor: None }
+    }
+
     /// One more row than is shown tells whether there is a next page.
     pub(crate) fn fetch(&self) -> u32 {
         self.limit + 1

@@ -146,6 +146,14 @@ impl OAuth {
         url
     }
 
+    /// Where somebody opens a server in their browser: beside the page on which they allow things.
+    pub fn server_url(&self, guild: GuildId) -> Url {
+        let mut url = self.0.settings.authorize_url.clone();
+        url.set_path(&format!("/channels/{guild}"));
+        url.set_query(None);
+        url
+    }
+
     /// A proof that whoever comes back is who was sent: what goes along, and what is kept.
     pub fn proof(&self) -> (PkceCodeChallenge, SecretString) {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();

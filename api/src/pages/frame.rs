@@ -153,7 +153,11 @@ impl Frame {
                     Entry { key: "explain", text: t.explain, path: "/audit/explain" },
                 ]
             }
-            Some(Area::Fan | Area::Operator) | None => vec![],
+            Some(Area::Fan) => vec![
+                Entry { key: "memberships", text: t.memberships, path: Area::Fan.home() },
+                Entry { key: "notifications", text: t.notifications, path: "/fan/notifications" },
+            ],
+            Some(Area::Operator) | None => vec![],
         }
     }
 

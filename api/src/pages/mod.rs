@@ -10,6 +10,7 @@ mod components;
 mod creator;
 mod design;
 mod errors;
+mod fan;
 mod forms;
 mod frame;
 mod live;
@@ -44,5 +45,6 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/{area}/sign-out", post(sign_in::leave))
         .merge(auditor::router())
         .merge(creator::router())
+        .merge(fan::router())
         .merge(operator::router())
 }

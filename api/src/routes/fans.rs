@@ -33,35 +33,37 @@ const MOST: u32 = 1_000;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RoleName {
-    id: RoleId,
+    pub(crate) id: RoleId,
     /// Null where the role is not in the server any more.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
+    /// RGB; 0 for none.
+    pub(crate) color: u32,
 }
 
 /// How a fan stands in an integration.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanIntegration {
-    id: IntegrationId,
-    name: DisplayName,
-    server: Option<GuildAnswer>,
+    pub(crate) id: IntegrationId,
+    pub(crate) name: DisplayName,
+    pub(crate) server: Option<GuildAnswer>,
     /// `available`, `pending`, `connected`, `action_required`, `blocked`, `revoking`, `revoke_blocked` or `revoked`.
-    status: Status,
-    reason: Option<Reason>,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
     /// What the membership gives there.
-    roles: Vec<RoleName>,
+    pub(crate) roles: Vec<RoleName>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FanMembership {
-    membership: MembershipId,
-    tier: TierId,
-    tier_name: Option<String>,
-    creator: CreatorId,
-    status: membership::Status,
-    ends_at: Option<DateTime<Utc>>,
+    pub(crate) membership: MembershipId,
+    pub(crate) tier: TierId,
+    pub(crate) tier_name: Option<String>,
+    pub(crate) creator: CreatorId,
+    pub(crate) status: membership::Status,
+    pub(crate) ends_at: Option<DateTime<Utc>>,
     /// Whether the fan has what they paid for now.
-    live: bool,
-    integrations: Vec<FanIntegration>,
+    pub(crate) live: bool,
+    pub(crate) integrations: Vec<FanIntegration>,
 }
 
 /// Shows the integrations of one creator to one fan.
@@ -88,10 +90,11 @@ impl Shown {
             let Some(roles) = row.state.attachments.get(tier) else { continue };
             let Some(known) = app.views.fan_access().fan_row(row.id, fan).await? else { continue };
             let named = |id: &RoleId| {
-                let list = row.state.roles.as_ref();
+                let role = row.state.roles.as_ref().and_then(|list| list.role(*id));
                 RoleName {
                     id: *id,
-                    name: list.and_then(|list| list.role(*id)).map(|role| role.name.clone()),
+                    name: role.map(|role| role.name.clone()),
+                    color: role.map_or(0, |role| role.color),
                 }
             };
             shown.push(FanIntegration {
@@ -105,6 +108,42 @@ impl Shown {
         }
         Ok(shown)
     }
+
+    /// A membership with its access in every integration of its tier.
+    async fn membership(
+        &self,
+        app: &App,
+        fan: &FanId,
+        (membership, held): (MembershipId, Held),
+        linked: bool,
+    ) -> Result<FanMembership, ApiError> {
+        let integrations = self.to(app, fan, &held.tier, linked).await?;
+        let tier = app.views.integrations().tier(&held.creator, &held.tier).await?;
+        Ok(FanMembership {
+            membership,
+            tier_name: tier.map(|tier| tier.name.to_string()),
+            tier: held.tier,
+            creator: held.creator,
+            status: held.status.now(held.live),
+            ends_at: held.ends_at,
+            live: held.live,
+            integrations,
+        })
+    }
+}
+
+/// One membership of a fan; `None` where it is not known, or not theirs.
+pub(crate) async fn held(
+    app: &App,
+    caller: &Caller,
+    fan: &FanId,
+    membership: &MembershipId,
+) -> Result<Option<FanMembership>, ApiError> {
+    caller.fan(fan)?;
+    let Some(mut facts) = app.views.fan_access().facts(fan).await? else { return Ok(None) };
+    let Some(held) = facts.memberships.remove_entry(membership) else { return Ok(None) };
+    let shown = Shown::of(app, &held.1.creator).await?;
+    shown.membership(app, fan, held, facts.link.is_some()).await.map(Some)
 }
 
 /// A membership's access in every integration of its tier.
@@ -142,25 +181,13 @@ pub(crate) async fn integrations(
         .collect();
     let (held, next_cursor) = paging.page(held, |(membership, _)| membership.clone());
     let (mut creators, mut data) = (BTreeMap::new(), vec![]);
-    for (membership, held) in held {
-        if !creators.contains_key(&held.creator) {
-            creators.insert(held.creator.clone(), Shown::of(&app, &held.creator).await?);
+    for held in held {
+        if !creators.contains_key(&held.1.creator) {
+            creators.insert(held.1.creator.clone(), Shown::of(&app, &held.1.creator).await?);
         }
-        let integrations = match creators.get(&held.creator) {
-            Some(shown) => shown.to(&app, &fan, &held.tier, linked).await?,
-            None => vec![],
-        };
-        let tier = app.views.integrations().tier(&held.creator, &held.tier).await?;
-        data.push(FanMembership {
-            membership,
-            tier_name: tier.map(|tier| tier.name.to_string()),
-            tier: held.tier,
-            creator: held.creator,
-            status: held.status.now(held.live),
-            ends_at: held.ends_at,
-            live: held.live,
-            integrations,
-        });
+        if let Some(shown) = creators.get(&held.1.creator) {
+            data.push(shown.membership(&app, &fan, held, linked).await?);
+        }
     }
     Ok(Json(Page { data, next_cursor }))
 }

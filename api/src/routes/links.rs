@@ -27,16 +27,16 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DiscordAnswer {
-    id: DiscordUserId,
-    username: String,
-    linked_at: DateTime<Utc>,
+    pub(crate) id: DiscordUserId,
+    pub(crate) username: String,
+    pub(crate) linked_at: DateTime<Utc>,
     /// What is the matter with the connection, if anything is.
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LinkAnswer {
-    discord: Option<DiscordAnswer>,
+    pub(crate) discord: Option<DiscordAnswer>,
 }
 
 /// A fan's Discord account

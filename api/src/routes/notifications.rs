@@ -25,20 +25,27 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NotificationAnswer {
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// For fans: `integration_available`, a membership gives access to one more integration; `action_required`, only
     /// the fan can mend something. For creators: `needs_attention`.
-    kind: String,
+    pub(crate) kind: String,
     /// Null where it is about the fan's Discord account.
-    integration: Option<IntegrationId>,
+    pub(crate) integration: Option<IntegrationId>,
     /// Which tier gives access, for `integration_available`.
-    tier: Option<TierId>,
+    pub(crate) tier: Option<TierId>,
     /// What the matter is and what to do; null for `integration_available`.
-    reason: Option<Reason>,
-    at: DateTime<Utc>,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) at: DateTime<Utc>,
     /// When it was healed; it is told again when it comes again.
-    resolved_at: Option<DateTime<Utc>>,
-    read: bool,
+    pub(crate) resolved_at: Option<DateTime<Utc>>,
+    pub(crate) read: bool,
+}
+
+impl NotificationAnswer {
+    /// Whether it waits for somebody to read it.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.read && self.resolved_at.is_none()
+    }
 }
 
 /// A notification and its place in the list.

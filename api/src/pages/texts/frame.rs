@@ -14,6 +14,8 @@ texts! {
         auditor: &'static str = "Auditor";
         operator: &'static str = "Operator";
         integrations: &'static str = "Integrations";
+        memberships: &'static str = "Memberships";
+        notifications: &'static str = "Notifications";
         signed_in_as: Phrase = Phrase("Signed in as {}");
         back: Phrase = Phrase("Back to {}");
         sign_out: &'static str = "Sign out";

@@ -5,6 +5,7 @@
 
 pub(crate) mod auditor;
 mod creator;
+mod fan;
 mod frame;
 pub(crate) mod operator;
 mod sign_in;
@@ -29,7 +30,10 @@ macro_rules! texts {
 }
 pub(crate) use texts;
 
-pub(crate) use self::creator::Statuses;
+pub(crate) use self::{
+    creator::Statuses,
+    fan::{Standing, Troubles},
+};
 
 /// All texts in one language.
 pub(crate) struct Texts {
@@ -59,6 +63,12 @@ pub(crate) struct Texts {
     pub(crate) travel: auditor::Travel,
     pub(crate) explain: auditor::Explain,
     pub(crate) operator: operator::Operator,
+    pub(crate) held: fan::Memberships,
+    pub(crate) account: fan::Account,
+    pub(crate) welcome: fan::Welcome,
+    pub(crate) standing: fan::Standing,
+    pub(crate) troubles: fan::Troubles,
+    pub(crate) notifications: fan::Notifications,
 }
 
 pub(crate) static EN: Texts = Texts {
@@ -87,6 +97,12 @@ pub(crate) static EN: Texts = Texts {
     travel: auditor::Travel::EN,
     explain: auditor::Explain::EN,
     operator: operator::Operator::EN,
+    held: fan::Memberships::EN,
+    account: fan::Account::EN,
+    welcome: fan::Welcome::EN,
+    standing: fan::Standing::EN,
+    troubles: fan::Troubles::EN,
+    notifications: fan::Notifications::EN,
 };
 
 /// HTML that is safe to show as it is.

@@ -10,7 +10,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Path, Query, State as Extract},
-    response::Response,
+    response::{Redirect, Response},
     routing::get,
 };
 use serde::Deserialize;
@@ -34,7 +34,7 @@ use crate::server::{State, lock};
 const MESSAGES: usize = 60;
 
 pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new().route("/servers/{guild}", get(page))
+    Router::new().route("/servers/{guild}", get(page)).route("/channels/{guild}", get(as_discord))
 }
 
 #[derive(Template)]
@@ -68,6 +68,11 @@ pub(super) struct Looked {
     settings: Option<String>,
     #[serde(default)]
     find: String,
+}
+
+/// Where Discord has the server in a browser.
+async fn as_discord(Path(guild): Path<u64>) -> Redirect {
+    Redirect::to(&format!("/servers/{guild}"))
 }
 
 async fn page(

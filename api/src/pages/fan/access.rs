@@ -1,0 +1,170 @@
+//! How a fan stands in an integration, in their words, with the one thing that they can do about it.
+
+use domain::{FanId, IntegrationId, status::Status};
+use projections::Change;
+
+use crate::{
+    app::App,
+    pages::{
+        components::{Chip, RolePill},
+        texts::{Standing, Texts, Troubles},
+    },
+    routes::fans::FanIntegration,
+};
+
+/// The one button of a trouble.
+pub(super) enum Action {
+    Connect,
+    ConnectAgain,
+    Activate,
+    Restore,
+    /// Where the server is.
+    Open(String),
+    /// Where help is.
+    Support(String),
+}
+
+/// An integration as a fan sees it.
+pub(super) struct Access {
+    pub(super) id: IntegrationId,
+    pub(super) name: String,
+    pub(super) server: Option<String>,
+    pub(super) roles: Vec<RolePill>,
+    pub(super) chip: Chip,
+    pub(super) status: Status,
+    /// What is the matter, or what happens now.
+    pub(super) words: Option<&'static str>,
+    /// The tone of the words.
+    pub(super) tone: &'static str,
+    pub(super) action: Option<Action>,
+}
+
+impl Access {
+    pub(super) fn of(app: &App, t: &'static Texts, shown: &FanIntegration) -> Self {
+        let code = shown.reason.as_ref().map(|reason| reason.code.as_str());
+        let help = || {
+            let settings = &app.pages;
+            let mail = settings.support_email.as_ref().map(|email| format!("mailto:{email}"));
+            settings.support_url.as_ref().map(ToString::to_string).or(mail).map(Action::Support)
+        };
+        let open = || Some(Action::Open(app.oauth.server_url(shown.server.as_ref()?.id).into()));
+        let (words, action) = match (shown.status, code) {
+            (Status::Connected, _) => (None, open()),
+            (Status::Pending | Status::Revoked, _) => (None, None),
+            (Status::Revoking | Status::RevokeBlocked, _) => (Some(t.troubles.ending), None),
+            (_, Some(code)) => {
+                let (words, action) = trouble(&t.troubles, code);
+                (Some(words), action.or_else(help))
+            }
+            (Status::Available | Status::ActionRequired | Status::Blocked, None) => (None, help()),
+        };
+        Self {
+            id: shown.id,
+            name: shown.name.to_string(),
+            server: shown.server.as_ref().map(|server| server.name.clone()),
+            roles: shown
+                .roles
+                .iter()
+                .map(|role| match &role.name {
+                    Some(name) => RolePill::new(name, role.color),
+                    None => RolePill::gone(&role.id.to_string()),
+                })
+                .collect(),
+            chip: chip(&t.standing, shown.status, code),
+            status: shown.status,
+            words,
+            tone: match shown.status {
+                Status::ActionRequired => "warn",
+                Status::Blocked => "bad",
+                _ => "",
+            },
+            action,
+        }
+    }
+
+    /// Whether the fan may turn it off: what gives nothing cannot be left.
+    pub(super) fn can_be_left(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Connected | Status::Pending | Status::Blocked | Status::ActionRequired
+        )
+    }
+
+    /// Whether the roles are what the membership gives, rather than what it gave.
+    pub(super) fn is_offered(&self) -> bool {
+        !matches!(self.status, Status::Revoked | Status::Revoking | Status::RevokeBlocked)
+    }
+}
+
+fn chip(t: &Standing, status: Status, code: Option<&str>) -> Chip {
+    match status {
+        Status::Available => Chip::new(t.available, ""),
+        Status::Pending => Chip::new(t.pending, "work"),
+        Status::Connected => Chip::new(t.connected, "good"),
+        Status::ActionRequired => Chip::new(t.action_required, "warn"),
+        Status::Blocked if code == Some("withheld") => Chip::new(t.withheld, ""),
+        Status::Blocked => Chip::new(t.blocked, "bad"),
+        // That a removal is refused is the creator's to know.
+        Status::Revoking | Status::RevokeBlocked => Chip::new(t.revoking, "work"),
+        Status::Revoked => Chip::new(t.revoked, ""),
+    }
+}
+
+/// A trouble's words for a fan, and what they can do; nothing where it is somebody else's turn.
+fn trouble(t: &Troubles, code: &str) -> (&'static str, Option<Action>) {
+    match code {
+        "not_linked" => (t.not_linked, Some(Action::Connect)),
+        "not_activated" => (t.not_activated, Some(Action::Activate)),
+        "link_broken" => (t.link_broken, Some(Action::ConnectAgain)),
+        "missing_scope" => (t.missing_scope, Some(Action::ConnectAgain)),
+        "account_gone" => (t.account_gone, Some(Action::ConnectAgain)),
+        "left_server" => (t.left_server, Some(Action::Restore)),
+        "server_limit_reached" => (t.server_limit, Some(Action::Restore)),
+        "joining_limited" => (t.joining_limited, Some(Action::Restore)),
+        "account_unverified" => (t.unverified, Some(Action::Restore)),
+        "banned" => (t.banned, None),
+        "server_full" => (t.full, None),
+        "withheld" => (t.withheld, None),
+        "two_factor_needed" | "bot_token_dead" | "refused_by_discord" => (t.operator, None),
+        _ => (t.creator, None),
+    }
+}
+
+/// A trouble's words for a fan.
+pub(super) fn words(t: &Troubles, code: &str) -> &'static str {
+    trouble(t, code).0
+}
+
+/// Whether a change may change what a fan sees.
+pub(super) fn concerns(fan: &FanId, change: &Change) -> bool {
+    match change.stream {
+        "fan_access" | "notifications" => change.key == fan.as_str(),
+        "integrations" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Trouble, Who};
+
+    use super::*;
+    use crate::pages::texts;
+
+    #[test]
+    fn whatever_only_the_fan_can_mend_has_a_button() {
+        for known in Trouble::ALL.iter().filter(|known| known.who() == Who::Fan) {
+            let (words, action) = trouble(&texts::EN.troubles, known.code());
+            assert!(action.is_some(), "{known}: {words}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_mends_does_not_send_the_fan_to_do_it() {
+        for known in Trouble::ALL.iter().filter(|known| known.who() != Who::Fan) {
+            let (words, action) = trouble(&texts::EN.troubles, known.code());
+            assert!(action.is_none(), "{known}: {words}");
+            assert_ne!(words, known.detail(), "said to the creator");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The Memberships page: the Discord account, and each membership with what it opens, live.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{extract::State, http::HeaderMap, response::Response};
+use domain::{FanId, membership};
+use projections::Change;
+
+use crate::{
+    app::{App, AppState},
+    auth::Caller,
+    error::ApiError,
+    extract::{Fields, FromFields, Path, Query},
+    pages::{
+        components::{Chip, Tile, When},
+        fan::{
+            access::{Access, Action, concerns},
+            account::{Account, BackQuery},
+        },
+        frame::{Frame, page},
+        live::{self, Live, Region},
+        session::Signed,
+        texts::{self, Html, Texts},
+    },
+    paging::Paging,
+    routes::{
+        fans::{self, FanMembership},
+        notifications,
+    },
+};
+
+/// What a page says that was just done, by the word in its address.
+fn said(back: &BackQuery) -> Option<String> {
+    let t = &texts::EN;
+    let said = match (back.done.as_deref(), back.status.as_deref()) {
+        (Some("activated"), _) => t.standing.activated,
+        (Some("left"), _) => t.standing.left,
+        (Some("disconnected"), _) => t.account.disconnected_now,
+        (None, Some("connected")) => t.account.connected_now,
+        _ => return None,
+    };
+    Some(said.to_owned())
+}
+
+#[derive(Template)]
+#[template(path = "fan/memberships.html")]
+struct MembershipsPage {
+    frame: Frame,
+    /// Why Discord was not connected the last time.
+    failed: Option<&'static str>,
+    query: String,
+    region: Region,
+}
+
+/// A membership as its fan sees it.
+pub(super) struct Membership {
+    pub(super) tier: String,
+    pub(super) creator: String,
+    chip: Chip,
+    /// What its end means, and when that is.
+    end: Option<(&'static str, When)>,
+    pub(super) access: Vec<Access>,
+}
+
+impl Membership {
+    pub(super) fn of(app: &App, t: &'static Texts, held: &FanMembership) -> Self {
+        let m = &t.held;
+        let (chip, end) = match (held.live, held.status) {
+            (true, membership::Status::Canceled) => (Chip::new(m.canceled, "warn"), m.access_until),
+            (true, _) => (Chip::new(m.active, "good"), m.paid_through),
+            (false, membership::Status::Paused) => (Chip::new(m.paused, ""), m.paid_through),
+            (false, _) => (Chip::new(m.over, ""), m.ended_at),
+        };
+        Self {
+            tier: held.tier_name.clone().unwrap_or_else(|| held.tier.to_string()),
+            creator: held.creator.to_string(),
+            chip,
+            end: held.ends_at.map(|at| (end, When(at))),
+            access: held.integrations.iter().map(|shown| Access::of(app, t, shown)).collect(),
+        }
+    }
+}
+
+/// The part of the page that is live.
+#[derive(Template)]
+#[template(path = "fan/memberships_list.html")]
+struct List {
+    t: &'static Texts,
+    platform: String,
+    form_token: String,
+    account: Account,
+    /// How many notifications were not read yet.
+    unread: u64,
+    memberships: Vec<Membership>,
+    next_cursor: Option<String>,
+}
+
+impl List {
+    fn empty_lead(&self) -> Html {
+        self.t.held.empty_lead.of(&self.platform)
+    }
+}
+
+async fn list(app: &Arc<App>, signed: &Signed<FanId>, paging: Paging) -> Result<List, ApiError> {
+    let t = &texts::EN;
+    let Signed { who, caller, held } = signed;
+    let held_now = memberships(app, caller, who, paging).await?;
+    let told = notifications::of_fan(app, who, &Paging::whole()).await?;
+    let unread = told.data.iter().filter(|told| told.is_new()).count();
+    Ok(List {
+        t,
+        unread: u64::try_from(unread).unwrap_or(u64::MAX),
+        platform: app.pages.platform_name.clone().unwrap_or(t.frame.your_platform.to_owned()),
+        form_token: held.form_token(),
+        account: Account::of(app, caller, who).await?,
+        memberships: held_now.0.iter().map(|held| Membership::of(app, t, held)).collect(),
+        next_cursor: held_now.1,
+    })
+}
+
+/// What a fan holds or held, and where the rest of it begins.
+pub(super) async fn memberships(
+    app: &Arc<App>,
+    caller: &Caller,
+    fan: &FanId,
+    paging: Paging,
+) -> Result<(Vec<FanMembership>, Option<String>), ApiError> {
+    let (state, path) = (State(Arc::clone(app)), Path(fan.clone()));
+    let page = fans::integrations(state, caller.clone(), path, Query(paging)).await?.0;
+    Ok((page.data, page.next_cursor))
+}
+
+/// Which part of the list, and what was just done.
+pub(crate) struct ShowQuery {
+    paging: Paging,
+    back: BackQuery,
+}
+
+impl FromFields for ShowQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (paging, back) = (Paging::from_fields(fields), BackQuery::from_fields(fields));
+        Some(Self { paging: paging?, back: back? })
+    }
+}
+
+pub(crate) async fn show(
+    State(app): AppState,
+    signed: Signed<FanId>,
+    Query(ShowQuery { paging, back }): Query<ShowQuery>,
+) -> Result<Response, ApiError> {
+    let query = paging.query();
+    let list = list(&app, &signed, paging).await?;
+    let frame =
+        Frame::of(&app, &signed, list.t.held.title).at("memberships").narrow().saying(said(&back));
+    page(&MembershipsPage { frame, failed: back.failed(), query, region: Region::of(&list)? })
+}
+
+struct LiveList {
+    signed: Signed<FanId>,
+    paging: Paging,
+}
+
+impl Live for LiveList {
+    fn concerns(&self, change: &Change) -> bool {
+        concerns(&self.signed.who, change)
+    }
+
+    async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {
+        Region::of(&list(app, &self.signed, self.paging.clone()).await?)
+    }
+}
+
+/// Which part of the list a browser shows, and which edition of it.
+pub(crate) struct LiveQuery {
+    paging: Paging,
+    have: Option<String>,
+}
+
+impl FromFields for LiveQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (have, paging) = (fields.optional("have"), Paging::from_fields(fields));
+        Some(Self { have: have?, paging: paging? })
+    }
+}
+
+pub(crate) async fn follow(
+    State(app): AppState,
+    signed: Signed<FanId>,
+    headers: HeaderMap,
+    Query(LiveQuery { paging, have }): Query<LiveQuery>,
+) -> Response {
+    let held = signed.held.clone();
+    live::stream(&app, held, &headers, have, LiveList { signed, paging })
+}
