@@ -1,6 +1,5 @@
 // A real Chromium, and people in it whose every page is watched.
 
-import { after } from "node:test";
 import assert from "node:assert/strict";
 
 import { AXE, chromium } from "./tools.mjs";
@@ -22,14 +21,11 @@ const WEIGHT = 150_000;
 export const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 export const THEMES = ["light", "dark"];
 
+/** The one browser of a process. */
 let browser;
 
-/** The one browser of a test file. */
 async function launched() {
-  if (!browser) {
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-    after(() => browser.close());
-  }
+  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
   return browser;
 }
 
@@ -60,6 +56,11 @@ export class Person {
         this.complaints.push(`request to elsewhere: ${request.url()}`);
       }
     });
+  }
+
+  static async everybodyLeaves() {
+    await browser?.close();
+    browser = undefined;
   }
 
   async leave() {

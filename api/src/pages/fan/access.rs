@@ -82,6 +82,11 @@ impl Access {
         }
     }
 
+    /// Whether there is something to press here: connecting an account is for all servers at once.
+    pub(super) fn has_button(&self) -> bool {
+        self.action.as_ref().is_some_and(|action| !matches!(action, Action::Connect))
+    }
+
     /// Whether the fan may turn it off: what gives nothing cannot be left.
     pub(super) fn can_be_left(&self) -> bool {
         matches!(

@@ -53,8 +53,7 @@ impl Step {
     fn of(membership: Option<&Membership>) -> Self {
         let Some(membership) = membership else { return Self::Confirming };
         let stands = |status| membership.access.iter().any(|access| access.status == status);
-        let not_linked =
-            |access: &Access| matches!(access.action, Some(Action::Connect | Action::ConnectAgain));
+        let not_linked = |access: &Access| matches!(access.action, Some(Action::Connect));
         if membership.access.is_empty() {
             Self::Nothing
         } else if membership.access.iter().any(not_linked) {
