@@ -1,7 +1,5 @@
 //! What the matter is, who can mend it, and how: the same four fields everywhere.
 
-use std::collections::BTreeMap;
-
 use domain::{RoleId, Trouble, Who, discord::Role, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,14 +51,10 @@ impl Reason {
     }
 
     /// That fans wait for their creator, where some do.
-    pub(crate) fn of_waiting(counts: &BTreeMap<Status, u64>) -> Option<Self> {
-        let waiting: u64 = [Status::Blocked, Status::RevokeBlocked]
-            .iter()
-            .filter_map(|status| counts.get(status))
-            .sum();
-        let detail = format!("{waiting} of the fans wait for something that only you can mend.");
+    pub(crate) fn of_waiting(fans: u64) -> Option<Self> {
+        let detail = format!("{fans} of the fans wait for something that only you can mend.");
         let fix = "Look at the fans who are blocked: each shows what to do.";
-        (waiting > 0).then(|| Self::new("fans_blocked", Who::Creator, &detail, fix))
+        (fans > 0).then(|| Self::new("fans_blocked", Who::Creator, &detail, fix))
     }
 
     /// That removals wait for approval, where some do.

@@ -185,6 +185,11 @@ impl Trouble {
         )
     }
 
+    /// Whether somebody decided against one fan's access: nothing is out of order then.
+    pub fn is_decision(self) -> bool {
+        matches!(self, Self::Banned | Self::Withheld)
+    }
+
     /// Whether trying again from time to time can help. Where the fan has to act, their click tries again, and
     /// what is a fact of the server is looked at once for everybody.
     pub fn is_tried_again(self) -> bool {

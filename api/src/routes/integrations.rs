@@ -112,11 +112,16 @@ pub(crate) struct IntegrationAnswer {
 }
 
 impl IntegrationAnswer {
-    /// `held`: how many of its fans wait for somebody to approve their removal.
-    pub(crate) fn of(row: &IntegrationRow, counts: &BTreeMap<Status, u64>, held: u64) -> Self {
+    /// `waiting`: how many of its fans wait for something to be mended; `held`: for somebody to approve their removal.
+    pub(crate) fn of(
+        row: &IntegrationRow,
+        counts: &BTreeMap<Status, u64>,
+        waiting: u64,
+        held: u64,
+    ) -> Self {
         let state = &row.state;
         let mut reasons: Vec<_> = state.troubles().into_iter().map(Reason::of).collect();
-        reasons.extend(Reason::of_waiting(counts));
+        reasons.extend(Reason::of_waiting(waiting));
         reasons.extend(Reason::of_held(held));
         let status = match state.phase {
             Phase::NotConnected => "not_connected",
@@ -149,7 +154,8 @@ impl IntegrationAnswer {
 pub(crate) async fn shown(app: &App, row: &IntegrationRow) -> Result<IntegrationAnswer, ViewError> {
     let access = app.views.fan_access();
     let (counts, held) = (access.counts(row.id).await?, access.waiting_for_approval(row.id).await?);
-    Ok(IntegrationAnswer::of(row, &counts, held))
+    let waiting = access.waiting(row.id, &counts).await?;
+    Ok(IntegrationAnswer::of(row, &counts, waiting, held))
 }
 
 pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
@@ -345,7 +351,7 @@ pub(crate) async fn begin(
         position: app.store.log().head(),
         state,
     };
-    let answer = IntegrationAnswer::of(&row, &BTreeMap::new(), 0);
+    let answer = IntegrationAnswer::of(&row, &BTreeMap::new(), 0, 0);
     let command = integration::Command::Create { integration: id, creator, provider, name };
     let mut attempts = app.store.attempts();
     loop {

@@ -36,6 +36,9 @@ create table access (
 ) strict, without rowid;
 
 create index access_by_status on access (integration, status, fan);
+-- Whose access somebody decided against, one by one.
+create index access_decided on access (integration, status)
+where doc ->> '$.trouble[0]' in ('banned', 'withheld');
 create index access_of_fan on access (fan, integration);
 create index access_by_position on access (position, integration, fan);
 

@@ -215,6 +215,32 @@ impl FanAccess {
             .collect()
     }
 
+    /// How many fans of an integration wait for something to be mended. Whose access somebody decided against is not
+    /// among them: that is as it should be, and shown with the fan.
+    pub async fn waiting(
+        &self,
+        integration: IntegrationId,
+        counts: &BTreeMap<Status, u64>,
+    ) -> Result<u64, ViewError> {
+        let blocked: u64 = [Status::Blocked, Status::RevokeBlocked]
+            .iter()
+            .filter_map(|status| counts.get(status))
+            .sum();
+        if blocked == 0 {
+            return Ok(0);
+        }
+        // The list is that of the index.
+        let decided: i64 = sqlx::query_scalar(
+            "select count(*) from access
+             where integration = ?1 and status in ('blocked', 'revoke_blocked')
+             and doc ->> '$.trouble[0]' in ('banned', 'withheld')",
+        )
+        .bind(integration.to_string())
+        .fetch_one(&self.0.pool())
+        .await?;
+        Ok(blocked.saturating_sub(decided.cast_unsigned()))
+    }
+
     /// How many fans of an integration wait because of what.
     pub async fn troubles(
         &self,
@@ -406,4 +432,18 @@ impl FanAccess {
 
 fn docs<T: for<'de> Deserialize<'de>>(rows: &[SqliteRow]) -> Result<Vec<T>, ViewError> {
     rows.iter().map(|row| Ok(serde_json::from_str(row.get("doc"))?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Projection;
+
+    #[test]
+    fn the_index_lists_every_decision_about_one_fan() {
+        let decisions = Trouble::ALL.iter().filter(|trouble| trouble.is_decision());
+        let codes: Vec<_> = decisions.map(|trouble| format!("'{trouble}'")).collect();
+        assert_eq!(codes.len(), 2);
+        assert!(codes.iter().all(|code| Follow::SCHEMA.contains(code.as_str())), "{codes:?}");
+    }
 }

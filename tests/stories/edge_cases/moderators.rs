@@ -51,6 +51,9 @@ async fn case_21_a_banned_fan_is_not_tried_again_and_never_unbanned() {
     world.links("ada", ada).await.is(200);
     world.settle().await;
     assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("banned".into())));
+    // Somebody decided it: nothing is out of order with the integration.
+    let shown = world.get(&club.path()).await.ok();
+    assert_eq!((&shown["status"], &shown["fans"]["blocked"]), (&json!("active"), &json!(1)));
     world.sandbox.forget_calls();
     world.reports(&club, "ada", "vip", "active", 2).await;
     world.raise_bot(&club).await;
