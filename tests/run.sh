@@ -6,16 +6,20 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-# A command, and the Debian package that brings it.
-need() {
-    command -v "$1" >/dev/null && return
+# Installs what a Debian package brings, or says how.
+install() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing $2"
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+        say "installing $1"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
     else
-        echo "tests/run.sh: $1 is missing; install it (on Debian: sudo apt-get install $2) and run this again" >&2
+        echo "tests/run.sh: $1 is missing; install it (on Debian: sudo apt-get install $1) and run this again" >&2
         exit 1
     fi
+}
+
+# A command, and the Debian package that brings it.
+need() {
+    command -v "$1" >/dev/null || install "$2"
 }
 
 command -v cargo >/dev/null || { echo "tests/run.sh: cargo is missing; install Rust 1.95 or newer and run this again" >&2; exit 1; }
@@ -27,12 +31,24 @@ cargo nextest --version >/dev/null 2>&1 || { say "installing cargo-nextest"; car
 
 # Schemas made from Discord's own description of its API, which the sandbox and the bot are held against.
 ORACLE="discord-api-spec@10.0.266135 zod@4.1.13"
-if [ "$(cat target/oracles/installed 2>/dev/null)" != "$ORACLE" ]; then
+if [ "$(cat target/oracles/installed 2>/dev/null)" != "$ORACLE" ] || [ ! -f target/oracles/discord.json ]; then
     say "fetching $ORACLE"
     mkdir -p target/oracles
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/oracles $ORACLE
     node tests/oracles/discord.mjs target/oracles
     echo "$ORACLE" > target/oracles/installed
+fi
+
+# A simulation of Discord by others, as a second judge.
+SIMCORD="simcord==3.2.1"
+if [ "$(cat target/oracles/simcord/installed 2>/dev/null)" != "$SIMCORD" ]; then
+    need python3 python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
+    say "fetching $SIMCORD"
+    rm -rf target/oracles/simcord
+    python3 -m venv target/oracles/simcord
+    target/oracles/simcord/bin/pip install --quiet --disable-pip-version-check "$SIMCORD"
+    echo "$SIMCORD" > target/oracles/simcord/installed
 fi
 
 export INSTA_UPDATE=no CARGO_TERM_COLOR=never

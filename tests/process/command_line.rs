@@ -32,7 +32,7 @@ async fn a_second_server_on_a_folder_is_refused_and_looking_beside_it_is_not() {
     let said = refused(hub.command(&["views", "rebuild", "nothing"])).await;
     assert!(said.contains("hub views list"), "{said}");
     let doctor = hub.run(&["doctor"]).await;
-    assert_eq!(doctor.matches("ok ").count(), 4, "{doctor}");
+    assert_eq!(doctor.matches("ok ").count(), 5, "{doctor}");
 }
 
 #[tokio::test]

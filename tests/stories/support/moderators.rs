@@ -14,6 +14,14 @@ impl World {
         Self::start_with(Some(bot)).await
     }
 
+    /// A hub whose Discord is somebody else's.
+    pub(crate) async fn start_elsewhere(api_url: &str) -> Self {
+        let mut world = Self::prepare(discord_sandbox::Config::default()).await;
+        (world.api_url, world.bot) = (Some(api_url.to_owned()), Some(Self::quick_bot()));
+        world.begin().await;
+        world
+    }
+
     /// A hub with another Discord than the usual one.
     pub(crate) async fn start_with_discord(config: discord_sandbox::Config) -> Self {
         let mut world = Self::prepare(config).await;

@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(super) bot: Option<WorkerSettings>,
     /// Whether webhooks may go to this machine.
     private_targets: bool,
+    /// Where Discord's API is, if not in the sandbox.
+    pub(super) api_url: Option<String>,
 }
 
 /// No story ends without its requests to Discord being held against Discord's description of them.
@@ -129,6 +131,7 @@ impl World {
             key: String::new(),
             bot: None,
             private_targets: true,
+            api_url: None,
         }
     }
 
@@ -146,7 +149,12 @@ impl World {
             master_key: None,
             public_url: None,
             discord: DiscordPlace {
-                api_url: self.sandbox.base_url().parse().unwrap(),
+                api_url: self
+                    .api_url
+                    .clone()
+                    .unwrap_or_else(|| self.sandbox.base_url())
+                    .parse()
+                    .unwrap(),
                 authorize_url: self.sandbox.authorize_url().parse().unwrap(),
                 client_id: application.client_id.clone(),
                 client_secret: application.client_secret.clone().into(),

@@ -130,7 +130,7 @@ impl Heard<'_> {
     /// The answer, unless a fault hides it.
     fn answered(
         &self,
-        fault: Option<Action>,
+        fault: Option<&Action>,
         status: u16,
         code: Option<u64>,
         answer: Response,
@@ -141,8 +141,8 @@ impl Heard<'_> {
                 cut()
             }
             Some(Action::ErrorAfterEffect { status }) => {
-                self.ends(status, None, None);
-                respond(Reply::error(status, 0, "Internal Server Error"), HeaderMap::new())
+                self.ends(*status, None, None);
+                respond(Reply::error(*status, 0, "Internal Server Error"), HeaderMap::new())
             }
             _ => {
                 self.ends(status, code, None);
@@ -226,7 +226,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         && parts.method == Method::POST
     {
         let answer = oauth::answer(&state, endpoint, &parts.headers, &body);
-        return heard.answered(fault, answer.status().as_u16(), None, answer);
+        return heard.answered(fault.as_ref(), answer.status().as_u16(), None, answer);
     }
     if state.config.check_user_agent && !is_bot_agent(&parts.headers) {
         heard.ends(403, Some(40333), None);
@@ -238,7 +238,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         Err(refused) => return *refused,
     };
     let reply = heard.effect(&parts, &body);
-    heard.answered(fault, reply.status, reply.code, respond(reply, limit_headers))
+    heard.answered(fault.as_ref(), reply.status, reply.code, respond(reply, limit_headers))
 }
 
 fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {
