@@ -52,6 +52,13 @@ pub struct PagesPlace {
     pub demo: Option<Demo>,
 }
 
+impl PagesPlace {
+    fn reached_at(self, public_url: Url) -> PagesSettings {
+        let Self { platform_name, support_url, support_email, demo } = self;
+        PagesSettings { public_url, platform_name, support_url, support_email, demo }
+    }
+}
+
 impl DiscordPlace {
     fn reached_at(self, public_url: Url) -> DiscordSettings {
         let Self { api_url, authorize_url, client_id, client_secret, bot_token } = self;
@@ -114,14 +121,7 @@ impl Node {
             Some(url) => url,
             None => Url::parse(&format!("http://{addr}"))?,
         };
-        let PagesPlace { platform_name, support_url, support_email, demo } = pages;
-        let pages = PagesSettings {
-            public_url: public_url.clone(),
-            platform_name,
-            support_url,
-            support_email,
-            demo,
-        };
+        let pages = pages.reached_at(public_url.clone());
         let discord = discord.reached_at(public_url);
         let (oauth, discord) = (OAuth::new(&discord)?, Discord::new(&discord)?);
         let (desk, asked) =
@@ -192,13 +192,7 @@ impl Node {
             Ok(())
         });
         tasks.spawn(tidy(store.clone(), shutdown.clone()));
-        let (log, stop) = (store.log().stopped(), shutdown.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => Ok(()),
-                () = log.cancelled() => bail!("the log stopped; check the disk, then start the hub again"),
-            }
-        });
+        tasks.spawn(watch(store.clone(), shutdown.clone()));
         Ok(Self { addr, store, views, policies, telling, shutdown, tasks })
     }
 
@@ -280,6 +274,16 @@ impl Node {
             result = result.and(ended.context("a part of the hub panicked").flatten());
         }
         result
+    }
+}
+
+/// Fails once the log takes nothing any more: a node without it is of no use.
+async fn watch(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        () = store.log().stopped().cancelled_owned() => {
+            bail!("the log stopped; check the disk, then start the hub again")
+        }
     }
 }
 

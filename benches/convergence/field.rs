@@ -133,7 +133,7 @@ impl Field {
             .unwrap();
         let mut lines = BufReader::new(hub.stdout.take().unwrap()).lines();
         let said = lines.next_line().await.unwrap().unwrap();
-        self.url = said.strip_prefix("hub is listening on ").unwrap().to_owned();
+        said.strip_prefix("hub is listening on ").unwrap().clone_into(&mut self.url);
         self.hub = Some(hub);
     }
 
@@ -287,7 +287,9 @@ impl Field {
         let path = format!("/v1/integrations/{}", club.integration);
         loop {
             let fans = &self.call(Method::GET, &path, Value::Null).await["fans"];
-            let count = |name: &str| fans[name].as_u64().unwrap_or_default() as usize;
+            let count = |name: &str| {
+                usize::try_from(fans[name].as_u64().unwrap_or_default()).unwrap_or(usize::MAX)
+            };
             if count("connected") == connected && count("pending") == 0 {
                 return;
             }

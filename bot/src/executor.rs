@@ -230,17 +230,16 @@ impl Execution<'_> {
         if !self.calls.join && !self.calls.grant.is_empty() {
             self.look().await?;
         } else if self.calls.join {
-            match self.token.take() {
-                Some(token) => self.join(&token).await?,
-                None => {
-                    let refusal = Refusal {
-                        trouble: Trouble::LinkBroken,
-                        http_status: 0,
-                        code: 0,
-                        detail: "Discord gives no token for this account".to_owned(),
-                    };
-                    self.only_if_member(refusal).await?;
-                }
+            if let Some(token) = self.token.take() {
+                self.join(&token).await?;
+            } else {
+                let refusal = Refusal {
+                    trouble: Trouble::LinkBroken,
+                    http_status: 0,
+                    code: 0,
+                    detail: "Discord gives no token for this account".to_owned(),
+                };
+                self.only_if_member(refusal).await?;
             }
         }
         // First what is given, then what is taken: nobody stands without access in between.

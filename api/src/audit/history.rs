@@ -148,11 +148,11 @@ pub(crate) async fn course(
             }
         }
     }
-    let named = stood.into_iter().map(|(id, stands)| {
+    let integrations = stood.into_iter().map(|(id, stands)| {
         let server = stands.guild.and_then(|guild| names.server_name(guild)).map(str::to_owned);
         (id, (names.plain_integration(id).unwrap_or_default().to_owned(), server))
     });
-    Ok(Course { changes, paid, integrations: named.collect() })
+    Ok(Course { changes, paid, integrations: integrations.collect() })
 }
 
 /// Notes what a membership's event begins and ends.

@@ -82,7 +82,7 @@ impl Allowance {
     /// What counts as a second.
     fn second(&self) -> Duration {
         let (least, most) = (self.took.iter().min(), self.took.iter().max());
-        let spread = least.zip(most).map_or(SPREAD, |(least, most)| *most - *least);
+        let spread = least.zip(most).map_or(SPREAD, |(least, most)| most.abs_diff(*least));
         SECOND + spread.clamp(SPREAD, WIDEST_SPREAD) + self.longer
     }
 

@@ -34,13 +34,11 @@ struct End {
 impl End {
     /// Whether both are the same window's. Discord's own clock tells it best: ours has to allow for late answers.
     fn is(self, other: Self, length: Duration) -> bool {
-        match (self.reset, other.reset) {
-            (Some(one), Some(other)) => one.abs_diff(other) <= length / 2,
-            _ => {
-                let apart = self.at.max(other.at).duration_since(self.at.min(other.at));
-                apart <= (length / 4).min(Duration::from_millis(250))
-            }
+        if let (Some(one), Some(other)) = (self.reset, other.reset) {
+            return one.abs_diff(other) <= length / 2;
         }
+        let apart = self.at.max(other.at).duration_since(self.at.min(other.at));
+        apart <= (length / 4).min(Duration::from_millis(250))
     }
 }
 

@@ -624,7 +624,7 @@ mod tests {
         assert_eq!(lines.refused(role(1), long, now), [(2, NoPermit::Later(long.long))]);
         assert_eq!(
             lines.wait(role(1), Turn::Access, 3, now + SECOND),
-            Err(NoPermit::Later(long.long - SECOND))
+            Err(NoPermit::Later(long.long.saturating_sub(SECOND)))
         );
         wait(&mut lines, role(2), Turn::Access, [4], now);
         assert_eq!(who(&mut lines, now), [4]);

@@ -27,11 +27,11 @@ export async function settled() {
   await world.membership("dora", "kim", "gold", 1);
   await world.links("ada", ada);
   await world.links("ben", ben);
+  await world.control("PUT", `/guilds/${club}/bans/${cleo}`);
   await world.links("cleo", cleo);
   await world.stands("ada", world.club, "connected");
   await world.stands("ada", world.studio, "connected");
   await world.stands("ben", world.club, "connected");
-  await world.control("PUT", `/guilds/${club}/bans/${cleo}`);
   await world.stands("cleo", world.club, "blocked");
   await world.membership("ben", "kim", "silver", 2, "expired");
   await world.stands("ben", world.club, "revoked");

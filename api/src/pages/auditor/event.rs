@@ -47,7 +47,7 @@ impl EventPage {
     }
 
     /// Access over time, at the time of the event.
-    fn access(&self, field: &str, value: impl ToString) -> String {
+    fn access(&self, field: &str, value: &impl ToString) -> String {
         address("/audit/access", &[(field, &value.to_string()), ("at", &self.at())])
     }
 

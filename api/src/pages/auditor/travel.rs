@@ -79,7 +79,7 @@ impl TravelPage {
         address("/audit/access", &[("fan", fan), ("integration", integration), ("at", &exact(at))])
     }
 
-    fn chip(&self, change: &Change) -> Option<Chip> {
+    fn chip(change: &Change) -> Option<Chip> {
         change.status.map(standing)
     }
 }

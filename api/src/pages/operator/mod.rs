@@ -129,8 +129,8 @@ async fn time_of(app: &App, position: Position) -> Result<Option<DateTime<Utc>>,
 
 async fn now_of(app: &App) -> Result<Now, ApiError> {
     let head = app.store.log().head();
-    let held = app.store.leases().held("shard:", app.now()).await?;
-    let leases: Vec<_> = held
+    let shards = app.store.leases().held("shard:", app.now()).await?;
+    let leases: Vec<_> = shards
         .into_iter()
         .filter_map(|(lease, holder)| {
             let (shard, of) = shard(&lease.name)?;
