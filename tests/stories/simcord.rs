@@ -167,6 +167,9 @@ async fn said(
     (status, body["code"].as_u64().filter(|_| status >= 400))
 }
 
+/// A path of Discord's API, for somebody of the cast.
+type Path = fn(&Cast) -> String;
+
 #[tokio::test]
 async fn the_sandbox_answers_as_simcord_does_and_every_difference_has_a_reason() {
     let simcord = Simcord::start().await;
@@ -175,7 +178,6 @@ async fn the_sandbox_answers_as_simcord_does_and_every_difference_has_a_reason()
     let (theirs, their_bot) = in_simcord(&simcord).await;
     let (ours, our_bot) = in_sandbox(&sandbox);
     let base = sandbox.base_url();
-    type Path = fn(&Cast) -> String;
     let calls: Vec<(Method, Path, Option<&str>)> = vec![
         (Method::GET, |c| format!("/guilds/{}/members/{}", c.guild, c.ada), None),
         (Method::GET, |c| format!("/guilds/{}/members/{}", c.guild, c.stranger), None),
