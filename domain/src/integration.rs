@@ -150,6 +150,27 @@ pub enum Event {
 }
 
 impl Event {
+    /// The tier that it attaches, changes or detaches.
+    pub fn tier(&self) -> Option<&TierId> {
+        match self {
+            Self::MembershipAttached { tier, .. }
+            | Self::AttachmentRolesChanged { tier, .. }
+            | Self::MembershipDetached { tier, .. } => Some(tier),
+            Self::IntegrationCreated { .. }
+            | Self::IntegrationRenamed { .. }
+            | Self::RemovalPolicyChanged { .. }
+            | Self::DriftPolicyChanged { .. }
+            | Self::RemovalLimitChanged { .. }
+            | Self::ServerConnected { .. }
+            | Self::RolesRefreshed { .. }
+            | Self::BotRemoved { .. }
+            | Self::BotReturned { .. }
+            | Self::DisconnectStarted { .. }
+            | Self::ServerDisconnected { .. }
+            | Self::IntegrationRemoved { .. } => None,
+        }
+    }
+
     pub fn integration(&self) -> IntegrationId {
         match self {
             Self::IntegrationCreated { integration, .. }

@@ -21,6 +21,7 @@ mod holds;
 mod main_job;
 mod notices;
 mod observed;
+mod pages_audit;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;

@@ -119,7 +119,7 @@ pub async fn explain(
     let creator = audit.creator(integration).await?.ok_or(AuditError::UnknownIntegration)?;
     let told = of_fan(store, audit, fan, Some(std::slice::from_ref(&creator)), Some(at)).await?;
     let mut names = Names::default();
-    names.tiers_of(store, &told).await?;
+    names.tiers_of(store, audit, &told).await?;
     for envelope in &told {
         if let Event::Integration(event) = &envelope.event {
             names.hear(event);

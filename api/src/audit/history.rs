@@ -120,7 +120,7 @@ pub(crate) async fn course(
     };
     let told = of_fan(store, audit, fan, creators.as_deref(), None).await?;
     let mut names = Names::default();
-    names.tiers_of(store, &told).await?;
+    names.tiers_of(store, audit, &told).await?;
     let (mut retelling, mut ids) = (Retelling::of(fan.clone()), BTreeSet::new());
     let mut stood: BTreeMap<IntegrationId, Stands> = BTreeMap::new();
     let (mut changes, mut paid) = (vec![], vec![]);

@@ -20,6 +20,8 @@ pub(super) struct Names {
     servers: HashMap<GuildId, String>,
     integrations: HashMap<IntegrationId, String>,
     tiers: HashMap<(CreatorId, TierId), String>,
+    /// The same for an integration's events, which do not name its creator.
+    attached: HashMap<(IntegrationId, TierId), String>,
 }
 
 impl Names {
@@ -61,7 +63,7 @@ impl Names {
         for id in ids {
             names.integration(store, id).await?;
         }
-        names.tiers_of(store, events).await?;
+        names.tiers_of(store, audit, events).await?;
         Ok(names)
     }
 
@@ -69,19 +71,38 @@ impl Names {
     pub(super) async fn tiers_of(
         &mut self,
         store: &Store,
+        audit: &Audit,
         events: &[Envelope],
     ) -> Result<(), AuditError> {
-        let mut tiers = BTreeSet::new();
+        let (mut tiers, mut attached) = (BTreeSet::new(), BTreeSet::new());
         for envelope in events {
-            if let Event::Membership(event) = &envelope.event {
-                let terms = event.terms();
-                tiers.insert((terms.creator.clone(), terms.tier.clone()));
+            match &envelope.event {
+                Event::Membership(event) => {
+                    let terms = event.terms();
+                    tiers.insert((terms.creator.clone(), terms.tier.clone()));
+                }
+                Event::Integration(event) => {
+                    attached.extend(event.tier().map(|tier| (event.integration(), tier.clone())));
+                }
+                Event::Tier(_)
+                | Event::Guild(_)
+                | Event::Fan(_)
+                | Event::DiscordAccount(_)
+                | Event::Access(_)
+                | Event::Hold(_)
+                | Event::Creator(_) => {}
             }
         }
         for (creator, tier) in tiers {
-            let known = store.load::<Tier>(&tier::stream(&creator, &tier)).await?;
-            if let Some(name) = known.state.name {
-                self.tiers.insert((creator, tier), name.to_string());
+            if let Some(name) = tier_name(store, &creator, &tier).await? {
+                self.tiers.insert((creator, tier), name);
+            }
+        }
+        for (integration, tier) in attached {
+            if let Some(creator) = audit.creator(integration).await?
+                && let Some(name) = tier_name(store, &creator, &tier).await?
+            {
+                self.attached.insert((integration, tier), name);
             }
         }
         Ok(())
@@ -177,8 +198,17 @@ impl Names {
     }
 
     /// A tier of an integration, whose creator is not told.
-    pub(super) fn tier_by_id(&self, tier: &TierId) -> String {
-        let known = self.tiers.iter().find(|((_, id), _)| id == tier).map(|(_, name)| name);
+    pub(super) fn attached(&self, integration: IntegrationId, tier: &TierId) -> String {
+        let known = self.attached.get(&(integration, tier.clone()));
         known.cloned().unwrap_or_else(|| tier.to_string())
     }
+}
+
+async fn tier_name(
+    store: &Store,
+    creator: &CreatorId,
+    tier: &TierId,
+) -> Result<Option<String>, AuditError> {
+    let known = store.load::<Tier>(&tier::stream(creator, tier)).await?;
+    Ok(known.state.name.map(|name| name.to_string()))
 }

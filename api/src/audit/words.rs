@@ -129,15 +129,19 @@ fn integration(event: &IntegrationEvent, names: &Names) -> String {
         IntegrationEvent::MembershipAttached { tier, roles, .. } => {
             format!(
                 "{} was attached to {of}: it gives {}.",
-                names.tier_by_id(tier),
+                names.attached(event.integration(), tier),
                 names.roles(roles)
             )
         }
         IntegrationEvent::AttachmentRolesChanged { tier, roles, .. } => {
-            format!("{} gives {} in {of} from now on.", names.tier_by_id(tier), names.roles(roles))
+            format!(
+                "{} gives {} in {of} from now on.",
+                names.attached(event.integration(), tier),
+                names.roles(roles)
+            )
         }
         IntegrationEvent::MembershipDetached { tier, .. } => {
-            format!("{} was detached from {of}.", names.tier_by_id(tier))
+            format!("{} was detached from {of}.", names.attached(event.integration(), tier))
         }
         IntegrationEvent::BotRemoved { guild, .. } => {
             format!("The bot was thrown out of {}.", names.in_server(*guild))

@@ -110,7 +110,10 @@ impl<'a> Browser<'a> {
 
     /// A sign-in link's path, as the platform asks for it.
     pub(crate) async fn link(&self, role: &str, id: Option<&str>) -> String {
-        let body = json!({ "role": role, "id": id, "return_url": "https://platform.example/me" });
+        let mut body = json!({ "role": role, "return_url": "https://platform.example/me" });
+        if let Some(id) = id {
+            body["id"] = json!(id);
+        }
         let made = self.world.post("/v1/sessions", body).await.is(201).ok();
         let url: Url = made["url"].as_str().unwrap().parse().unwrap();
         url.path().to_owned()
