@@ -106,7 +106,7 @@ async fn the_membership_shows_its_access_in_every_integration() {
     assert_eq!(shown["integrations"][0]["status"], "connected");
     assert_eq!(
         shown["integrations"][0]["roles"],
-        json!([{ "id": club.vip.to_string(), "name": "vip" }])
+        json!([{ "id": club.vip.to_string(), "name": "vip", "color": 0 }])
     );
     let fan = world.get("/v1/fans/ada/integrations").await.ok();
     assert_eq!(fan["data"][0]["integrations"], shown["integrations"]);

@@ -40,11 +40,12 @@ impl World {
         self.sandbox.with(|discord| discord.set_role(club.guild, user, club.vip, false));
     }
 
-    /// Somebody drags the bot's role to another place, and the hub is not told.
+    /// Somebody drags the bot's role to another place, if the bot is there, and the hub is not told.
     pub(crate) fn moves_bot(&self, club: &Club, position: i64) {
         self.sandbox.with(|discord| {
-            let bot = discord.bot_role(club.guild).unwrap();
-            discord.edit_role(club.guild, bot, |role| role.position = position);
+            if let Some(bot) = discord.bot_role(club.guild) {
+                discord.edit_role(club.guild, bot, |role| role.position = position);
+            }
         });
     }
 
