@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     /// The roles to be given that bring power over the server with them.
     pub(crate) warnings: Vec<Reason>,
     /// Whether what it takes away would wait for approval: it is over the integration's removal limit.
-    held: bool,
+    pub(crate) held: bool,
     /// The hold that it needs.
     #[serde(skip)]
     pub(crate) needs: Option<Held>,

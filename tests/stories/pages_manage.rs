@@ -203,3 +203,50 @@ async fn nothing_of_another_creator_can_be_reached() {
     }
     assert_eq!(world.events().await, before);
 }
+
+#[tokio::test]
+async fn a_removal_over_the_limit_waits_for_the_creator() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let ben = world.member(&club, "ben", "vip").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = path(&club);
+    kim.get("/creator/approvals").await.is(200).has("Nothing waits for you");
+
+    let settings = format!("{path}/settings");
+    let form = kim.get(&settings).await;
+    let policies = [("name", "Club"), ("on_end", "remove_from_server"), ("drift", "repair")];
+    let limits = [("limit_fans", "many"), ("limit_percent", "100")];
+    kim.submit(&form, &settings, &[policies.as_slice(), &limits].concat())
+        .await
+        .is(422)
+        .has("Give a number of fans")
+        .has("many");
+    let limits = [("limit_fans", "1"), ("limit_percent", "100")];
+    kim.submit(&form, &settings, &[policies.as_slice(), &limits].concat()).await.is(200);
+
+    let remove = format!("{path}/memberships/vip/remove");
+    let ask = kim.get(&remove).await.is(200).has("This will wait for your approval");
+    let list = kim.submit(&ask, &remove, &[]).await.is(200).has("2 fans");
+    assert_eq!(list.path, "/creator/approvals");
+    world.settle().await;
+    assert!(world.roles(&club, ada).is_some() && world.roles(&club, ben).is_some());
+    kim.get(TABLE).await.has("Needs attention");
+    kim.get(&path).await.has("Review the removal");
+
+    let hold = list.html.split("href=\"/creator/approvals/").nth(1).unwrap();
+    let hold = format!("/creator/approvals/{}", &hold[..hold.find('"').unwrap()]);
+    let mut lee = Browser::of(&world, "creator", Some("lee")).await;
+    lee.get(&hold).await.is(404);
+    lee.get("/creator/approvals").await.is(200).lacks("Club");
+
+    let shown = kim.get(&hold).await.is(200).has("What memberships give was changed");
+    let shown = shown.has("2 fans are removed from the server").has("ada").has("ben");
+    kim.submit(&shown, &format!("{hold}/approve"), &[]).await.is(200).has("is being taken away");
+    // In a tab that was opened before.
+    kim.submit(&shown, &format!("{hold}/reject"), &[]).await.is(200).has("decided already");
+    world.settle().await;
+    assert!(world.roles(&club, ada).is_none() && world.roles(&club, ben).is_none());
+    world.prove().await;
+}

@@ -154,6 +154,12 @@ impl Display for RolePill {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct When(pub(crate) DateTime<Utc>);
 
+impl When {
+    pub(crate) fn at(at: &DateTime<Utc>) -> Self {
+        Self(*at)
+    }
+}
+
 impl Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (exact, shown) =

@@ -139,11 +139,11 @@ impl Frame {
         let t = &self.t.frame;
         match self.viewer.as_ref().map(|viewer| viewer.area) {
             Some(Area::Creator) => {
-                vec![Entry {
-                    key: "integrations",
-                    text: t.integrations,
-                    path: Area::Creator.home(),
-                }]
+                let entry = |key, text, path| Entry { key, text, path };
+                vec![
+                    entry("integrations", t.integrations, Area::Creator.home()),
+                    entry("approvals", t.approvals, "/creator/approvals"),
+                ]
             }
             Some(Area::Auditor) => {
                 let t = &self.t.audit;

@@ -29,9 +29,9 @@ use crate::{
 /// How many removals of an integration at once wait for approval: more fans than this, or a larger share.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct LimitAnswer {
-    fans: u32,
+    pub(crate) fans: u32,
     /// Of the fans who have access, counted from ten fans on; 100 sets no share.
-    percent: u8,
+    pub(crate) percent: u8,
 }
 
 impl From<RemovalLimit> for LimitAnswer {
@@ -42,29 +42,29 @@ impl From<RemovalLimit> for LimitAnswer {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HoldAnswer {
-    id: HoldId,
-    creator: CreatorId,
-    integration: IntegrationId,
+    pub(crate) id: HoldId,
+    pub(crate) creator: CreatorId,
+    pub(crate) integration: IntegrationId,
     /// `waiting`, `approved`, `rejected`, or `resolved`: nobody is left in it, because their memberships came back or
     /// they left.
-    status: HoldStatus,
+    pub(crate) status: HoldStatus,
     /// `import`, `attachments`, `removal_policy` or `lapses`.
-    cause: Cause,
+    pub(crate) cause: Cause,
     /// How many fans keep something through it now.
-    fans: u64,
+    pub(crate) fans: u64,
     /// How many would have lost something when it was opened.
-    losing: u64,
+    pub(crate) losing: u64,
     /// Of how many who had access then.
-    of: u64,
+    pub(crate) of: u64,
     /// The limit that was exceeded.
-    limit: LimitAnswer,
+    pub(crate) limit: LimitAnswer,
     /// The events that it holds have it too.
-    correlation: Uuid,
-    opened_at: DateTime<Utc>,
+    pub(crate) correlation: Uuid,
+    pub(crate) opened_at: DateTime<Utc>,
     /// Who caused it, as in the audit.
-    opened_by: String,
-    decided_at: Option<DateTime<Utc>>,
-    decided_by: Option<String>,
+    pub(crate) opened_by: String,
+    pub(crate) decided_at: Option<DateTime<Utc>>,
+    pub(crate) decided_by: Option<String>,
 }
 
 impl From<HoldRow> for HoldAnswer {
@@ -92,12 +92,12 @@ impl From<HoldRow> for HoldAnswer {
 /// What a fan keeps through a hold.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HeldAnswer {
-    fan: FanId,
-    discord: Option<AccountAnswer>,
+    pub(crate) fan: FanId,
+    pub(crate) discord: Option<AccountAnswer>,
     /// The roles that approving takes away.
-    roles: Vec<RoleId>,
+    pub(crate) roles: Vec<RoleId>,
     /// Whether approving removes the fan from the server.
-    leaves_server: bool,
+    pub(crate) leaves_server: bool,
 }
 
 impl From<HeldFan> for HeldAnswer {
@@ -115,12 +115,12 @@ impl From<HeldFan> for HeldAnswer {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HoldDetail {
     #[serde(flatten)]
-    hold: HoldAnswer,
-    lose: Vec<RoleCount>,
-    leave_server: u64,
-    data: Vec<HeldAnswer>,
+    pub(crate) hold: HoldAnswer,
+    pub(crate) lose: Vec<RoleCount>,
+    pub(crate) leave_server: u64,
+    pub(crate) data: Vec<HeldAnswer>,
     /// Where the next page of fans begins; null on the last one.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 #[derive(IntoParams)]

@@ -407,10 +407,10 @@ pub(crate) async fn get(
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitBody {
     /// 0 holds every removal by an import or a change of the creator's.
-    fans: Option<u32>,
+    pub(crate) fans: Option<u32>,
     /// 0 to 100; 100 sets no share.
     #[schema(minimum = 0, maximum = 100)]
-    percent: Option<u8>,
+    pub(crate) percent: Option<u8>,
 }
 
 #[derive(ToSchema)]

@@ -14,8 +14,7 @@ use crate::{
         session::Signed,
         texts,
     },
-    reason::Reason,
-    routes::health::{self, HealthAnswer},
+    routes::health::{self, CheckAnswer, HealthAnswer, HealthReason},
 };
 
 #[derive(Template)]
@@ -27,10 +26,15 @@ struct HealthPage {
 }
 
 impl HealthPage {
-    /// What a check looks at.
-    fn name(&self, check: &str, ok: bool) -> &'static str {
+    /// What the tiers are called that something concerns.
+    fn tiers(&self, found: &HealthReason) -> Vec<String> {
+        found.tiers.iter().map(|tier| self.integration.tier(tier).to_owned()).collect()
+    }
+
+    /// What a check found.
+    fn name(&self, check: &CheckAnswer) -> &'static str {
         let t = &self.frame.t.health;
-        match (check, ok) {
+        match (check.check, check.reasons.is_empty()) {
             ("connected", true) => t.connected,
             ("connected", false) => t.not_connected,
             ("discord", true) => t.discord,
@@ -50,9 +54,9 @@ impl HealthPage {
         }
     }
 
-    fn who(&self, reason: &Reason) -> &'static str {
+    fn who(&self, found: &HealthReason) -> &'static str {
         let t = &self.frame.t.health;
-        match reason.who {
+        match found.reason.who {
             Who::Creator => t.you,
             Who::Fan => t.the_fan,
             Who::Operator => t.the_operator,

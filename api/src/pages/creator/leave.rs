@@ -46,7 +46,8 @@ async fn all_gone(app: &App, integration: &Integration) -> Result<Option<PlanSho
     let tiers = std::mem::take(&mut after.attachments);
     let row = &integration.row;
     let gone = plan(app, &row.creator, row.id, before, &after, &tiers).await?;
-    Ok(Some(PlanShown::of(integration, &gone)))
+    // Who disconnects has decided already: it does not wait for approval.
+    Ok(Some(PlanShown { held: false, ..PlanShown::of(integration, &gone) }))
 }
 
 async fn ask(

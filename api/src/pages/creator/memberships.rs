@@ -6,15 +6,11 @@ use std::{
 };
 
 use askama::Template;
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
-use domain::{CreatorId, IntegrationId, RoleId, TierId};
+use axum::{extract::State, http::StatusCode, response::Response};
+use domain::{CreatorId, IntegrationId, RoleId, TierId, Trouble};
 
 use crate::{
-    app::AppState,
+    app::{App, AppState},
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, IfMatch, Path, Query},
     pages::{
@@ -96,6 +92,8 @@ pub(super) struct PlanShown {
     pub(super) gain: Vec<(RolePill, String)>,
     pub(super) lose: Vec<(RolePill, String)>,
     pub(super) leave_server: u64,
+    /// Whether what it takes away waits for approval.
+    pub(super) held: bool,
     /// Roles that bring power over the server with them, and which.
     pub(super) powers: Vec<(RolePill, String)>,
 }
@@ -115,6 +113,7 @@ impl PlanShown {
             gain: shown(&plan.gain),
             lose: shown(&plan.lose),
             leave_server: plan.leave_server,
+            held: plan.held,
             powers: plan.warnings.iter().filter_map(powers).collect(),
         }
     }
@@ -135,7 +134,7 @@ fn offers(integration: &Integration, chosen: &Chosen) -> Vec<Offer> {
                     id: role.id,
                     pill: RolePill::new(&role.name, role.color),
                     chosen,
-                    why_not: why_not.map(domain::Trouble::detail),
+                    why_not: why_not.map(Trouble::detail),
                 })
             })
         });
@@ -192,7 +191,7 @@ fn changed(integration: &Integration, chosen: Chosen) -> Chosen {
 }
 
 fn editor(
-    app: &crate::app::App,
+    app: &App,
     signed: &Signed<CreatorId>,
     integration: Integration,
     chosen: &Chosen,
@@ -251,7 +250,7 @@ pub(crate) async fn review(
 }
 
 async fn reviewed(
-    app: &Arc<crate::app::App>,
+    app: &Arc<App>,
     signed: &Signed<CreatorId>,
     integration: Integration,
     chosen: Chosen,
@@ -322,7 +321,7 @@ pub(crate) async fn apply(
         }
     }
     let next = if setting_up { "?done=set_up" } else { "/memberships?done=saved" };
-    Ok(see_other(&integration.place(next)))
+    done(&app, &signed, id, next).await
 }
 
 /// Shows what detaching a tier would do.
@@ -349,18 +348,33 @@ pub(crate) async fn remove(
     Path((id, tier)): Path<(IntegrationId, TierId)>,
     Sent { signed, .. }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    let done = attachments::delete(
-        State(app),
-        signed.caller,
+    let removed = attachments::delete(
+        State(Arc::clone(&app)),
+        signed.caller.clone(),
         Path((id, tier)),
         Query(DryRun { dry_run: false }),
         IfMatch(None),
     );
-    match done.await {
+    match removed.await {
         Ok(_) => {}
         // Detached already: sent twice, or done in another tab.
         Err(error) if error.is(Kind::NOT_FOUND) => {}
         Err(error) => return Err(error),
     }
-    Ok(see_other(&super::place(id, "/memberships?done=removed")).into_response())
+    done(&app, &signed, id, "/memberships?done=removed").await
+}
+
+/// Where a change leads: to its approval, where it waits for one.
+async fn done(
+    app: &Arc<App>,
+    signed: &Signed<CreatorId>,
+    id: IntegrationId,
+    next: &str,
+) -> Result<Response, ApiError> {
+    let integration = Integration::load(app, signed, id).await?;
+    let held = Trouble::RemovalHeld.code();
+    if integration.answer.reasons.iter().any(|reason| reason.code == held) {
+        return Ok(see_other("/creator/approvals"));
+    }
+    Ok(see_other(&integration.place(next)))
 }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod add;
+mod approvals;
 mod connect;
 mod fan;
 mod fans;
@@ -36,6 +37,10 @@ use crate::{
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/creator", get(|| async { Redirect::to(Area::Creator.home()) }))
+        .route("/creator/approvals", get(approvals::list))
+        .route("/creator/approvals/{id}", get(approvals::show))
+        .route("/creator/approvals/{id}/approve", post(approvals::approve))
+        .route("/creator/approvals/{id}/reject", post(approvals::reject))
         .route("/creator/integrations", get(table::show))
         .route("/creator/integrations/live", get(table::follow))
         .route("/creator/integrations/new", get(add::providers))

@@ -51,7 +51,7 @@ struct Overview {
     figures: Vec<(u64, &'static str, String)>,
     gives: Vec<(String, Vec<RolePill>)>,
     comparison: Option<Progress>,
-    /// How many fans a comparison looks at.
+    /// How many fans have, or are owed, something there.
     there: u64,
 }
 
@@ -62,6 +62,7 @@ impl Overview {
         let ways = |reason: Reason| {
             let o = &t.overview;
             let way = match reason.code.as_str() {
+                "removal_held" => Some((o.see_held, "/creator/approvals".to_owned())),
                 "bot_missing" => Some((o.connect_again, place("/connect"))),
                 "fans_blocked" => Some((o.see_fans, place("/fans?status=blocked"))),
                 _ if reason.role.is_some() || reason.code.starts_with("missing_") => {

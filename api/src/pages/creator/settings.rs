@@ -25,7 +25,7 @@ use crate::{
         session::Signed,
         texts,
     },
-    routes::integrations::{self, ChangeBody},
+    routes::integrations::{self, ChangeBody, LimitBody},
 };
 
 #[derive(Template)]
@@ -37,7 +37,10 @@ struct SettingsPage {
     name: String,
     on_end: OnEnd,
     drift: Drift,
+    /// More removals at once than this wait for approval: fans, and a share in percent.
+    limit: (String, String),
     fault: &'static str,
+    limit_fault: &'static str,
     /// Somebody else has changed the integration meanwhile.
     moved: bool,
 }
@@ -53,7 +56,9 @@ impl SettingsPage {
             name: integration.row.name.to_string(),
             on_end: state.on_end,
             drift: state.drift,
+            limit: (state.removal_limit.fans.to_string(), state.removal_limit.percent.to_string()),
             fault: "",
+            limit_fault: "",
             moved: false,
             integration,
         }
@@ -89,31 +94,38 @@ pub(crate) async fn change(
 ) -> Result<Response, ApiError> {
     let (on_end, drift) = (word(values.text("on_end")), word(values.text("drift")));
     let typed = values.text("name");
-    let again = async |fault: &'static str, moved: bool| {
+    let typed_limit = (values.text("limit_fans"), values.text("limit_percent"));
+    let again = async |fault: &'static str, limit_fault: &'static str, moved: bool| {
         let integration = Integration::load(&app, &signed, id).await?;
         let mut shown = SettingsPage::new(&app, &signed, integration);
         typed.clone_into(&mut shown.name);
         shown.on_end = on_end.unwrap_or(shown.on_end);
         shown.drift = drift.unwrap_or(shown.drift);
-        (shown.fault, shown.moved) = (fault, moved);
+        shown.limit = (typed_limit.0.to_owned(), typed_limit.1.to_owned());
+        (shown.fault, shown.limit_fault, shown.moved) = (fault, limit_fault, moved);
         page_with(
             if moved { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY },
             &shown,
         )
     };
     let Ok(name) = typed.parse::<DisplayName>() else {
-        return again(texts::EN.add.name_fault, false).await;
+        return again(texts::EN.add.name_fault, "", false).await;
     };
+    let (fans, percent) = (typed_limit.0.parse::<u32>().ok(), typed_limit.1.parse::<u8>().ok());
+    if fans.is_none() || percent.is_none_or(|percent| percent > 100) {
+        return again("", texts::EN.settings.limit_fault, false).await;
+    }
+    let removal_limit = Some(LimitBody { fans, percent });
     let changed = integrations::change(
         State(Arc::clone(&app)),
         signed.caller.clone(),
         Path(id),
         IfMatch(values.parse("version")),
-        Body(ChangeBody { name: Some(name), on_end, drift, removal_limit: None }),
+        Body(ChangeBody { name: Some(name), on_end, drift, removal_limit }),
     );
     match changed.await {
         Ok(_) => Ok(see_other(&super::place(id, "/settings?done=saved"))),
-        Err(error) if error.is(Kind::PRECONDITION_FAILED) => again("", true).await,
+        Err(error) if error.is(Kind::PRECONDITION_FAILED) => again("", "", true).await,
         Err(error) => Err(error),
     }
 }

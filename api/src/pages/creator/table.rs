@@ -102,8 +102,8 @@ pub(super) async fn tier_names(
 }
 
 pub(crate) struct TableQuery {
-    done: Option<String>,
-    paging: Paging,
+    pub(super) done: Option<String>,
+    pub(super) paging: Paging,
 }
 
 impl FromFields for TableQuery {

@@ -16,6 +16,7 @@ texts! {
         integrations: &'static str = "Integrations";
         memberships: &'static str = "Memberships";
         notifications: &'static str = "Notifications";
+        approvals: &'static str = "Approvals";
         signed_in_as: Phrase = Phrase("Signed in as {}");
         back: Phrase = Phrase("Back to {}");
         sign_out: &'static str = "Sign out";

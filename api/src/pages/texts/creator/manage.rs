@@ -26,6 +26,7 @@ texts! {
         connect_again: &'static str = "Connect Discord again";
         see_fans: &'static str = "See these fans";
         see_roles: &'static str = "See the roles";
+        see_held: &'static str = "Review the removal";
         gives: &'static str = "What memberships give";
         edit: &'static str = "Change";
         in_step: &'static str = "In step with Discord";
@@ -125,6 +126,11 @@ texts! {
         no_bot: &'static str = "The bot cannot work in the server";
         permissions: &'static str = "The bot has the permissions that it needs";
         no_permissions: &'static str = "The bot lacks permissions";
+        two_factor: &'static str = "The bot may moderate here";
+        no_two_factor: &'static str = "The server wants two-factor authentication from the bot's owner";
+        gateway: &'static str = "The bot hears what others change";
+        no_gateway: &'static str = "The bot does not hear of everything at once";
+        waiting: Count = Count { one: "1 fan waits because of it.", many: "{} fans wait because of it." };
         roles: &'static str = "Every role that memberships give can be given";
         no_roles: &'static str = "Some roles cannot be given";
         two_factor: &'static str = "Two-factor authentication stands in nobody's way";
@@ -158,6 +164,11 @@ texts! {
         report_lead: &'static str = "The fan is shown as needing you, and you decide.";
         respect: &'static str = "Leave it";
         respect_lead: &'static str = "The moderator's word counts.";
+        limit: &'static str = "Ask me before many fans lose access at once";
+        limit_hint: &'static str = "An empty list from your platform or a wrong click should not empty your server. More than this waits for your approval; a share of 100 % sets none.";
+        limit_fans: &'static str = "More than";
+        limit_percent: &'static str = "fans, or more than";
+        limit_fault: &'static str = "Give a number of fans, and a share of 0 to 100.";
         save: &'static str = "Save changes";
         leave: &'static str = "Leave";
         disconnect: &'static str = "Disconnect the server";
@@ -195,5 +206,45 @@ texts! {
     Activity {
         nothing: &'static str = "Nothing has happened yet.";
         older: &'static str = "Show what came before";
+    }
+}
+
+texts! {
+    /// Mass removals that wait for the creator.
+    Approvals {
+        title: &'static str = "Approvals";
+        lead: &'static str = "When very many fans would lose access at once, the Hub asks you first. Until you decide, everybody keeps what they have.";
+        fans: Count = Count { one: "1 fan", many: "{} fans" };
+        title_of: Phrase = Phrase("{} would lose access in {}");
+        deleted: &'static str = "a deleted integration";
+        waiting: &'static str = "Waits for you";
+        approved: &'static str = "Approved";
+        rejected: &'static str = "Rejected";
+        resolved: &'static str = "Resolved";
+        import: &'static str = "Your platform reported at once that many memberships have ended.";
+        attachments: &'static str = "What memberships give was changed.";
+        removal_policy: &'static str = "Fans whose membership is over are now to be removed from the server.";
+        lapses: &'static str = "Many paid periods ran out together, without word of a renewal.";
+        nothing: &'static str = "Nothing waits for you";
+        decided: &'static str = "Decided";
+        opened: &'static str = "Since";
+        by: &'static str = "Caused by";
+        share: Phrase = Phrase("{} of {} fans who had access");
+        share_label: &'static str = "How many";
+        limit: &'static str = "Your limit";
+        limit_of: Phrase = Phrase("{} fans, or {} %");
+        decided_at: &'static str = "Decided";
+        decided_by: &'static str = "by";
+        what: &'static str = "What approving takes away";
+        who: &'static str = "Whom it concerns";
+        server: &'static str = "and the server";
+        approve: &'static str = "Approve the removal";
+        approve_lead: &'static str = "The access is taken away from everybody in this list.";
+        reject: &'static str = "Reject: everybody keeps their access";
+        reject_lead: &'static str = "It stays until the platform reports their membership again, or you change the memberships again.";
+        done_approved: &'static str = "Approved: the access is being taken away";
+        done_rejected: &'static str = "Rejected: everybody keeps their access";
+        done_decided: &'static str = "This was decided already";
+        nobody: &'static str = "Nobody is left in it.";
     }
 }

@@ -2,7 +2,7 @@
 
 mod manage;
 
-pub(crate) use self::manage::{Activity, Fan, Fans, Health, Leave, Overview, Settings};
+pub(crate) use self::manage::{Activity, Approvals, Fan, Fans, Health, Leave, Overview, Settings};
 use super::{Count, Phrase, texts};
 
 texts! {
@@ -224,6 +224,8 @@ texts! {
         gain: &'static str = "Get";
         lose: &'static str = "Lose";
         leave: Count = Count { one: "1 fan is removed from the server", many: "{} fans are removed from the server" };
+        held: &'static str = "This will wait for your approval";
+        held_lead: &'static str = "More fans would lose access than your limit allows at once. Everybody keeps what they have until you approve it under Approvals.";
         leave_lead: &'static str = "The Hub had brought them in, and nothing else gives them access.";
     }
 }
