@@ -133,11 +133,6 @@ texts! {
         waiting: Count = Count { one: "1 fan waits because of it.", many: "{} fans wait because of it." };
         roles: &'static str = "Every role that memberships give can be given";
         no_roles: &'static str = "Some roles cannot be given";
-        two_factor: &'static str = "Two-factor authentication stands in nobody's way";
-        no_two_factor: &'static str = "The server asks for two-factor authentication";
-        gateway: &'static str = "What happens in the server is heard at once";
-        no_gateway: &'static str = "What happens in the server is found by comparing";
-        concerns: Count = Count { one: "It concerns 1 fan.", many: "It concerns {} fans." };
         fans: &'static str = "No fan waits for you";
         no_fans: &'static str = "Some fans wait for you";
         you: &'static str = "You can mend it:";
