@@ -100,7 +100,7 @@ async fn time_travel_works_without_a_script() {
     let before = link(&now.html, ">Change before<");
     audrey.get(&before).await.is(200).has("Change after");
     let then = audrey.get(&format!("/audit/access?fan=ada&at={between}")).await.is(200);
-    let moment = then.html.split("<details class=\"card changes").next().unwrap();
+    let moment = then.html.split("<details class=\"card after changes").next().unwrap();
     assert!(moment.contains("Has access") && moment.contains("brought in by the Hub"), "{moment}");
     assert!(!moment.contains("Being removed"), "{moment}");
     let why = link(&then.html, ">Why?<");

@@ -55,9 +55,9 @@ struct ApprovalPage {
 }
 
 impl ApprovalPage {
-    fn pill(&self, role: &domain::RoleId) -> RolePill {
+    fn pill(&self, role: domain::RoleId) -> RolePill {
         match &self.integration {
-            Some(integration) => integration.role(*role),
+            Some(integration) => integration.role(role),
             None => RolePill::gone(self.frame.t.integration.deleted_role),
         }
     }
