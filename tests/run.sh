@@ -51,6 +51,17 @@ if [ "$(cat target/oracles/simcord/installed 2>/dev/null)" != "$SIMCORD" ]; then
     echo "$SIMCORD" > target/oracles/simcord/installed
 fi
 
+# What drives a real browser through the pages.
+need node nodejs
+need chromium chromium
+BROWSER="playwright-core@1.65.1 axe-core@4.14.1"
+if [ "$(cat target/browser/installed 2>/dev/null)" != "$BROWSER" ]; then
+    say "fetching $BROWSER"
+    mkdir -p target/browser
+    npm install --silent --no-audit --no-fund --ignore-scripts --no-package-lock --prefix target/browser $BROWSER
+    echo "$BROWSER" > target/browser/installed
+fi
+
 export INSTA_UPDATE=no CARGO_TERM_COLOR=never
 
 say "format"
@@ -69,6 +80,9 @@ cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 say "tests"
 cargo nextest run --workspace --no-fail-fast
+
+say "pages in a browser"
+CHROMIUM="$(command -v chromium)" node --test tests/browser/*.test.mjs
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet

@@ -99,12 +99,30 @@ async fn settings_are_saved_once_and_never_over_somebody_else_s() {
     let settings = format!("{}/settings", path(&club));
     let form = kim.get(&settings).await.is(200);
 
-    let fields = [("name", ""), ("on_end", "roles_only"), ("drift", "report")];
+    let fields = [
+        ("name", ""),
+        ("on_end", "roles_only"),
+        ("drift", "report"),
+        ("limit_fans", "9"),
+        ("limit_percent", "50"),
+    ];
     kim.submit(&form, &settings, &fields).await.is(422).has("Give it a name");
-    let fields = [("name", "Den"), ("on_end", "roles_only"), ("drift", "report")];
+    let fields = [
+        ("name", "Den"),
+        ("on_end", "roles_only"),
+        ("drift", "report"),
+        ("limit_fans", "9"),
+        ("limit_percent", "50"),
+    ];
     kim.submit(&form, &settings, &fields).await.is(200).has("Saved").has("Den");
     // From a tab that was opened before.
-    let fields = [("name", "Lair"), ("on_end", "remove_from_server"), ("drift", "repair")];
+    let fields = [
+        ("name", "Lair"),
+        ("on_end", "remove_from_server"),
+        ("drift", "repair"),
+        ("limit_fans", "9"),
+        ("limit_percent", "50"),
+    ];
     kim.submit(&form, &settings, &fields).await.is(409).has("changed meanwhile").has("Lair");
     let known = world.get(&club.path()).await.ok();
     assert_eq!((&known["name"], &known["on_end"]), (&"Den".into(), &"roles_only".into()));

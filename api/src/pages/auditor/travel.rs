@@ -237,7 +237,10 @@ pub(crate) async fn show(
     let at = at.unwrap_or(now);
     let title = match &whose {
         Whose::Fan(fan, _) => t.travel.of_fan.plain(fan),
-        Whose::Integration(id) => t.travel.of_integration.plain(name_of(&app, *id).await?),
+        Whose::Integration(id) => {
+            app.views.audit().creator(*id).await?.ok_or_else(ApiError::not_found)?;
+            t.travel.of_integration.plain(name_of(&app, *id).await?)
+        }
     };
     let frame = frame(&app, &signed, title, "access").under(t.travel.title, "/audit/access");
     let (lead, picture, changes) = match &whose {
