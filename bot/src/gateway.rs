@@ -27,6 +27,9 @@ use crate::{
 /// The close code of an intent that the application may not have.
 const DISALLOWED_INTENTS: u16 = 4014;
 
+/// How often a server is read again because something was recorded of it meanwhile.
+const LOOKS: usize = 3;
+
 /// How long a session must have lasted for the next one to be opened without a longer pause.
 const GOOD_SESSION: Duration = Duration::from_secs(30);
 
@@ -166,19 +169,20 @@ impl Observer {
             .queue(self.identifying.queue(told.as_ref()).await)
             .build();
         let mut shard = Shard::with_config(ShardId::new(self.shard, self.of), config);
-        let (mut bot, mut failures, mut began) = (None, 0u32, None::<Instant>);
+        let (mut bot, mut session) = (None, None);
+        let (mut failures, mut began) = (0u32, None::<Instant>);
         while let Some(message) = shard.next().await {
             match message {
                 Ok(Message::Text(text)) => {
                     match Heard::read(&text, bot) {
                         Ok(Some(heard)) => {
                             if let Heard::Ready { bot: own, .. } = &heard {
-                                bot = Some(*own);
+                                (bot, session) = (Some(*own), self.looks.hub.position());
                             }
                             if matches!(heard, Heard::Ready { .. } | Heard::Resumed) {
                                 began = Some(Instant::now());
                             }
-                            self.on(heard, to_read).await;
+                            self.on(heard, to_read, session).await;
                         }
                         Ok(None) => {}
                         // A message that cannot be read says nothing; the next may.
@@ -209,7 +213,8 @@ impl Observer {
         Closed::Otherwise
     }
 
-    async fn on(&self, heard: Heard, to_read: &ToRead) {
+    /// `session`: where the log stood when the session began.
+    async fn on(&self, heard: Heard, to_read: &ToRead, session: Option<u64>) {
         let discord = &self.looks.discord;
         match heard {
             Heard::Resumed => {}
@@ -221,7 +226,10 @@ impl Observer {
                 discord.set_outage(guild, false);
                 match roles {
                     Some(roles) => {
-                        self.tell(Observation::Server { guild, roles }).await;
+                        let told = Observation::Server { guild, roles, since: session };
+                        if self.tell(told).await.is_some() {
+                            to_read.server(guild);
+                        }
                     }
                     None => to_read.server(guild),
                 }
@@ -287,8 +295,15 @@ impl Observer {
                 guilds.insert(guild);
             }
             for guild in guilds {
-                if let Answer::Done((_, roles)) = self.looks.discord.look_at_roles(guild).await {
-                    self.tell(Observation::Server { guild, roles }).await;
+                for _ in 0..LOOKS {
+                    let since = self.looks.hub.position();
+                    let Answer::Done((_, roles)) = self.looks.discord.look_at_roles(guild).await
+                    else {
+                        break;
+                    };
+                    if self.tell(Observation::Server { guild, roles, since }).await.is_none() {
+                        break;
+                    }
                 }
             }
         }

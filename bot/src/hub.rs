@@ -76,6 +76,14 @@ impl From<RemoteError> for HubError {
 }
 
 impl Hub {
+    /// The log's last position, where this process has the log.
+    pub(crate) fn position(&self) -> Option<u64> {
+        match self {
+            Self::Direct(desk) => Some(desk.store().log().head().0),
+            Self::Remote(_) => None,
+        }
+    }
+
     pub(crate) async fn acquire(&self, request: &LeaseRequest) -> Result<Vec<Lease>, HubError> {
         Ok(match self {
             Self::Direct(desk) => desk.acquire(&request.bot, request.of, request.want).await?,

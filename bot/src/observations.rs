@@ -29,7 +29,12 @@ struct Seen {
 impl Desk {
     pub async fn observe(&self, bot: &str, observation: Observation) -> Result<Noted, DeskError> {
         match observation {
-            Observation::Server { guild, roles } => {
+            Observation::Server { guild, roles, since } => {
+                if let Some(since) = since
+                    && self.server_moved_on(guild, since).await?
+                {
+                    return Ok(self.noted(true));
+                }
                 let seen = [
                     integration::Command::ObserveBot { present: true },
                     integration::Command::RefreshRoles { roles },
@@ -68,6 +73,18 @@ impl Desk {
     ) -> Result<bool, DeskError> {
         let last = self.store.log().read_stream(stream, version.saturating_sub(1)).await?;
         Ok(last.last().is_some_and(|last| last.position.0 > since))
+    }
+
+    /// Whether anything was recorded of a server after a position of the log.
+    async fn server_moved_on(&self, guild: GuildId, since: u64) -> Result<bool, DeskError> {
+        for row in self.views.integrations().by_guild(guild).await? {
+            let stream = integration::stream(row.id);
+            let version = self.store.load::<Integration>(&stream).await?.version;
+            if self.moved_on(&stream, version, since).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn observe_server(

@@ -297,6 +297,7 @@ impl Looker<'_> {
 
     /// Reads a server's roles and tells them.
     async fn look_at_server(self, task: Task) -> Result<(), Cut> {
+        let since = Some(self.desk.store().log().head().0);
         let answer = self.discord.look_at_roles(task.guild).await;
         if let Answer::Refused(refusal) = &answer
             && refusal.trouble == Trouble::BotMissing
@@ -304,7 +305,7 @@ impl Looker<'_> {
             self.is_bot_gone(task.guild).await?;
         }
         let (_, roles) = shown(task, answer)?.ok_or(Cut::Ends)?;
-        self.desk.observe(NAME, Observation::Server { guild: task.guild, roles }).await?;
+        self.desk.observe(NAME, Observation::Server { guild: task.guild, roles, since }).await?;
         Ok(())
     }
 

@@ -295,7 +295,14 @@ pub struct Recorded {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Observation {
     /// A server's roles, and which of them the bot has. The bot is in it.
-    Server { guild: GuildId, roles: RoleList },
+    Server {
+        guild: GuildId,
+        roles: RoleList,
+        /// The log position that was known before the server was read: what was recorded of it after that may be newer
+        /// than what was read.
+        #[serde(default)]
+        since: Option<u64>,
+    },
     /// The bot is not in the server any more; an outage does not count.
     BotRemoved { guild: GuildId },
     /// Events of this server may have been missed: everybody in it is to be looked at.

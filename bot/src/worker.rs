@@ -466,7 +466,7 @@ fn about_server(
 ) -> Option<Observation> {
     match (refused.trouble, roles) {
         (Trouble::BotMissing, _) => Some(Observation::BotRemoved { guild: command.guild }),
-        (_, Some(roles)) => Some(Observation::Server { guild: command.guild, roles }),
+        (_, Some(roles)) => Some(Observation::Server { guild: command.guild, roles, since: None }),
         (_, None) => None,
     }
 }

@@ -5,20 +5,21 @@ import { World } from "./world.mjs";
 export const HOSTILE = '<b onclick="x()">Ünï</b> \u202Eevil\u202C 🦀 ' + "long".repeat(20);
 
 /** A creator with a working integration and others, fans who stand in every way, a bought membership. */
-export async function settled() {
+export async function settled({ hostile } = { hostile: true }) {
+  const name = (kind, most) => (hostile ? HOSTILE.slice(0, most) : kind);
   const world = await World.start({ HUB_PLATFORM_NAME: "Fanbase", HUB_SUPPORT_EMAIL: "help@fanbase.example" });
-  const [kim, ada, ben, cleo] = await Promise.all(["kim", "ada", "ben", "cleo"].map((name) => world.account(name)));
+  const [kim, ada, ben, cleo] = await Promise.all(["kim", "ada", "ben", "cleo"].map((person) => world.account(person)));
   const club = await world.server("Kim's Club", kim, [
     { name: "Silver", color: 0xa0a0b0 },
     { name: "Gold", color: 0xd4a017 },
-    { name: HOSTILE },
+    { name: name("Early birds", 100) },
   ]);
   const studio = await world.server("Kim's Studio", kim, [{ name: "Backstage", color: 0x3ba55d }]);
   await world.tier("kim", "gold", "Gold");
   await world.tier("kim", "silver", "Silver");
-  await world.tier("kim", "none", HOSTILE.slice(0, 100));
+  await world.tier("kim", "none", name("Newsletter", 100));
   world.club = await world.integration("kim", "Kim's Club", club, kim, { gold: ["Gold"], silver: ["Silver"] });
-  world.studio = await world.integration("kim", HOSTILE.slice(0, 120), studio, kim, { gold: ["Backstage"] });
+  world.studio = await world.integration("kim", name("Kim's Studio", 120), studio, kim, { gold: ["Backstage"] });
   await world.api("POST", "/v1/creators/kim/integrations", { provider: "discord", name: "Not finished yet" });
   await world.membership("ada", "kim", "gold", 1);
   await world.membership("ada", "kim", "none", 1, "canceled", { ends_at: "2100-01-01T00:00:00Z" });
