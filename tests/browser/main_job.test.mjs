@@ -49,6 +49,7 @@ for (const javaScriptEnabled of [true, false]) {
       await f.getByRole("heading", { name: "Welcome to Gold" }).waitFor();
       await f.getByRole("link", { name: "Connect Discord" }).first().click();
       await allows(f, ada);
+      await f.waitForURL((url) => url.href.startsWith(`${world.hub}/fan/welcome/`), { waitUntil: "load" });
       if (javaScriptEnabled) {
         await f.getByRole("heading", { name: "You are in" }).waitFor();
         await isWellMade(f, "the screen after a purchase");
