@@ -63,7 +63,7 @@ create table commands (
 ) strict;
 
 create index commands_by_version on commands (version, guild, account_key);
-create index commands_parked on commands (guild, fan) where parked is not null;
+create index commands_in_guild on commands (guild, fan);
 
 -- Accounts that a fan no longer uses and that hold nothing any more: their reservation can be released.
 create table releasable (

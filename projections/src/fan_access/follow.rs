@@ -24,7 +24,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -107,7 +107,7 @@ pub(crate) enum Touched {
     Tiers(BTreeSet<TierId>),
     /// Everybody whom the integration has to do with.
     All(BTreeSet<TierId>),
-    /// Everybody who waits for somebody in a server.
+    /// Everybody who waits for somebody in a server, and everybody for whom something is under way there.
     Waiting(GuildId),
 }
 

@@ -305,7 +305,7 @@ impl<'db> Tables<'db> {
         limit: u32,
     ) -> Result<Vec<FanId>, ViewError> {
         let fans: Vec<String> = sqlx::query_scalar(
-            "select fan from commands where guild = ?1 and fan > ?3 and parked is not null
+            "select fan from commands where guild = ?1 and fan > ?3
              union select fan from access where integration = ?2 and status = 'blocked' and fan > ?3
              order by fan limit ?4",
         )
