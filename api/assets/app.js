@@ -1,19 +1,50 @@
 // What the pages do beyond HTML. Every page works without this file, but for live updates.
 
-// A form is sent once, however often its button is pressed. Coming back to the page makes it usable again.
-document.addEventListener("submit", (event) => {
+const banner = (name) => document.querySelector(`[data-banner="${name}"]`);
+const show = (name, shown) => banner(name)?.toggleAttribute("hidden", !shown);
+
+// A form is sent once, however often its button is pressed, and only while the Hub can be reached: a browser's own page
+// about a server that is gone would take what was typed away.
+document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (event.defaultPrevented) return;
-  if (form.dataset.sent) return event.preventDefault();
-  form.dataset.sent = "yes";
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent === "reached") return void (form.dataset.sent = "yes");
+  event.preventDefault();
+  if (form.dataset.sent) return;
+  form.dataset.sent = "asking";
   const button = event.submitter ?? form.querySelector("button:not([type=button])");
   button?.setAttribute("aria-busy", "true");
+  const reached = await fetch("/healthz", { cache: "no-store" }).catch(() => undefined);
+  show("unsent", !reached);
+  if (reached) {
+    form.dataset.sent = "reached";
+    form.requestSubmit(event.submitter);
+  } else {
+    usable();
+    banner("unsent")?.scrollIntoView({ block: "nearest" });
+  }
 });
 
-addEventListener("pageshow", (event) => {
+function usable() {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+}
+
+// Coming back to a page makes its forms usable again.
+addEventListener("pageshow", (event) => {
+  usable();
   if (event.persisted) reconnect();
+});
+
+// The menu closes as menus do.
+const menu = document.querySelector("details.account");
+document.addEventListener("click", (event) => {
+  if (!menu?.contains(event.target)) menu?.removeAttribute("open");
+});
+menu?.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  menu.removeAttribute("open");
+  menu.querySelector("summary").focus();
 });
 
 // The page behind a sign-in link goes on by itself, but not for a browser that only looks ahead.
@@ -107,6 +138,8 @@ function reconnect() {
   sources.clear();
   for (const region of document.querySelectorAll("[sse-connect]")) {
     const again = region.cloneNode(true);
+    // What the page was made with is not what it shows by now.
+    again.setAttribute("sse-connect", region.getAttribute("sse-connect").replace(/have=[^&]*$/, ""));
     region.replaceWith(again);
     htmx.process(again);
   }
@@ -127,8 +160,6 @@ document.addEventListener("visibilitychange", () => {
 });
 
 // Whether the page still hears from the Hub.
-const banner = (name) => document.querySelector(`[data-banner="${name}"]`);
-const show = (name, shown) => banner(name)?.toggleAttribute("hidden", !shown);
 document.addEventListener("htmx:sseError", () => show("offline", true));
 document.addEventListener("htmx:sseOpen", () => show("offline", false));
 document.addEventListener("htmx:sseClose", (event) => {

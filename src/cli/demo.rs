@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use api::{Demo, DemoPerson, WebhookSettings};
+use api::{Demo, DemoOffer, DemoPerson, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
@@ -63,6 +63,17 @@ fn cast(sandbox: &Sandbox) -> Cast {
             roles: vec![role("Silver", 1, 0x00a0_a0b0), role("Gold", 2, 0x00d4_a017)],
             ..NewGuild::default()
         });
+        // A second server, for whoever wants to add an integration by themselves.
+        world.add_guild(NewGuild {
+            name: "Kim's Workshop".to_owned(),
+            owner: kim,
+            roles: vec![
+                role("Silver", 1, 0x00a0_a0b0),
+                role("Gold", 2, 0x00d4_a017),
+                role("Moderator", 3, 0x00e7_4c3c),
+            ],
+            ..NewGuild::default()
+        });
         let named = |name: &str| {
             let roles = world.guild(club).map(|club| &club.roles);
             roles
@@ -86,11 +97,27 @@ fn people() -> anyhow::Result<Vec<DemoPerson>> {
         person(
             "creator:kim",
             "Kim",
-            "A creator. Sells Gold and Silver, and runs Kim's Club on Discord.",
+            "A creator. Sells Gold and Silver, has connected Kim's Club, and could connect Kim's Workshop too.",
         )?,
         person("fan:ada", "Ada", "A fan. Had Gold, and lost her access when it ended.")?,
         person("auditor", "Audrey", "An auditor. Looks into who had access, when and why.")?,
     ])
+}
+
+/// What the start page sells.
+fn offers() -> anyhow::Result<Vec<DemoOffer>> {
+    let offer = |(fan, name): (&str, &str), (tier, title): (&str, &str)| {
+        anyhow::Ok(DemoOffer {
+            membership: format!("{fan}-{tier}").parse()?,
+            fan: fan.parse()?,
+            creator: "kim".parse()?,
+            tier: tier.parse()?,
+            names: (name.to_owned(), title.to_owned()),
+        })
+    };
+    let (ada, ben) = (("ada", "Ada"), ("ben", "Ben"));
+    let (gold, silver) = (("gold", "Gold"), ("silver", "Silver"));
+    Ok(vec![offer(ada, gold)?, offer(ada, silver)?, offer(ben, gold)?])
 }
 
 /// A platform's backend, and its people's browsers.
@@ -221,7 +248,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         pages: PagesPlace {
             platform_name: Some("Fanhouse".to_owned()),
             support_email: Some("help@fanhouse.example".to_owned()),
-            demo: Some(Demo { people: people()?, sandbox: Url::parse(&sandbox.base_url())? }),
+            demo: Some(Demo {
+                people: people()?,
+                offers: offers()?,
+                sandbox: Url::parse(&sandbox.base_url())?,
+            }),
             ..PagesPlace::default()
         },
         bot: Some(WorkerSettings { gateway, ..WorkerSettings::new("demo") }),
@@ -258,9 +289,10 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
     say("Integrations Hub, demo: one process with the Hub, its bot and a small Discord.");
     say(format_args!("Hub {}   Discord sandbox {}", node.url(), sandbox.base_url()));
 
-    steps.next("The platform registers the tier that Kim sells.");
+    steps.next("The platform registers the tiers that Kim sells.");
     platform.put("/v1/creators/kim/tiers/gold", json!({ "name": "Gold" })).await?;
-    Steps::result("tier gold");
+    platform.put("/v1/creators/kim/tiers/silver", json!({ "name": "Silver" })).await?;
+    Steps::result("tiers gold and silver");
 
     steps.next("Kim adds an integration and connects her Discord server.");
     let made = platform.post(

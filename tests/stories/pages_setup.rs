@@ -178,3 +178,24 @@ async fn a_role_that_cannot_be_given_is_not_reviewed() {
     let refused = kim.submit(&form, &review, &[("role", &vip), ("role", &gold)]).await.is(422);
     refused.has("A role that is ticked cannot be given").has("above the bot").has("checked");
 }
+
+#[tokio::test]
+async fn a_role_that_is_dragged_in_discord_moves_on_the_page() {
+    let world = World::start_listening().await;
+    world.tier("kim", "vip").await;
+    let owner = world.user("kim");
+    let (guild, ..) = world.server(owner);
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = named(&mut kim, "Club").await;
+    let choice = Choice { user: owner, guild: Some(guild), ..Choice::default() };
+    let back = kim.goes_to_discord(&format!("{path}/connect/discord"), &choice).await;
+    let roles = kim.get(&back).await.is(200).has("The bot stands too low");
+    let mut live = kim.watches(&roles).await;
+
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(guild).unwrap();
+        world.edit_role(guild, bot, |role| role.position = 100);
+    });
+
+    live.until_sent("The bot stands high enough").await;
+}

@@ -193,5 +193,8 @@ async fn programs_get_problems_where_people_get_pages() {
     assert!(answer.text().await.unwrap().contains("\"code\":\"not_signed_in\""));
     world.send(world.bare(Method::GET, "/nothing")).await.problem(404, "not_found");
     Browser::new(&world).get("/nothing").await.is(404).has("<h1>There is nothing here</h1>");
+    // Nobody is signed in, and nothing sold, where the Hub is not a demo.
+    Browser::new(&world).post("/demo/0", &[]).await.is(404);
+    Browser::new(&world).post("/demo/offers/0", &[]).await.is(404);
     Browser::new(&world).get("/v1/nothing").await.is(404).has("\"code\":\"not_found\"");
 }

@@ -8,6 +8,7 @@ mod assets;
 mod auditor;
 mod components;
 mod creator;
+mod demo;
 mod design;
 mod errors;
 mod fan;
@@ -29,7 +30,7 @@ use axum::{
 };
 
 pub(crate) use errors::dress;
-pub use settings::{Demo, DemoPerson, PagesSettings};
+pub use settings::{Demo, DemoOffer, DemoPerson, PagesSettings};
 pub(crate) use sign_in::{connect_again, connected};
 
 use crate::app::App;
@@ -39,7 +40,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(start::show))
         .route("/assets/{edition}/{name}", get(assets::serve))
-        .route("/demo/{number}", post(start::enter_demo))
+        .route("/demo/{number}", post(demo::enter))
+        .route("/demo/offers/{number}", post(demo::trade))
         .route("/design", get(design::show))
         .route("/sign-in/{token}", get(sign_in::ask).post(sign_in::enter))
         .route("/{area}/sign-out", post(sign_in::leave))

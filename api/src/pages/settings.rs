@@ -1,5 +1,6 @@
 //! What the pages are told about the platform that they belong to.
 
+use domain::{CreatorId, FanId, MembershipId, TierId};
 use eventstore::keys::Role;
 use url::Url;
 
@@ -33,6 +34,8 @@ impl PagesSettings {
 #[derive(Debug, Clone)]
 pub struct Demo {
     pub people: Vec<DemoPerson>,
+    /// What can be bought, where the reader plays the platform.
+    pub offers: Vec<DemoOffer>,
     /// The Discord that belongs to it.
     pub sandbox: Url,
 }
@@ -44,4 +47,15 @@ pub struct DemoPerson {
     pub name: String,
     /// What can be done as them.
     pub about: String,
+}
+
+/// A membership that somebody can buy.
+#[derive(Debug, Clone)]
+pub struct DemoOffer {
+    pub membership: MembershipId,
+    pub fan: FanId,
+    pub creator: CreatorId,
+    pub tier: TierId,
+    /// The fan's name and the tier's, for people.
+    pub names: (String, String),
 }

@@ -1,20 +1,16 @@
 //! The first page: who is signed in here, and in a demo, whom to be.
 
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 
 use crate::{
     app::AppState,
     error::ApiError,
     pages::{
         components::Tile,
-        forms::from_here,
-        frame::{Frame, page, see_other},
-        session::{Area, Destination, Held, Link, Person},
+        demo,
+        frame::{Frame, page},
+        session::{Area, Held},
         settings::Demo,
         texts,
     },
@@ -26,6 +22,8 @@ struct StartPage {
     frame: Frame,
     open: Vec<Open>,
     demo: Option<Demo>,
+    /// What can be bought: whose, which tier, and whether they hold it.
+    offers: Vec<(String, String, bool)>,
 }
 
 /// Somebody who is signed in here.
@@ -56,26 +54,10 @@ pub(crate) async fn show(State(app): AppState, headers: HeaderMap) -> Result<Res
         }
     }
     let frame = Frame::open(&app, texts::EN.sign_in.start).middle();
-    page(&StartPage { frame, open, demo: app.pages.demo.clone() })
-}
-
-/// Signs in as somebody of the demo, by a link like every other.
-pub(crate) async fn enter_demo(
-    State(app): AppState,
-    headers: HeaderMap,
-    Path(number): Path<usize>,
-) -> Result<Response, ApiError> {
-    from_here(&app, &headers)?;
-    let chosen = app.pages.demo.as_ref().and_then(|demo| demo.people.get(number));
-    let person = chosen.and_then(|chosen| Person::try_from(&chosen.role).ok());
-    let person = person.ok_or_else(ApiError::not_found)?;
-    let destination = match &person {
-        Person::Creator(_) => Destination::Hub,
-        Person::Fan(_) => Destination::Memberships,
-        Person::Auditor => Destination::Audit,
-        Person::Operator => Destination::Operator,
-    };
-    let return_url = app.pages.url("/").parse().ok();
-    let (url, _) = Link { person, destination, return_url }.create(&app).await?;
-    Ok(see_other(&url))
+    let mut offers = vec![];
+    for offer in app.pages.demo.iter().flat_map(|demo| &demo.offers) {
+        let (fan, tier) = offer.names.clone();
+        offers.push((fan, tier, demo::holds(&app, offer).await?));
+    }
+    page(&StartPage { frame, open, demo: app.pages.demo.clone(), offers })
 }

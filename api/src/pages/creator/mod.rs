@@ -68,6 +68,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/creator/integrations/{id}/connect", get(connect::show))
         .route("/creator/integrations/{id}/connect/discord", get(connect::to_discord))
         .route("/creator/integrations/{id}/roles", get(roles::show))
+        .route("/creator/integrations/{id}/roles/live", get(roles::follow))
         .route("/creator/integrations/{id}/roles/refresh", post(roles::refresh))
         .route(
             "/creator/integrations/{id}/memberships",

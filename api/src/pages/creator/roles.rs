@@ -1,14 +1,15 @@
 //! The set-up screen: the server's roles in Discord's order, where the bot stands among them, and what it can give.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{
     CreatorId, Decider, IntegrationId, RoleId, Trouble,
     discord::{Role, RoleList},
     integration::{self, Integration as Aggregate},
 };
+use projections::Change;
 
 use crate::{
     app::{App, AppState},
@@ -16,11 +17,15 @@ use crate::{
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
         components::RolePill,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            overview::OverviewQuery,
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
+        live::{self, Live, Region},
         session::Signed,
-        texts::{self, Html},
+        texts::{self, Html, Texts},
     },
     routes::roles,
 };
@@ -31,10 +36,34 @@ struct RolesPage {
     frame: Frame,
     /// The integration's pages; none while it is being set up.
     head: Option<Head>,
-    integration: Integration,
-    ladder: Ladder,
+    /// Where the part is that is live.
+    live: String,
+    region: Region,
     /// What became of the roles since they were last read; none where they were not read anew.
     changes: Option<Vec<Html>>,
+}
+
+/// The part of the page that is live: who drags a role in Discord sees it move here.
+#[derive(Template)]
+#[template(path = "creator/roles_live.html")]
+struct Setup {
+    t: &'static Texts,
+    form_token: String,
+    integration: Integration,
+    setting_up: bool,
+    ladder: Ladder,
+}
+
+impl Setup {
+    fn of(signed: &Signed<CreatorId>, integration: Integration) -> Self {
+        Self {
+            t: &texts::EN,
+            form_token: signed.held.form_token(),
+            setting_up: integration.row.state.attachments.is_empty(),
+            ladder: Ladder::of(&integration.row.state),
+            integration,
+        }
+    }
 }
 
 /// One line of the list.
@@ -132,8 +161,37 @@ pub(crate) async fn show(
         Some(since) => Some(changes(&app, &integration.row.state, id, since).await?),
         None => None,
     };
-    let ladder = Ladder::of(&integration.row.state);
-    page(&RolesPage { frame: frame.saying(said), head, integration, ladder, changes })
+    let live = integration.place("/roles/live?");
+    let region = Region::of(&Setup::of(&signed, integration))?;
+    page(&RolesPage { frame: frame.saying(said), head, live, region, changes })
+}
+
+struct LiveSetup {
+    signed: Signed<CreatorId>,
+    id: IntegrationId,
+}
+
+impl Live for LiveSetup {
+    fn concerns(&self, change: &Change) -> bool {
+        change.stream == "integrations" && change.key == self.id.to_string()
+    }
+
+    async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {
+        let integration = Integration::load(app, &self.signed, self.id).await?;
+        Region::of(&Setup::of(&self.signed, integration))
+    }
+}
+
+pub(crate) async fn follow(
+    State(app): AppState,
+    signed: Signed<CreatorId>,
+    headers: HeaderMap,
+    Path(id): Path<IntegrationId>,
+    Query(query): Query<OverviewQuery>,
+) -> Result<Response, ApiError> {
+    Integration::load(&app, &signed, id).await?;
+    let held = signed.held.clone();
+    Ok(live::stream(&app, held, &headers, query.have, LiveSetup { signed, id }))
 }
 
 pub(crate) async fn refresh(

@@ -25,6 +25,7 @@ texts! {
         help_none: Phrase = Phrase("Ask the support of {}.");
         your_platform: &'static str = "your platform";
         offline: &'static str = "The connection to the Hub is lost. This page shows the last known state and is trying to reconnect.";
+        unsent: &'static str = "The Hub cannot be reached, so nothing was sent. What you entered is still here: try again in a moment.";
         ended: &'static str = "You are signed out, so this page no longer updates. Open the Hub again to go on.";
     }
 }

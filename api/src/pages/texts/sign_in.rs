@@ -23,6 +23,12 @@ texts! {
         connect_again: &'static str = "Connect Discord again";
         demo_lead: &'static str = "This is a Hub to try things out in, with a Discord of its own. Nothing here reaches the real one.";
         demo_people: &'static str = "Whom do you want to be?";
+        demo_platform: &'static str = "Play the platform";
+        demo_platform_lead: &'static str = "Sell a membership and you land where its fan lands after the purchase. End it and watch the access go.";
+        demo_membership: Phrase = Phrase("{} for {}");
+        demo_held: &'static str = "Held";
+        demo_buy: &'static str = "Buy";
+        demo_end: &'static str = "End it";
         demo_discord: &'static str = "And what happens on Discord";
         demo_sandbox: &'static str = "Open the Discord sandbox";
         demo_sandbox_lead: &'static str = "Put it beside the Hub and watch one change the other.";

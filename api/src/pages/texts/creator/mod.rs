@@ -169,7 +169,7 @@ texts! {
         go_on: &'static str = "Continue to memberships";
         go_on_anyway: &'static str = "You can also go on and move the bot later.";
         same: &'static str = "Nothing has changed";
-        same_lead: &'static str = "Discord shows the same roles as before. If you have just moved the bot, check that you saved it in Discord.";
+        same_lead: &'static str = "Discord shows the same roles as this page did. If you have moved the bot and do not see it here, check that you saved it in Discord.";
         changed: &'static str = "Roles are up to date";
         new: Phrase = Phrase("{} is new.");
         renamed: Phrase = Phrase("{} is called {} now.");
