@@ -7,6 +7,7 @@ mod doctor;
 mod keys;
 mod sandbox;
 mod serve;
+mod sign_in;
 mod views;
 
 use std::{io::Write, process::ExitCode};
@@ -57,6 +58,8 @@ enum Command {
     /// Tell who had access when, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Print a link that signs an auditor or the operator in to the pages, once and within five minutes.
+    SignIn(sign_in::Args),
     /// Check the configuration, the stores and Discord, and say what to do.
     Doctor(doctor::Args),
 }
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
             Command::Keys(command) => keys::run(command).await,
             Command::Views(command) => views::run(command).await,
             Command::Audit(command) => audit::run(command).await,
+            Command::SignIn(args) => sign_in::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
     });

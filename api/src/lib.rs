@@ -24,7 +24,7 @@ mod webhooks;
 
 pub use app::App;
 pub use idempotency::InFlight;
-pub use pages::{Demo, DemoOffer, DemoPerson, PagesSettings};
+pub use pages::{Demo, DemoOffer, DemoPerson, PagesSettings, Staff, sign_in_path};
 pub use router::{openapi, router};
 pub use routes::webhooks::WebhookSettings;
 pub use webhooks::{WebhookError, Webhooks};

@@ -32,7 +32,31 @@ const BUSY: Duration = Duration::from_millis(250);
 /// Processes that have nothing to do keep a tenth of all calls ready, to begin without asking; one alone keeps half.
 const KEPT: u32 = 10;
 
+/// How the calls of the bot's token stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// Calls a second, of all processes together.
+    pub total: u32,
+    /// What each process may use of them.
+    pub shares: Vec<Held>,
+    /// Calls that Discord has refused within ten minutes.
+    pub refused: u64,
+    /// So many refusals, and nothing more is called.
+    pub most_refused: u32,
+}
+
 impl Desk {
+    /// How the calls are divided, and how many were refused.
+    pub async fn budget(&self) -> Result<Budget, DeskError> {
+        let (now, shares) = (self.now(), self.store.shares());
+        Ok(Budget {
+            total: self.calls_per_second,
+            shares: shares.held(now).await?,
+            refused: shares.count_refused(0, now).await?,
+            most_refused: REFUSALS,
+        })
+    }
+
     /// Answers a process what it may use from now on.
     pub async fn share(&self, bot: &str, request: &ShareRequest) -> Result<Share, DeskError> {
         let (now, total) = (self.now(), self.calls_per_second);

@@ -59,6 +59,17 @@ impl Shares<'_> {
         Ok(())
     }
 
+    /// The shares that have not ended, by holder.
+    pub async fn held(&self, now: DateTime<Utc>) -> Result<Vec<Share>, StoreError> {
+        let rows = sqlx::query(
+            "select holder, calls, wanted from call_shares where until > ?1 order by holder",
+        )
+        .bind(now.timestamp_micros())
+        .fetch_all(self.0)
+        .await?;
+        Ok(rows.iter().map(read).collect())
+    }
+
     /// Counts refusals; answers how many there were in the last ten minutes, of all processes.
     pub async fn count_refused(&self, calls: u32, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let minute = now.timestamp().div_euclid(60);

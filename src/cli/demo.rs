@@ -101,6 +101,7 @@ fn people() -> anyhow::Result<Vec<DemoPerson>> {
         )?,
         person("fan:ada", "Ada", "A fan. Had Gold, and lost her access when it ended.")?,
         person("auditor", "Audrey", "An auditor. Looks into who had access, when and why.")?,
+        person("platform", "Oscar", "The operator. Looks whether the Hub is doing well.")?,
     ])
 }
 
@@ -377,6 +378,7 @@ async fn sign_in_links(platform: &Platform, sandbox: &Sandbox) -> anyhow::Result
         ("Kim, a creator", json!({ "role": "creator", "id": "kim" })),
         ("Ada, a fan", json!({ "role": "fan", "id": "ada" })),
         ("an auditor", json!({ "role": "auditor" })),
+        ("the operator", json!({ "role": "operator" })),
     ] {
         let link = platform.post("/v1/sessions", body).await?;
         say(format_args!("  {who:<15} {}", link["url"].as_str().unwrap_or_default()));

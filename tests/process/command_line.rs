@@ -110,6 +110,25 @@ async fn the_doctor_looks_at_every_integration_beside_the_server_and_with_it_sto
 }
 
 #[tokio::test]
+async fn whoever_runs_the_hub_is_signed_in_by_a_link_made_beside_it() {
+    let hub = Hub::start().await;
+    let printed = hub.run(&["sign-in", "operator", "--public-url", hub.url()]).await;
+    let link = printed.trim();
+    assert!(link.starts_with(&format!("{}/sign-in/", hub.url())), "{printed}");
+    let http = bot::http::client("browser").unwrap();
+    let signed_in = http.post(link).send().await.unwrap();
+    assert_eq!(signed_in.headers()["location"], "/operator");
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().to_owned();
+    let cookie = cookie.split(';').next().unwrap();
+    let shown = http.get(format!("{}/operator", hub.url())).header("cookie", cookie).send().await;
+    assert!(shown.unwrap().text().await.unwrap().contains("The log takes events"));
+    let again = http.post(link).send().await.unwrap();
+    assert_eq!(again.status(), 410);
+    let said = hub.command(&["sign-in", "creator"]).output().await.unwrap();
+    assert!(!said.status.success());
+}
+
+#[tokio::test]
 async fn keys_are_made_listed_and_revoked_beside_the_server() {
     let hub = Hub::start().await;
     let key = hub

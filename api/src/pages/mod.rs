@@ -31,6 +31,7 @@ use axum::{
 
 pub(crate) use errors::dress;
 pub use settings::{Demo, DemoOffer, DemoPerson, PagesSettings};
+pub use sign_in::{Staff, sign_in_path};
 pub(crate) use sign_in::{connect_again, connected};
 
 use crate::app::App;

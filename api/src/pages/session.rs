@@ -12,7 +12,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{CreatorId, FanId, MembershipId};
-use eventstore::{keys::Role, sessions::Kind as Token};
+use eventstore::{Store, StoreError, keys::Role, sessions::Kind as Token};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,8 @@ impl TryFrom<&Role> for Person {
             Role::Creator(id) => Ok(Self::Creator(id.clone())),
             Role::Fan(id) => Ok(Self::Fan(id.clone())),
             Role::Auditor => Ok(Self::Auditor),
-            Role::Platform | Role::Bot => Err(()),
+            Role::Platform => Ok(Self::Operator),
+            Role::Bot => Err(()),
         }
     }
 }
@@ -172,9 +173,16 @@ pub(crate) struct Link {
 impl Link {
     /// Makes the link; answers its address.
     pub(crate) async fn create(&self, app: &App) -> Result<(String, DateTime<Utc>), ApiError> {
-        let expires_at = app.now() + LINK;
-        let token = app.store.sessions().create(Token::Link, self, expires_at, app.now()).await?;
-        Ok((app.pages.url(&format!("/sign-in/{}", token.expose_secret())), expires_at))
+        let (path, expires_at) = self.save(&app.store).await?;
+        Ok((app.pages.url(&path), expires_at))
+    }
+
+    /// Makes the link; answers its path.
+    pub(crate) async fn save(&self, store: &Store) -> Result<(String, DateTime<Utc>), StoreError> {
+        let now = store.clock().now();
+        let expires_at = now + LINK;
+        let token = store.sessions().create(Token::Link, self, expires_at, now).await?;
+        Ok((format!("/sign-in/{}", token.expose_secret()), expires_at))
     }
 
     pub(crate) async fn get(app: &App, token: &str) -> Result<Option<Self>, ApiError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
+use bot::budget::Budget;
 use chrono::{DateTime, Utc};
 use domain::{Trouble, Who};
 use eventstore::Position;
@@ -48,6 +49,7 @@ struct Now {
     /// How many shards nobody holds.
     free: u64,
     queue: Vec<Waiting>,
+    budget: Budget,
 }
 
 struct Held {
@@ -158,6 +160,7 @@ async fn now_of(app: &App) -> Result<Now, ApiError> {
         free: all.saturating_sub(u64::try_from(leases.len()).unwrap_or_default()),
         leases,
         queue,
+        budget: app.desk.budget().await?,
     })
 }
 

@@ -49,6 +49,15 @@ texts! {
         by_fan: &'static str = "the fan";
         by_creator: &'static str = "the creator";
         by_operator: &'static str = "you";
+        calls: &'static str = "Calls to Discord";
+        calls_lead: &'static str = "What Discord allows to the bot's token is divided among its processes, and follows the work.";
+        process: &'static str = "Process";
+        share: &'static str = "May call, a second";
+        wants: &'static str = "Could use now";
+        of_all: Phrase = Phrase("of {} for all together");
+        no_shares: &'static str = "No process has asked for calls";
+        refused: Count = Count { one: "1 call refused in ten minutes", many: "{} calls refused in ten minutes" };
+        refused_most: Phrase = Phrase("At {} the Hub stops calling by itself, well before Discord blocks its address.");
         more: &'static str = "For machines";
         metrics: &'static str = "Metrics for Prometheus";
         readyz: &'static str = "Readiness";
