@@ -3,10 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
     extract::{MatchedPath, Request},
+    http::header::CONTENT_TYPE,
     middleware::{self, Next},
-    response::Response,
+    response::{Html, Response},
     routing::get,
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
@@ -112,11 +114,13 @@ pub fn openapi() -> OpenApi {
 /// Everything that the Hub answers.
 pub fn router(app: Arc<App>) -> Router {
     let (routes, description) = described().split_for_parts();
+    // Routes are cloned with every connection, so what they hold is made once and shared.
     let description = describe(description);
-    let shown = description.clone();
+    let json = serde_json::to_vec(&description).map(Bytes::from).unwrap_or_default();
+    let docs = Bytes::from(ops::docs(&description));
     routes
-        .route("/openapi.json", get(move || async move { Json(description) }))
-        .route("/docs", get(move || async move { ops::docs(&shown) }))
+        .route("/openapi.json", get(([(CONTENT_TYPE, "application/json")], json)))
+        .route("/docs", get(Html(docs)))
         .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unrouted)
