@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use bot::{discord::Answer, patience::patiently};
-use domain::{
-    IntegrationId, RoleId, Trouble,
-    integration::{self, Phase},
-};
+use domain::{IntegrationId, RoleId, Trouble, integration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,15 +57,13 @@ fn permission(trouble: Trouble) -> Option<&'static str> {
     }
 }
 
+fn not_connected() -> ApiError {
+    ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string())
+}
+
 fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
-    let connected = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
-    let (Some(server), Some(list)) = (state.server.as_ref().filter(|_| connected), &state.roles)
-    else {
-        return Err(ApiError::new(
-            Kind::NOT_CONNECTED,
-            integration::Refusal::NotConnected.to_string(),
-        ));
-    };
+    let held = state.held_guild().and(state.server.as_ref());
+    let (Some(server), Some(list)) = (held, &state.roles) else { return Err(not_connected()) };
     let data = list.roles().iter().map(|role| {
         let why_not = list.why_not(server.id, role.id);
         RoleAnswer {
@@ -114,12 +109,7 @@ pub(crate) async fn refresh(
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<RolesAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
-    let guild = state.open_guild().ok_or_else(|| match state.phase {
-        Phase::Removing { .. } => {
-            ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string())
-        }
-        _ => ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()),
-    })?;
+    let guild = state.held_guild().ok_or_else(not_connected)?;
     let (_, roles) = read(&app, guild).await?;
     let refresh = integration::Command::RefreshRoles { roles };
     let (decided, version) = command(&app, &caller, id, &IfMatch(None), vec![refresh]).await?;
