@@ -1,6 +1,8 @@
 //! The command line: one line says what is wrong and what to do, and the exit code is not zero.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use discord_sandbox::{Config, Sandbox};
+use eventstore::Clock;
 use projections::VIEWS;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -174,9 +176,46 @@ async fn what_cannot_work_is_said_in_one_line() {
     let said = refused(wrong).await;
     assert!(said.contains("openssl rand -base64 32"), "{said}");
 
+    for (name, secret) in [
+        ("HUB_WEBHOOK_SECRET", "whsec_"),
+        ("HUB_WEBHOOK_SECRET", "whsec_c2hvcnQ="),
+        ("HUB_STRIPE_WEBHOOK_SECRET", "whsec_"),
+    ] {
+        let mut weak = command(&sandbox, &data, &serve);
+        weak.env(name, secret);
+        let said = refused(weak).await;
+        assert!(said.contains(name) && said.contains("whsec_ and"), "{said}");
+    }
+
     std::fs::write(folder.path().join("hub.toml"), "grcae = \"3d\"").unwrap();
     let said = refused(command(&sandbox, &data, &serve)).await;
     assert!(said.contains("grcae"), "{said}");
+}
+
+#[tokio::test]
+async fn a_webhook_secret_that_is_left_blank_lets_nobody_in() {
+    let mut hub = Hub::start().await;
+    hub.kill().await;
+    let mut blank = hub.command(&["serve", "--listen", "127.0.0.1:0"]);
+    blank.env("HUB_WEBHOOK_SECRET", "").env("HUB_STRIPE_WEBHOOK_SECRET", " ");
+    hub.serve_with(blank).await;
+    let empty = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"");
+    let sign = |text: String| ring::hmac::sign(&empty, text.as_bytes());
+    let at = Clock::system().now().timestamp();
+    let body = r#"{"type":"membership.purchased"}"#;
+    let standard = STANDARD.encode(sign(format!("msg_1.{at}.{body}")));
+    let forged = hub
+        .request(reqwest::Method::POST, "/v1/webhooks/inbound")
+        .header("webhook-id", "msg_1")
+        .header("webhook-timestamp", at)
+        .header("webhook-signature", format!("v1,{standard}"));
+    assert_eq!(forged.body(body).send().await.unwrap().status(), 401);
+    let hex: String =
+        sign(format!("{at}.{body}")).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let forged = hub
+        .request(reqwest::Method::POST, "/v1/webhooks/stripe")
+        .header("stripe-signature", format!("t={at},v1={hex}"));
+    assert_eq!(forged.body(body).send().await.unwrap().status(), 401);
 }
 
 #[tokio::test]
