@@ -401,6 +401,25 @@ async fn a_stream_begins_with_what_changed_after_a_position_and_goes_on() {
 }
 
 #[tokio::test]
+async fn a_stream_tells_what_there_is_no_more() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let mut stream = world.request(Method::GET, "/v1/streams/fan_access").send().await.unwrap();
+    world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
+    let mut text = String::new();
+    while !text.contains("event: removed") {
+        let part = stream.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    let (_, removed) = text.split_once("event: removed\n").unwrap();
+    let removed = removed.lines().next().and_then(|line| line.strip_prefix("data: ")).unwrap();
+    let removed: Value = serde_json::from_str(removed).unwrap();
+    assert_eq!(removed, json!({ "integration": club.integration, "fan": "ben" }));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn a_refused_request_does_not_cost_the_next_one_on_its_connection() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

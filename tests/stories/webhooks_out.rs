@@ -99,6 +99,27 @@ async fn a_new_integration_is_told_for_everybody_who_holds_its_tier() {
 }
 
 #[tokio::test]
+async fn an_integration_that_is_not_on_offer_any_more_is_told_too() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let receiver = Receiver::start().await;
+    endpoint(&world, &receiver, &["integration.unavailable", "fan.state_changed"]).await;
+    world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
+    world.settle().await;
+    let came = receiver.take();
+    assert_eq!(told(&came), [("integration.unavailable", "ben"), ("fan.state_changed", "ben")]);
+    let data = &came[0].json["data"];
+    assert_eq!((&data["integration"], &data["creator"]), (&json!(club.integration), &json!("kim")));
+    assert_eq!(came[1].json["data"]["status"], Value::Null);
+    // Once it is on offer again, that is how it stands.
+    world.attach(&club, "vip", &[club.vip]).await;
+    world.settle().await;
+    assert_eq!(receiver.take()[0].json["data"]["status"], "available");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn a_role_that_somebody_takes_away_is_told_as_drift() {
     let world = World::start_listening().await;
     world.until("a gateway session", async |world| world.sandbox.gateway_sessions() > 0).await;

@@ -13,7 +13,7 @@ use axum::{
 use domain::{FanId, IntegrationId, integration::Phase};
 use eventstore::Position;
 use futures_util::stream as streams;
-use projections::{Change, CommandCursor, FanRow, ViewError};
+use projections::{Change, CommandCursor, FanChange, GoneRow, ViewError};
 use serde_json::json;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use utoipa::IntoParams;
@@ -55,12 +55,20 @@ impl Source {
                 }
             }
             Self::FanAccess(after) => {
-                for row in app.views.fan_access().changed(after.clone(), PAGE).await? {
-                    *after = (row.position, Some((row.integration, row.fan.clone())));
-                    let FanRow { position, integration, fan, .. } = &row;
+                for change in app.views.fan_access().changed(after.clone(), PAGE).await? {
+                    let (position, integration, fan) = change.place();
                     let id = format!("{position}/{integration}/{fan}");
-                    let data = serde_json::to_string(&FanAnswer::from(row))?;
-                    events.push_back(event(id, "fan_access", data));
+                    *after = (position, Some((integration, fan.clone())));
+                    let (name, data) = match change {
+                        FanChange::Row(row) => {
+                            ("fan_access", serde_json::to_string(&FanAnswer::from(*row))?)
+                        }
+                        FanChange::Gone(GoneRow { integration, fan, .. }) => {
+                            let data = json!({ "integration": integration, "fan": fan });
+                            ("removed", data.to_string())
+                        }
+                    };
+                    events.push_back(event(id, name, data));
                 }
             }
             Self::Commands { shards, of, after } => {
@@ -149,7 +157,7 @@ impl FromFields for StreamQuery {
 /// Follow a view
 ///
 /// Server-sent events: the current row of every key that changed after a position, then every change. `Last-Event-ID`
-/// goes on after an event.
+/// goes on after an event. An integration, or a fan's row in one, that there is no more comes as `removed`.
 #[utoipa::path(get, path = "/v1/streams/{projection}", tag = "Bots", operation_id = "follow_view",
     params(("projection" = String, Path, description = "`integrations`, `fan_access` or `commands`"), StreamQuery,
            ("Last-Event-ID" = Option<String>, Header)),
