@@ -16,7 +16,7 @@ use std::{
 use bot::http::ClientError;
 use eventstore::{
     Position, Store, StoreError,
-    webhooks::{DeliveryState, DisabledBy, Endpoint, Message},
+    webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint, Message},
 };
 use futures_util::{StreamExt, stream};
 use projections::{Behind, ViewError, Views};
@@ -234,14 +234,14 @@ impl Webhooks {
             if due.is_empty() || current.disabled.is_some() {
                 return Ok(());
             }
-            let secrets = store.webhooks().secrets(endpoint.id, now).await?;
             let mut answers = stream::iter(due)
                 .map(|delivery| async {
-                    let answer = self.0.sender.send(&current.url, &secrets, &delivery, now).await;
+                    let answer = self.attempt(&delivery).await;
                     (delivery, answer)
                 })
                 .buffer_unordered(AT_ONCE);
             while let Some((delivery, answer)) = answers.next().await {
+                let Some(answer) = answer? else { continue };
                 let gone = answer == Answer::Gone;
                 let (id, attempts) = (delivery.id, delivery.attempts + 1);
                 let now = store.clock().now();
@@ -258,6 +258,18 @@ impl Webhooks {
                 }
             }
         }
+    }
+
+    /// Sends a message to its endpoint as that is now: it may have been changed since it was looked for what is due.
+    /// `None`: it is to be told nothing any more.
+    async fn attempt(&self, delivery: &Delivery) -> Result<Option<Answer>, WebhookError> {
+        let (webhooks, now) = (self.0.store.webhooks(), self.0.store.clock().now());
+        let endpoint = webhooks.endpoint(delivery.endpoint).await?;
+        let Some(endpoint) = endpoint.filter(|endpoint| endpoint.disabled.is_none()) else {
+            return Ok(None);
+        };
+        let secrets = webhooks.secrets(endpoint.id, now).await?;
+        Ok(Some(self.0.sender.send(&endpoint.url, &secrets, delivery, now).await))
     }
 
     /// Disables an endpoint and gives notice of it: in the log of the Hub, and at the other endpoints.
