@@ -401,6 +401,28 @@ async fn a_stream_begins_with_what_changed_after_a_position_and_goes_on() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_key_that_it_was_asked_for_with() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let made = world.post("/v1/keys", json!({ "role": "auditor" })).await.ok();
+    let (id, secret) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let request = world.request_as(secret, Method::GET, "/v1/streams/fan_access");
+    let mut stream = request.send().await.unwrap();
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let mut text = String::new();
+    while !text.contains("\"ben\"") {
+        let part = stream.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    world.delete(&format!("/v1/keys/{id}")).await.is(204);
+    world.reports(&club, "cyd", "vip", "active", 1).await;
+    while let Some(part) = stream.chunk().await.unwrap() {
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    assert!(!text.contains("\"cyd\""), "what came after the key's end is not told");
+}
+
+#[tokio::test]
 async fn a_stream_tells_what_there_is_no_more() {
     let world = World::start().await;
     let club = world.club("kim").await;
