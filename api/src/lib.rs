@@ -20,6 +20,7 @@ mod plan;
 mod reason;
 mod router;
 mod routes;
+mod telemetry;
 mod webhook_key;
 mod webhooks;
 

@@ -219,6 +219,30 @@ async fn a_webhook_secret_that_is_left_blank_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn no_secret_of_a_request_comes_into_the_logs_or_the_metrics() {
+    let mut hub = Hub::start().await;
+    hub.kill().await;
+    let logs = hub.data().with_extension("logs");
+    let mut telling = hub.command(&["serve", "--listen", "127.0.0.1:0"]);
+    telling.env("HUB_LOG", "debug").stderr(std::fs::File::create(&logs).unwrap());
+    hub.serve_with(telling).await;
+    let ask = async |method: &str, path: &str| {
+        let method = method.parse().unwrap();
+        hub.request(method, path).send().await.unwrap().text().await.unwrap()
+    };
+    ask("GET", "/sign-in/whisper-1").await;
+    ask("GET", "/oauth/discord/callback?code=whisper-2&state=whisper-3").await;
+    ask("GET", "/nowhere/whisper-4").await;
+    ask("WHISPER", "/readyz").await;
+    let metrics = ask("GET", "/metrics").await;
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("WHISPER"), "{metrics}");
+    hub.kill().await;
+    let said = std::fs::read_to_string(&logs).unwrap();
+    assert!(said.contains("/oauth/discord/callback"), "{said}");
+    assert!(!said.contains("whisper"), "{said}");
+}
+
+#[tokio::test]
 async fn a_setting_may_stand_in_a_file() {
     let hub = Hub::start().await;
     let file = hub.data().parent().unwrap().join("other.toml");
