@@ -1,5 +1,6 @@
 //! What clients rely on, and what bad input gets: a clear problem with a stable code, and nothing appended.
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +144,27 @@ async fn many_memberships_are_imported_with_a_count_of_each_outcome() {
         (&json!(304), &json!("malformed_json"))
     );
     assert_eq!(imported["errors"][1]["errors"][0]["field"], "tier");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn an_import_may_tell_the_whole_story_of_one_membership() {
+    let world = World::start().await;
+    world.club("kim").await;
+    let line = |version: u64| {
+        json!({ "membership": "m", "fan": "ada", "creator": "kim", "tier": "vip", "status": "active",
+                "ends_at": world.now() + TimeDelta::days(i64::try_from(version).unwrap()), "version": version })
+        .to_string()
+    };
+    let lines: Vec<_> = (1..=200).map(line).collect();
+    let request = world.request(Method::POST, "/v1/memberships:import").body(lines.join("\n"));
+    let imported = world.send(request).await.ok();
+    assert_eq!(
+        (&imported["applied"], &imported["refused"]),
+        (&json!(200), &json!(0)),
+        "{imported}"
+    );
+    assert_eq!(world.get("/v1/memberships/m").await.ok()["state"]["version"], 200);
     world.prove().await;
 }
 
