@@ -43,6 +43,9 @@ const AT_ONCE: usize = 8;
 /// How many messages are looked at together.
 const PAGE: u32 = 256;
 
+/// How much of the log is read anew at most after a restart where nothing in it was to be told.
+const UNTOLD: u64 = 4_096;
+
 /// Why nothing could be told. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
@@ -71,7 +74,7 @@ struct Inner {
     views: Views,
     sender: Sender,
     private: bool,
-    /// How far the log was looked at. The stored cursor moves only with something told.
+    /// How far the log was looked at. The stored cursor moves with something told, and seldom without.
     seen: tokio::sync::Mutex<Position>,
     /// The endpoints that are being sent to.
     busy: Mutex<HashSet<Uuid>>,
@@ -187,7 +190,8 @@ impl Webhooks {
                 *seen = head;
                 return Ok(false);
             };
-            let from = (*seen).max(since).max(store.webhooks().told().await?);
+            let told = store.webhooks().told().await?;
+            let from = (*seen).max(since).max(told);
             let Some(part) = Part::read(store, from).await? else { return Ok(true) };
             views.seen(part.last, CATCH_UP).await?;
             // Again, now that it is known what is told: an endpoint that is newer than this is told later things only.
@@ -195,6 +199,8 @@ impl Webhooks {
             let messages = part.messages(views, &endpoints).await?;
             if !messages.is_empty() {
                 self.store(&messages, &part).await?;
+            } else if part.last.0 - told.0 >= UNTOLD {
+                store.webhooks().tell(&[], part.last, store.clock().now()).await?;
             }
             *seen = part.last;
         }
