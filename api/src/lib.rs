@@ -20,6 +20,8 @@ mod plan;
 mod reason;
 mod router;
 mod routes;
+mod telemetry;
+mod webhook_key;
 mod webhooks;
 
 pub use app::App;
@@ -27,4 +29,5 @@ pub use idempotency::InFlight;
 pub use pages::{Demo, DemoOffer, DemoPerson, PagesSettings, Staff, sign_in_path};
 pub use router::{openapi, router};
 pub use routes::webhooks::WebhookSettings;
+pub use webhook_key::{InvalidWebhookKey, WebhookKey};
 pub use webhooks::{WebhookError, Webhooks};

@@ -1,13 +1,12 @@
 //! The table of contents: every path, and what every request goes through.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{MatchedPath, Request},
     http::header::CONTENT_TYPE,
-    middleware::{self, Next},
+    middleware,
     response::{Html, Response},
     routing::get,
 };
@@ -33,6 +32,7 @@ use crate::{
         integrations, keys, links, manual, memberships, notifications, oauth, ops, providers,
         roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints, webhooks,
     },
+    telemetry,
 };
 
 fn described() -> OpenApiRouter<Arc<App>> {
@@ -128,8 +128,9 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), consistency::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pages::dress))
-        .layer(middleware::from_fn(measured))
-        .layer(TraceLayer::new_for_http())
+        .layer(middleware::from_fn(telemetry::measured))
+        // A failure is logged where it becomes an answer.
+        .layer(TraceLayer::new_for_http().make_span_with(telemetry::span).on_failure(()))
         .layer(middleware::from_fn(drain::guard))
         .with_state(app)
 }
@@ -138,22 +139,6 @@ fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     use axum::response::IntoResponse;
 
     ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
-}
-
-async fn measured(request: Request, next: Next) -> Response {
-    let method = request.method().to_string();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unrouted".to_owned(), |path| path.as_str().to_owned());
-    let began = Instant::now();
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("hub_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
-        .increment(1);
-    metrics::histogram!("hub_http_request_seconds", "route" => route)
-        .record(began.elapsed().as_secs_f64());
-    response
 }
 
 /// Adds what holds for every path: the key, and the form of problems.

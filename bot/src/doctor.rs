@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    GuildId, IntegrationId, RoleId, TierId, Trouble, Who,
-    integration::{Phase, State},
-    trouble::Matter,
+    GuildId, IntegrationId, RoleId, TierId, Trouble, Who, integration::State, trouble::Matter,
 };
 use projections::{FanAccess, ViewError};
 
@@ -81,8 +79,8 @@ pub async fn examine(
     if held > 0 {
         waiting.insert((Trouble::RemovalHeld, None), held);
     }
-    let Some(guild) = state.open_guild() else {
-        return Ok(vec![not_connected(&state.phase), of_fans(state, &waiting, &[])]);
+    let Some(guild) = state.held_guild() else {
+        return Ok(vec![not_connected(), of_fans(state, &waiting, &[])]);
     };
     let mut checks = vec![Check::new("connected", vec![])];
     let mut state = state.clone();
@@ -92,15 +90,8 @@ pub async fn examine(
     Ok(checks)
 }
 
-fn not_connected(phase: &Phase) -> Check {
-    let (detail, fix) = match phase {
-        Phase::Removing { .. } => {
-            ("The integration is being removed.", "Wait until the access is taken away.")
-        }
-        Phase::NotConnected | Phase::Connected | Phase::Disconnected | Phase::Removed => {
-            ("No Discord server is connected.", "Connect Discord.")
-        }
-    };
+fn not_connected() -> Check {
+    let (detail, fix) = ("No Discord server is connected.", "Connect Discord.");
     Check::new("connected", vec![Finding::new("not_connected", Who::Creator, detail, fix)])
 }
 

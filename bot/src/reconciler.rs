@@ -395,11 +395,13 @@ fn shown<T>(task: Task, answer: Answer<T>) -> Result<Option<T>, Cut> {
     }
 }
 
+/// Also one that is being let go: what was refused of it may be a matter of roles that no tier gives any more.
 fn in_trouble(state: &State) -> bool {
-    state.bot_missing || !state.troubles().is_empty()
+    let let_go = matches!(state.phase, Phase::Removing { .. });
+    let_go || state.bot_missing || !state.troubles().is_empty()
 }
 
-/// The servers in which access is given.
+/// The servers in which access is given, or has not been taken away yet.
 pub(crate) async fn connected(views: &Views) -> Result<BTreeSet<GuildId>, ViewError> {
     servers(views, |_| true).await
 }
@@ -414,10 +416,8 @@ async fn servers(
         let page = views.integrations().changed(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(guilds) };
         after = last.position;
-        let held = page.iter().filter(|row| {
-            matches!(row.state.phase, Phase::Connected | Phase::Removing { .. }) && is(&row.state)
-        });
-        guilds.extend(held.filter_map(|row| row.state.server.as_ref().map(|server| server.id)));
+        let some = page.iter().filter(|row| is(&row.state));
+        guilds.extend(some.filter_map(|row| row.state.held_guild()));
     }
 }
 

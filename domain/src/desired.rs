@@ -97,16 +97,20 @@ impl Rules {
         contributors: impl IntoIterator<Item = &'a Integration>,
         concerned: &BTreeSet<RoleId>,
     ) -> Self {
-        let mut contributors = contributors.into_iter().peekable();
-        let mut rules = Self { kick: contributors.peek().is_some(), ..Self::default() };
-        let (mut repair, mut report, mut any) = (false, false, false);
+        let contributors: Vec<_> = contributors.into_iter().collect();
+        let any = !contributors.is_empty();
+        // One that was let go hears nothing of the server any more, so the others know better.
+        let held = contributors.iter().any(|one| one.held_guild() == Some(guild));
+        let mut rules = Self { kick: any, ..Self::default() };
+        let (mut repair, mut report) = (false, false);
         for integration in contributors {
-            any = true;
             rules.kick &= integration.on_end == OnEnd::RemoveFromServer;
             repair |= integration.drift == Drift::Repair;
             report |= integration.drift == Drift::Report;
             // One that has moved to another server knows nothing of this one any more.
-            if integration.server.as_ref().is_none_or(|server| server.id != guild) {
+            if integration.server.as_ref().is_none_or(|server| server.id != guild)
+                || (held && integration.held_guild().is_none())
+            {
                 continue;
             }
             rules.bot_missing |= integration.bot_missing;
@@ -526,6 +530,18 @@ mod tests {
         let reported = Some((Trouble::RoleTakenAway, Some(VIP)));
         assert_eq!(with(Drift::Report), (roles(&[]), reported));
         assert_eq!(with(Drift::Respect), (roles(&[]), None));
+    }
+
+    #[test]
+    fn what_an_integration_knew_of_a_server_ends_with_its_connection() {
+        let knowing = integration(&[("vip", &[VIP])]);
+        let mut stale = integration(&[]);
+        (stale.phase, stale.bot_missing) = (Phase::Disconnected, true);
+        stale.roles = None;
+        let rules = Rules::of(CLUB, [&knowing, &stale], &roles(&[VIP]));
+        assert!(!rules.bot_missing);
+        assert_eq!(rules, Rules::of(CLUB, [&stale, &knowing], &roles(&[VIP])));
+        assert!(Rules::of(CLUB, [&stale], &roles(&[])).bot_missing, "nobody knows better");
     }
 
     #[test]

@@ -319,13 +319,20 @@ impl State {
         self.server.as_ref().filter(|_| self.phase == Phase::Connected).map(|server| server.id)
     }
 
+    /// The server in which this integration gives access now, or has not taken it away yet.
+    pub fn held_guild(&self) -> Option<GuildId> {
+        let held = matches!(self.phase, Phase::Connected | Phase::Removing { .. });
+        self.server.as_ref().filter(|_| held).map(|server| server.id)
+    }
+
     /// What is the matter with the server as it was last seen, and about which role.
     pub fn troubles(&self) -> Vec<(Trouble, Option<RoleId>)> {
-        let (Some(guild), Some(list)) = (self.open_guild(), &self.roles) else { return vec![] };
+        let (Some(guild), Some(list)) = (self.held_guild(), &self.roles) else { return vec![] };
         if self.bot_missing {
             return vec![(Trouble::BotMissing, None)];
         }
         let kicks = self.on_end == OnEnd::RemoveFromServer;
+        let gives = self.phase == Phase::Connected;
         let mut troubles: Vec<_> = list
             .missing_permissions(guild)
             .into_iter()
@@ -337,6 +344,10 @@ impl State {
             let why = list.why_not(guild, role)?;
             (why != Trouble::MissingManageRoles).then_some((why, Some(role)))
         }));
+        // Where access is only taken away nobody is brought in, and a role that is gone is nobody's.
+        troubles.retain(|(trouble, _)| {
+            gives || !matches!(trouble, Trouble::MissingCreateInvite | Trouble::RoleDeleted)
+        });
         troubles
     }
 
@@ -374,19 +385,25 @@ impl State {
         let guild = server.id;
         let refreshed = Event::RolesRefreshed { integration, guild, roles };
         match &self.phase {
-            Phase::Removing { .. } => Err(Refusal::Removing),
-            Phase::Connected if self.open_guild() != Some(guild) => {
+            Phase::Removing { .. } if self.held_guild() != Some(guild) => Err(Refusal::Removing),
+            Phase::Connected if self.held_guild() != Some(guild) => {
                 Err(Refusal::ConnectedElsewhere)
             }
+            // What is left to take away needs the bot: it may come back, and the disconnect stands.
+            Phase::Removing { .. } => Ok(self.returned(integration, guild, refreshed)),
             Phase::Connected if self.server.as_ref() == Some(&server) => {
-                let returned = Event::BotReturned { integration, guild };
-                Ok(self.bot_missing.then_some(returned).into_iter().chain([refreshed]).collect())
+                Ok(self.returned(integration, guild, refreshed))
             }
             Phase::Connected | Phase::NotConnected | Phase::Disconnected => {
                 Ok(vec![Event::ServerConnected { integration, guild: server }, refreshed])
             }
             Phase::Removed => Err(Refusal::Unknown),
         }
+    }
+
+    fn returned(&self, integration: IntegrationId, guild: GuildId, refreshed: Event) -> Vec<Event> {
+        let returned = Event::BotReturned { integration, guild };
+        self.bot_missing.then_some(returned).into_iter().chain([refreshed]).collect()
     }
 
     fn attach(
@@ -487,9 +504,9 @@ impl Decider for Integration {
                 state.removal_limit != limit,
             ),
             Command::Connect { server, roles } => state.connect(integration, server, roles),
+            // A removal that was refused waits for it too.
             Command::RefreshRoles { roles } => {
-                connected?;
-                let guild = state.open_guild().ok_or(Refusal::NotConnected)?;
+                let guild = state.held_guild().ok_or(Refusal::NotConnected)?;
                 let changed = state.roles.as_ref() != Some(&roles);
                 some(Event::RolesRefreshed { integration, guild, roles }, changed)
             }
@@ -728,7 +745,7 @@ mod tests {
             .when(Command::Disconnect { remove: false }.to(id()))
             .then([started.clone()]);
         let removing: Vec<_> = attached().into_iter().chain([started]).collect();
-        given::<Integration>(removing.clone()).when(connect(CLUB)).refused(Refusal::Removing);
+        given::<Integration>(removing.clone()).when(connect(GuildId(2))).refused(Refusal::Removing);
         given::<Integration>(removing)
             .when(Command::ConfirmDisconnected(LeftBehind::default()).to(id()))
             .then([ServerDisconnected {
@@ -737,6 +754,47 @@ mod tests {
                 left_behind: 0,
                 left: vec![],
             }]);
+    }
+
+    fn removing() -> Vec<Event> {
+        let started = DisconnectStarted { integration: id(), guild: CLUB, remove: false };
+        attached().into_iter().chain([started]).collect()
+    }
+
+    #[test]
+    fn facts_of_a_server_count_until_it_is_released() {
+        let fewer = RoleList::new(vec![], []);
+        let refreshed = RolesRefreshed { integration: id(), guild: CLUB, roles: fewer.clone() };
+        let refresh = Command::RefreshRoles { roles: fewer }.to(id());
+        given::<Integration>(removing()).when(refresh.clone()).then([refreshed]);
+        let released =
+            ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0, left: vec![] };
+        given::<Integration>(removing().into_iter().chain([released]))
+            .when(refresh)
+            .refused(Refusal::NotConnected);
+    }
+
+    #[test]
+    fn connecting_the_server_that_is_let_go_brings_a_missing_bot_back_and_nothing_else() {
+        let thrown_out = BotRemoved { integration: id(), guild: CLUB };
+        let refreshed = RolesRefreshed { integration: id(), guild: CLUB, roles: roles() };
+        given::<Integration>(removing().into_iter().chain([thrown_out]))
+            .when(connect(CLUB))
+            .then([BotReturned { integration: id(), guild: CLUB }, refreshed.clone()]);
+        // It may have been seen to be back meanwhile.
+        given::<Integration>(removing()).when(connect(CLUB)).then([refreshed]);
+    }
+
+    #[test]
+    fn only_what_stands_in_the_way_of_removals_is_a_trouble_while_a_server_is_let_go() {
+        let mut state = crate::fold::<Integration>(&removing());
+        state.roles = Some(RoleList::new(vec![], []));
+        assert_eq!(
+            state.troubles(),
+            [(Trouble::MissingManageRoles, None), (Trouble::MissingKickMembers, None)]
+        );
+        state.bot_missing = true;
+        assert_eq!(state.troubles(), [(Trouble::BotMissing, None)]);
     }
 
     #[test]

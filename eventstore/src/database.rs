@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0002_side_tables.sql"),
     include_str!("../migrations/0003_webhooks.sql"),
     include_str!("../migrations/0004_call_shares.sql"),
+    include_str!("../migrations/0005_due_deliveries.sql"),
 ];
 
 /// How a process works on a data folder.

@@ -57,7 +57,7 @@ pub enum StoreError {
     #[error("{0} is stored in a form that this program cannot read; run the program that wrote it")]
     Malformed(&'static str),
     #[error(
-        "something sealed cannot be opened: its key does not fit; restore the data folder from one backup"
+        "something sealed cannot be opened: its key is missing or does not fit; restore the data folder from one backup"
     )]
     Unsealable,
     #[error("this machine gives no random bytes; the hub cannot make keys without them")]

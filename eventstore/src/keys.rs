@@ -143,6 +143,20 @@ impl Keys<'_> {
         row.map(|row| read(&row)).transpose()
     }
 
+    /// Whether a key may still be used.
+    pub async fn is_valid(&self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select exists (
+                 select 1 from api_keys
+                 where id = ?1 and revoked_at is null and (expires_at is null or expires_at > ?2)
+             )",
+        )
+        .bind(id.to_string())
+        .bind(now.timestamp_micros())
+        .fetch_one(self.0)
+        .await?)
+    }
+
     /// The keys after one of them, oldest first.
     pub async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
         sqlx::query("select * from api_keys where id > ?1 order by id limit ?2")

@@ -185,6 +185,10 @@ impl Store {
                 D::evolve(&mut state, &event);
             }
         }
+        // Names that nobody has used would crowd out those that somebody has.
+        if version > 0 {
+            self.remember(stream.clone(), version, Arc::new(state.clone()));
+        }
         Ok(Loaded { state, version })
     }
 

@@ -5,7 +5,7 @@
 //! cannot be passed off as another's. Destroying a fan's key erases everything sealed with it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -35,8 +35,26 @@ const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 /// 32 bytes, wiped when dropped.
 pub(crate) type Secret = Zeroizing<[u8; 32]>;
 
-/// A fan's key as it is known: `None` once it is destroyed.
-type SubjectKey = Option<Arc<LessSafeKey>>;
+/// A fan's key as it is known.
+#[derive(Clone)]
+struct SubjectKey {
+    /// `None` once it is destroyed.
+    key: Option<Arc<LessSafeKey>>,
+    /// Whether there was one before it, which is destroyed: what that one sealed is erased.
+    second: bool,
+}
+
+impl SubjectKey {
+    /// Opens what was sealed for a fan; `None` where it is erased.
+    fn open(&self, fan: &FanId, sealed: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        match open(key, fan.as_str(), sealed) {
+            Some(plain) => Ok(Some(plain)),
+            None if self.second => Ok(None),
+            None => Err(StoreError::Unsealable),
+        }
+    }
+}
 
 /// Seals and opens. Cloning is cheap.
 #[derive(Clone)]
@@ -139,13 +157,8 @@ impl Vault {
         fan: &FanId,
         sealed: &[u8],
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.learn([fan].into()).await?;
-        match self.known(fan) {
-            Some(Some(key)) => {
-                open(&key, fan.as_str(), sealed).map(Some).ok_or(StoreError::Unsealable)
-            }
-            Some(None) | None => Ok(None),
-        }
+        let keys = self.learn([fan].into()).await?;
+        keys.get(fan).ok_or(StoreError::Unsealable)?.open(fan, sealed)
     }
 
     /// Seals the personal data of an event before it is written.
@@ -164,19 +177,19 @@ impl Vault {
             .iter_mut()
             .filter_map(|event| event.subject().map(|subject| subject.fan.clone()))
             .collect();
-        self.learn(fans.iter().collect()).await?;
+        let keys = self.learn(fans.iter().collect()).await?;
         for event in events {
             let Some(Subject { fan, account }) = event.subject() else { continue };
             let Personal::Sealed(sealed) = &*account else { continue };
-            *account = match self.known(fan) {
-                Some(Some(key)) => {
-                    let opened = BASE64.decode(sealed.as_bytes()).ok();
-                    let opened = opened.and_then(|sealed| open(&key, fan.as_str(), &sealed));
-                    let known: Option<Account> =
-                        opened.and_then(|plain| serde_json::from_slice(&plain).ok());
+            // A key that is missing was not destroyed: nothing may be taken for erased because of it.
+            let key = keys.get(fan).ok_or(StoreError::Unsealable)?;
+            let sealed = BASE64.decode(sealed.as_bytes()).map_err(|_| StoreError::Unsealable)?;
+            *account = match key.open(fan, &sealed)? {
+                Some(plain) => {
+                    let known: Option<Account> = serde_json::from_slice(&plain).ok();
                     Personal::Known(known.ok_or(StoreError::Unsealable)?)
                 }
-                Some(None) | None => Personal::Erased,
+                None => Personal::Erased,
             };
         }
         Ok(())
@@ -190,29 +203,42 @@ impl Vault {
         self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner).put(fan, key);
     }
 
-    /// Reads the keys of some fans that are not in memory, all with one query.
-    async fn learn(&self, fans: BTreeSet<&FanId>) -> Result<(), StoreError> {
-        let missing: Vec<_> = fans.into_iter().filter(|fan| self.known(fan).is_none()).collect();
-        for some in missing.chunks(CACHED.get() / 2) {
-            let rows = sqlx::query(
-                "select fan, wrapped from subject_keys where fan in (select value from json_each(?1))",
-            )
-            .bind(json!(some).to_string())
-            .fetch_all(&self.0.db)
-            .await?;
-            for row in rows {
-                let fan: FanId = row
-                    .get::<String, _>("fan")
-                    .parse()
-                    .map_err(|_| StoreError::Malformed("a fan's key"))?;
-                let key = match row.get::<Option<Vec<u8>>, _>("wrapped") {
-                    Some(wrapped) => Some(self.unwrapped(&fan, &wrapped)?),
-                    None => None,
-                };
-                self.remember(fan, key);
+    /// The keys of some fans; those that are not in memory are read with one query.
+    async fn learn(
+        &self,
+        fans: BTreeSet<&FanId>,
+    ) -> Result<HashMap<FanId, SubjectKey>, StoreError> {
+        let (mut keys, mut missing) = (HashMap::with_capacity(fans.len()), vec![]);
+        for fan in fans {
+            match self.known(fan) {
+                Some(key) => _ = keys.insert(fan.clone(), key),
+                None => missing.push(fan),
             }
         }
-        Ok(())
+        if missing.is_empty() {
+            return Ok(keys);
+        }
+        let rows = sqlx::query(
+            "select fan, wrapped, destroyed_at is not null as second from subject_keys
+             where fan in (select value from json_each(?1))",
+        )
+        .bind(json!(missing).to_string())
+        .fetch_all(&self.0.db)
+        .await?;
+        for row in rows {
+            let fan: FanId = row
+                .get::<String, _>("fan")
+                .parse()
+                .map_err(|_| StoreError::Malformed("a fan's key"))?;
+            let key = match row.get::<Option<Vec<u8>>, _>("wrapped") {
+                Some(wrapped) => Some(self.unwrapped(&fan, &wrapped)?),
+                None => None,
+            };
+            let key = SubjectKey { key, second: row.get("second") };
+            self.remember(fan.clone(), key.clone());
+            keys.insert(fan, key);
+        }
+        Ok(keys)
     }
 
     fn unwrapped(&self, fan: &FanId, wrapped: &[u8]) -> Result<Arc<LessSafeKey>, StoreError> {
@@ -221,7 +247,7 @@ impl Vault {
     }
 
     async fn key_to_seal(&self, fan: &FanId) -> Result<Arc<LessSafeKey>, StoreError> {
-        if let Some(Some(key)) = self.known(fan) {
+        if let Some(SubjectKey { key: Some(key), .. }) = self.known(fan) {
             return Ok(key);
         }
         let made = secret(&self.0.random).ok_or(StoreError::NoRandom)?;
@@ -230,15 +256,16 @@ impl Vault {
         // Whoever comes first makes the key. A fan whose data was erased begins with a new one.
         let row = sqlx::query(
             "insert into subject_keys (fan, wrapped) values (?1, ?2)
-             on conflict (fan) do update set wrapped = coalesce(wrapped, excluded.wrapped), destroyed_at = null
-             returning wrapped",
+             on conflict (fan) do update set wrapped = coalesce(wrapped, excluded.wrapped)
+             returning wrapped, destroyed_at is not null as second",
         )
         .bind(fan.as_str())
         .bind(wrapped)
         .fetch_one(&self.0.db)
         .await?;
         let key = self.unwrapped(fan, &row.get::<Vec<u8>, _>("wrapped"))?;
-        self.remember(fan.clone(), Some(Arc::clone(&key)));
+        let known = SubjectKey { key: Some(Arc::clone(&key)), second: row.get("second") };
+        self.remember(fan.clone(), known);
         Ok(key)
     }
 }

@@ -324,13 +324,14 @@ impl Webhooks<'_> {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
+        // What has been due for longest comes first; what is told at once is due at once, in the order of the log.
         // One at a time of each fan keeps their order. What waits for another try holds nothing up: it carries its
         // position, and what is newer is worth more.
         sqlx::query(
             "select * from (
                  select *, row_number() over (partition by coalesce(fan, id) order by position, id) as place from (
                      select * from webhook_deliveries where endpoint = ?1 and state = 'waiting' and next_at <= ?2
-                     order by position, id limit ?3
+                     order by next_at, position, id limit ?3
                  )
              ) where place = 1 order by position, id",
         )

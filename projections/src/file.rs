@@ -249,8 +249,14 @@ impl<'a> Place<'a> {
         Ok(self.folder.join(format!("{}.{number}.sqlite", self.name)))
     }
 
-    /// Deletes every generation but the one that is kept.
-    pub(crate) fn keep_only(&self, kept: &Path) -> io::Result<()> {
+    /// Deletes every generation but the one that is kept, unless one is being built by another process.
+    pub(crate) fn keep_only(&self, kept: &Path) -> Result<(), ViewError> {
+        let _lock = match self.lock() {
+            Ok(lock) => lock,
+            // What it leaves behind is deleted the next time.
+            Err(ViewError::Busy(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         for (_, path) in self.generations()? {
             if path != kept {
                 remove(&path)?;
@@ -298,4 +304,25 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_that_another_process_builds_is_not_swept_away() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let place = Place { folder: folder.path(), name: "view" };
+        let live = folder.path().join("view.1.sqlite");
+        std::fs::write(&live, "").unwrap();
+        let built = place.next().unwrap();
+        std::fs::write(&built, "").unwrap();
+        let building = place.lock().unwrap();
+        place.keep_only(&live).unwrap();
+        assert!(built.exists());
+        drop(building);
+        place.keep_only(&live).unwrap();
+        assert!(!built.exists() && live.exists());
+    }
 }

@@ -19,7 +19,8 @@ mod views;
 pub use audit::Audit;
 pub use check::{Difference, Verdict};
 pub use fan_access::{
-    CommandCursor, CommandKind, CommandRow, FanAccess, FanRow, Leftover, Queued,
+    CommandCursor, CommandKind, CommandRow, FanAccess, FanChange, FanRow, GoneRow, Leftover,
+    Queued,
     holds::{HeldFan, HoldRow, HoldStatus, HoldsWanted},
     notices::{Audience, Notice},
 };

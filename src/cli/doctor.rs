@@ -228,7 +228,7 @@ async fn look(
         let Some(last) = page.last() else { return Ok(()) };
         after = last.position;
         // One that was never connected, or was disconnected, has nothing to be ill with.
-        for row in page.iter().filter(|row| row.state.open_guild().is_some()) {
+        for row in page.iter().filter(|row| row.state.held_guild().is_some()) {
             examined(report, discord, fans, row).await?;
         }
     }

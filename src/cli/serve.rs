@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, num::NonZeroU32};
 
-use anyhow::bail;
-use api::WebhookSettings;
+use anyhow::{Context, bail};
+use api::{InvalidWebhookKey, WebhookKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use eventstore::Clock;
@@ -104,8 +104,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         discord: discord.place()?,
         grace: TimeDelta::from_std(platform.grace)?,
         webhooks: WebhookSettings {
-            inbound: platform.webhook_secret.map(Into::into),
-            stripe: platform.stripe_webhook_secret.map(Into::into),
+            inbound: key("HUB_WEBHOOK_SECRET", platform.webhook_secret, WebhookKey::standard)?,
+            stripe: key(
+                "HUB_STRIPE_WEBHOOK_SECRET",
+                platform.stripe_webhook_secret,
+                WebhookKey::stripe,
+            )?,
             stripe_prices: platform.stripe_prices.into_iter().collect(),
             private_targets: platform.webhook_private_targets,
         },
@@ -115,4 +119,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     .await?;
     say(format_args!("hub is listening on {}", node.url()));
     node.run(asked_to_end()).await
+}
+
+/// The key of a setting. One that is blank is not set.
+fn key(
+    name: &str,
+    secret: Option<String>,
+    read: fn(&str) -> Result<WebhookKey, InvalidWebhookKey>,
+) -> anyhow::Result<Option<WebhookKey>> {
+    let secret = secret.filter(|secret| !secret.trim().is_empty());
+    secret.map(|secret| read(&secret).with_context(|| format!("{name} cannot be used"))).transpose()
 }

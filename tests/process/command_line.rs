@@ -1,6 +1,8 @@
 //! The command line: one line says what is wrong and what to do, and the exit code is not zero.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use discord_sandbox::{Config, Sandbox};
+use eventstore::Clock;
 use projections::VIEWS;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -174,9 +176,70 @@ async fn what_cannot_work_is_said_in_one_line() {
     let said = refused(wrong).await;
     assert!(said.contains("openssl rand -base64 32"), "{said}");
 
+    for (name, secret) in [
+        ("HUB_WEBHOOK_SECRET", "whsec_"),
+        ("HUB_WEBHOOK_SECRET", "whsec_c2hvcnQ="),
+        ("HUB_STRIPE_WEBHOOK_SECRET", "whsec_"),
+    ] {
+        let mut weak = command(&sandbox, &data, &serve);
+        weak.env(name, secret);
+        let said = refused(weak).await;
+        assert!(said.contains(name) && said.contains("whsec_ and"), "{said}");
+    }
+
     std::fs::write(folder.path().join("hub.toml"), "grcae = \"3d\"").unwrap();
     let said = refused(command(&sandbox, &data, &serve)).await;
     assert!(said.contains("grcae"), "{said}");
+}
+
+#[tokio::test]
+async fn a_webhook_secret_that_is_left_blank_lets_nobody_in() {
+    let mut hub = Hub::start().await;
+    hub.kill().await;
+    let mut blank = hub.command(&["serve", "--listen", "127.0.0.1:0"]);
+    blank.env("HUB_WEBHOOK_SECRET", "").env("HUB_STRIPE_WEBHOOK_SECRET", " ");
+    hub.serve_with(blank).await;
+    let empty = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"");
+    let sign = |text: String| ring::hmac::sign(&empty, text.as_bytes());
+    let at = Clock::system().now().timestamp();
+    let body = r#"{"type":"membership.purchased"}"#;
+    let standard = STANDARD.encode(sign(format!("msg_1.{at}.{body}")));
+    let forged = hub
+        .request(reqwest::Method::POST, "/v1/webhooks/inbound")
+        .header("webhook-id", "msg_1")
+        .header("webhook-timestamp", at)
+        .header("webhook-signature", format!("v1,{standard}"));
+    assert_eq!(forged.body(body).send().await.unwrap().status(), 401);
+    let hex: String =
+        sign(format!("{at}.{body}")).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let forged = hub
+        .request(reqwest::Method::POST, "/v1/webhooks/stripe")
+        .header("stripe-signature", format!("t={at},v1={hex}"));
+    assert_eq!(forged.body(body).send().await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn no_secret_of_a_request_comes_into_the_logs_or_the_metrics() {
+    let mut hub = Hub::start().await;
+    hub.kill().await;
+    let logs = hub.data().with_extension("logs");
+    let mut telling = hub.command(&["serve", "--listen", "127.0.0.1:0"]);
+    telling.env("HUB_LOG", "debug").stderr(std::fs::File::create(&logs).unwrap());
+    hub.serve_with(telling).await;
+    let ask = async |method: &str, path: &str| {
+        let method = method.parse().unwrap();
+        hub.request(method, path).send().await.unwrap().text().await.unwrap()
+    };
+    ask("GET", "/sign-in/whisper-1").await;
+    ask("GET", "/oauth/discord/callback?code=whisper-2&state=whisper-3").await;
+    ask("GET", "/nowhere/whisper-4").await;
+    ask("WHISPER", "/readyz").await;
+    let metrics = ask("GET", "/metrics").await;
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("WHISPER"), "{metrics}");
+    hub.kill().await;
+    let said = std::fs::read_to_string(&logs).unwrap();
+    assert!(said.contains("/oauth/discord/callback"), "{said}");
+    assert!(!said.contains("whisper"), "{said}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What clients rely on, and what bad input gets: a clear problem with a stable code, and nothing appended.
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +144,27 @@ async fn many_memberships_are_imported_with_a_count_of_each_outcome() {
         (&json!(304), &json!("malformed_json"))
     );
     assert_eq!(imported["errors"][1]["errors"][0]["field"], "tier");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn an_import_may_tell_the_whole_story_of_one_membership() {
+    let world = World::start().await;
+    world.club("kim").await;
+    let line = |version: u64| {
+        json!({ "membership": "m", "fan": "ada", "creator": "kim", "tier": "vip", "status": "active",
+                "ends_at": world.now() + TimeDelta::days(i64::try_from(version).unwrap()), "version": version })
+        .to_string()
+    };
+    let lines: Vec<_> = (1..=200).map(line).collect();
+    let request = world.request(Method::POST, "/v1/memberships:import").body(lines.join("\n"));
+    let imported = world.send(request).await.ok();
+    assert_eq!(
+        (&imported["applied"], &imported["refused"]),
+        (&json!(200), &json!(0)),
+        "{imported}"
+    );
+    assert_eq!(world.get("/v1/memberships/m").await.ok()["state"]["version"], 200);
     world.prove().await;
 }
 
@@ -398,6 +420,47 @@ async fn a_stream_begins_with_what_changed_after_a_position_and_goes_on() {
         "what was seen is not sent again"
     );
     world.get("/v1/streams/nothing").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_key_that_it_was_asked_for_with() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let made = world.post("/v1/keys", json!({ "role": "auditor" })).await.ok();
+    let (id, secret) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let request = world.request_as(secret, Method::GET, "/v1/streams/fan_access");
+    let mut stream = request.send().await.unwrap();
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let mut text = String::new();
+    while !text.contains("\"ben\"") {
+        let part = stream.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    world.delete(&format!("/v1/keys/{id}")).await.is(204);
+    world.reports(&club, "cyd", "vip", "active", 1).await;
+    while let Some(part) = stream.chunk().await.unwrap() {
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    assert!(!text.contains("\"cyd\""), "what came after the key's end is not told");
+}
+
+#[tokio::test]
+async fn a_stream_tells_what_there_is_no_more() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let mut stream = world.request(Method::GET, "/v1/streams/fan_access").send().await.unwrap();
+    world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
+    let mut text = String::new();
+    while !text.contains("event: removed") {
+        let part = stream.chunk().await.unwrap().expect("the stream goes on");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
+    let (_, removed) = text.split_once("event: removed\n").unwrap();
+    let removed = removed.lines().next().and_then(|line| line.strip_prefix("data: ")).unwrap();
+    let removed: Value = serde_json::from_str(removed).unwrap();
+    assert_eq!(removed, json!({ "integration": club.integration, "fan": "ben" }));
+    world.prove().await;
 }
 
 #[tokio::test]

@@ -99,6 +99,30 @@ async fn a_new_integration_is_told_for_everybody_who_holds_its_tier() {
 }
 
 #[tokio::test]
+async fn an_integration_that_is_not_on_offer_any_more_is_told_too() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    let receiver = Receiver::start().await;
+    endpoint(&world, &receiver, &["integration.unavailable", "fan.state_changed"]).await;
+    world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
+    world.settle().await;
+    let mut came = receiver.take();
+    came.sort_by(|one, other| one.kind().cmp(other.kind()));
+    assert_eq!(told(&came), [("fan.state_changed", "ben"), ("integration.unavailable", "ben")]);
+    for data in came.iter().map(|got| &got.json["data"]) {
+        let whose = (&data["integration"], &data["creator"]);
+        assert_eq!(whose, (&json!(club.integration), &json!("kim")));
+        assert_eq!(data["status"], Value::Null);
+    }
+    // Once it is on offer again, that is how it stands.
+    world.attach(&club, "vip", &[club.vip]).await;
+    world.settle().await;
+    assert_eq!(receiver.take()[0].json["data"]["status"], "available");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn a_role_that_somebody_takes_away_is_told_as_drift() {
     let world = World::start_listening().await;
     world.until("a gateway session", async |world| world.sandbox.gateway_sessions() > 0).await;
@@ -147,6 +171,57 @@ async fn what_is_not_taken_is_tried_again_by_the_schedule_under_the_same_id() {
     assert!(came.iter().all(|got| got.id == waiting["id"] && got.text == came[0].text));
     assert!(came.is_sorted_by(|one, next| one.at < next.at), "the time is that of the attempt");
     assert_eq!(deliveries(&world, &path, "delivered").await.len(), 1);
+}
+
+/// Ten messages that are due together, at an endpoint that took none of them so far.
+async fn ten_waiting(world: &World, receiver: &Receiver) -> String {
+    world.club("kim").await;
+    let (path, _) = endpoint(world, receiver, &["fan.state_changed"]).await;
+    receiver.answers(&[(503, None); 10]);
+    let lines = (0..10).map(|n| {
+        json!({ "membership": format!("m{n}"), "fan": format!("fan{n}"), "creator": "kim", "tier": "vip",
+                "status": "active", "version": 1 })
+        .to_string()
+    });
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    world.send(world.request(Method::POST, "/v1/memberships:import").body(lines)).await.is(200);
+    world.settle().await;
+    assert_eq!(receiver.take().len(), 10);
+    path
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_others_is_sent_as_of_the_moment_when_its_turn_comes() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let path = ten_waiting(&world, &receiver).await;
+    receiver.hold();
+    world.clock.advance(TimeDelta::seconds(5));
+    receiver.until(8).await;
+    world.clock.advance(TimeDelta::minutes(6));
+    let rotated = world.post(&format!("{path}/rotate_secret"), json!({})).await.ok();
+    receiver.release();
+    world.settle().await;
+    let came = receiver.take();
+    let now = world.now().timestamp();
+    let late: Vec<_> = came.iter().filter(|got| got.at == now).collect();
+    assert_eq!((came.len(), late.len()), (10, 2), "eight are sent at once");
+    assert!(late.iter().all(|got| got.is_signed_with(rotated["secret"].as_str().unwrap())));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_that_it_is_gone_is_sent_nothing_more() {
+    let world = World::start().await;
+    let receiver = Receiver::start().await;
+    let path = ten_waiting(&world, &receiver).await;
+    receiver.answers(&[(410, None); 10]);
+    receiver.hold();
+    world.clock.advance(TimeDelta::seconds(5));
+    receiver.until(8).await;
+    receiver.release();
+    world.settle().await;
+    assert_eq!(receiver.take().len(), 8);
+    assert_eq!(world.get(&path).await.ok()["disabled"]["by"], "gone");
 }
 
 #[tokio::test]

@@ -124,16 +124,29 @@ impl<L: Live> Following<L> {
                     }
                 }
             }
-            let shutdown = self.app.shutdown.clone();
+            self.wait().await?;
+        }
+    }
+
+    /// Waits until there may be something to show, or the session is to be looked at again; `None` where the Hub ends.
+    async fn wait(&mut self) -> Option<()> {
+        let shutdown = self.app.shutdown.clone();
+        let pause = sleep(self.again.unwrap_or(SESSION));
+        tokio::pin!(pause);
+        loop {
             tokio::select! {
                 () = shutdown.cancelled() => return None,
-                () = sleep(self.again.unwrap_or(SESSION)) => self.look = self.again.is_some(),
+                () = &mut pause => {
+                    self.look = self.again.is_some();
+                    return Some(());
+                }
                 heard = self.changes.recv() => match heard {
                     Ok(changes) if !changes.iter().any(|change| self.live.concerns(change)) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => {
                         let gather = async { while !matches!(self.changes.recv().await, Err(RecvError::Closed)) {} };
                         let _ = timeout(TOGETHER, gather).await;
                         self.look = true;
+                        return Some(());
                     }
                     Err(RecvError::Closed) => return None,
                 },

@@ -29,7 +29,7 @@ use crate::{
     paging::{Page, Paging},
     plan::{Plan, plan, warnings},
     reason::Reason,
-    routes::integrations::{AttachmentAnswer, attachments, held_command, owned, refused, row},
+    routes::integrations::{AttachmentAnswer, attachments, command, owned, refused, row},
 };
 
 /// The most tiers that are attached with one request.
@@ -212,7 +212,7 @@ async fn attach(
     let needed = needed(app, id, &before, &after, &tiers).await?;
     let hold = needed.as_ref().map(|held| held.hold);
     let attach = integration::Command::Attach { tiers: tiers.clone() };
-    let (decided, version) = held_command(app, caller, id, if_match, vec![attach], needed).await?;
+    let (decided, version) = command(app, caller, id, if_match, vec![attach], needed).await?;
     let (_, state, _) = owned(app, caller, id).await?;
     let (memberships, warnings) = (attachments(&state), warnings(&state, &tiers));
     let body = AttachedAnswer { memberships, warnings, hold };
@@ -307,8 +307,7 @@ pub(crate) async fn delete(
     let needed = needed(&app, id, &before, &after, &[(tier.clone(), roles)].into()).await?;
     let hold = needed.as_ref().map(|held| held.hold);
     let detach = integration::Command::Detach { tier };
-    let (decided, version) =
-        held_command(&app, &caller, id, &if_match, vec![detach], needed).await?;
+    let (decided, version) = command(&app, &caller, id, &if_match, vec![detach], needed).await?;
     if hold.is_some() {
         let body = AttachedAnswer { memberships: attachments(&after), warnings: vec![], hold };
         let written = Written::ok(decided.position, body).status(StatusCode::ACCEPTED);

@@ -207,7 +207,7 @@ pub(crate) async fn commands(
             ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command")
         })?,
     };
-    Ok(stream(app, Source::Commands { shards, of, after }))
+    Ok(stream(app, &caller, Source::Commands { shards, of, after }))
 }
 
 /// Announce the calls of a command

@@ -66,7 +66,7 @@ pub(crate) async fn begin(
     browser: Option<String>,
 ) -> Result<Url, ApiError> {
     let (_, state, _) = owned(app, caller, id).await?;
-    if let Phase::Removing { .. } = state.phase {
+    if matches!(state.phase, Phase::Removing { .. }) && !state.bot_missing {
         return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
     }
     let actor = caller.key.actor();

@@ -7,12 +7,12 @@ use axum::{
     response::IntoResponse,
 };
 use domain::{
-    Decider, FanId, HoldId, IntegrationId,
+    Decider, FanId, HoldId, IntegrationId, MembershipId,
     hold::{self, Cause, Held, Hold},
     kept::Because,
     membership::{self, Membership, Outcome, Status, Terms},
 };
-use eventstore::{HandleError, Metadata, Position};
+use eventstore::{HandleError, Metadata};
 use futures_util::{StreamExt, stream};
 use projections::Losing;
 use serde::Serialize;
@@ -33,7 +33,7 @@ use crate::{
 /// The most that one import may have, in bytes.
 pub(crate) const MAX_BODY: usize = 32 << 20;
 
-/// How many reports are on their way to the disk together.
+/// How many memberships are on their way to the disk together.
 const TOGETHER: usize = 256;
 
 /// How many fans are looked at with one query.
@@ -114,31 +114,61 @@ pub(crate) async fn import(
             Err(HandleError::Store(error)) => return Err(error.into()),
         }
     }
-    let reports = lines
-        .into_iter()
-        .map(|(number, terms)| one(Arc::clone(&app), metadata.clone(), number, terms));
-    // Two lines of one membership may be on their way together: their versions say which of them stands.
-    let mut done = stream::iter(reports).buffered(TOGETHER);
+    // The lines of one membership go one after the other: together they would be in each other's way.
+    let mut by_membership: BTreeMap<MembershipId, Vec<(usize, Terms)>> = BTreeMap::new();
+    let mut refused = Refused::default();
+    for (line, terms) in lines {
+        match terms {
+            Ok(terms) => {
+                by_membership.entry(terms.membership.clone()).or_default().push((line, terms))
+            }
+            Err(error) => refused.add(line, &error),
+        }
+    }
+    let reports = by_membership.into_values().map(|lines| {
+        stream::iter(lines)
+            .then(|(line, terms)| {
+                let (app, metadata) = (Arc::clone(&app), metadata.clone());
+                async move { (line, report(&app, metadata, terms).await) }
+            })
+            .boxed()
+    });
+    let mut done = stream::iter(reports).flatten_unordered(TOGETHER);
     let mut position = app.store.log().head();
-    while let Some(line) = done.next().await {
-        match line {
-            Ok((outcome, reached)) => {
-                position = position.max(reached);
+    while let Some((line, reported)) = done.next().await {
+        match reported {
+            Ok(Reported { outcome, decided, .. }) => {
+                position = position.max(decided.position);
                 match outcome {
                     Outcome::Applied => imported.applied += 1,
                     Outcome::Unchanged => imported.unchanged += 1,
                     Outcome::Stale => imported.stale += 1,
                 }
             }
-            Err(error) => {
-                imported.refused += 1;
-                if imported.errors.len() < SHOWN {
-                    imported.errors.push(error);
-                }
-            }
+            Err(error) => refused.add(line, &error),
         }
     }
+    imported.refused = refused.count;
+    imported.errors = refused.first.into_values().collect();
     Ok(Written::ok(position, imported))
+}
+
+/// The lines that were refused: how many, and the first of them.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    first: BTreeMap<usize, LineError>,
+}
+
+impl Refused {
+    fn add(&mut self, line: usize, error: &ApiError) {
+        self.count += 1;
+        let (code, detail) = (error.code().to_owned(), error.detail().to_owned());
+        self.first.insert(line, LineError { line, code, detail, errors: error.errors().to_vec() });
+        if self.first.len() > SHOWN {
+            self.first.pop_last();
+        }
+    }
 }
 
 fn read(line: &[u8]) -> Result<Terms, ApiError> {
@@ -189,24 +219,6 @@ async fn weigh(
         }
     }
     Ok(losing.holds(Cause::Import, None).await?)
-}
-
-async fn one(
-    app: Arc<App>,
-    metadata: Metadata,
-    line: usize,
-    terms: Result<Terms, ApiError>,
-) -> Result<(Outcome, Position), LineError> {
-    let reported = async { report(&app, metadata, terms?).await };
-    match reported.await {
-        Ok(Reported { outcome, decided, .. }) => Ok((outcome, decided.position)),
-        Err(error) => Err(LineError {
-            line,
-            code: error.code().to_owned(),
-            detail: error.detail().to_owned(),
-            errors: error.errors().to_vec(),
-        }),
-    }
 }
 
 /// A body of any kind, up to the import's limit.

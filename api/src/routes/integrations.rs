@@ -228,18 +228,9 @@ pub(crate) fn command_failed(error: HandleError<integration::Refusal>) -> ApiErr
 }
 
 /// Sends commands to one integration, all of them or none; answers the position and the version that it reached.
+///
+/// `held`: what of it has to wait for approval.
 pub(crate) async fn command(
-    app: &Arc<App>,
-    caller: &Caller,
-    id: IntegrationId,
-    if_match: &IfMatch,
-    commands: Vec<integration::Command>,
-) -> Result<(Decided, u64), ApiError> {
-    held_command(app, caller, id, if_match, commands, None).await
-}
-
-/// The same, where what it takes away has to wait for approval.
-pub(crate) async fn held_command(
     app: &Arc<App>,
     caller: &Caller,
     id: IntegrationId,
@@ -471,7 +462,7 @@ pub(crate) async fn change(
         removal_limit.map(|limit| integration::Command::ChangeRemovalLimit { limit }),
     ];
     let commands = commands.into_iter().flatten().collect();
-    let changed = held_command(&app, &caller, id, &if_match, commands, held).await?;
+    let changed = command(&app, &caller, id, &if_match, commands, held).await?;
     written(&app, id, changed).await
 }
 

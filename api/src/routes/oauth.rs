@@ -216,6 +216,7 @@ async fn connect(
             }
             Err(HandleError::Store(error)) => return Err(error.into()),
         }
+        roles::tell(app, &mut decision, guild, &roles).await?;
         if decision.commit(&mut attempts).await?.is_some() {
             return Ok(());
         }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use bot::{discord::Answer, patience::patiently};
 use domain::{
-    IntegrationId, RoleId, Trouble,
-    integration::{self, Phase},
+    GuildId, IntegrationId, RoleId, Trouble,
+    discord::RoleList,
+    integration::{self, Integration},
 };
+use eventstore::{Decision, HandleError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,9 +18,9 @@ use crate::{
     app::{App, AppState},
     auth::Caller,
     error::{ApiError, Kind},
-    extract::{Body, IfMatch, Nothing, Path},
+    extract::{Body, Nothing, Path},
     reason::Reason,
-    routes::integrations::{GuildAnswer, command, owned},
+    routes::integrations::{GuildAnswer, command_failed, owned},
 };
 
 #[derive(Serialize, ToSchema)]
@@ -60,15 +62,13 @@ fn permission(trouble: Trouble) -> Option<&'static str> {
     }
 }
 
+fn not_connected() -> ApiError {
+    ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string())
+}
+
 fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
-    let connected = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
-    let (Some(server), Some(list)) = (state.server.as_ref().filter(|_| connected), &state.roles)
-    else {
-        return Err(ApiError::new(
-            Kind::NOT_CONNECTED,
-            integration::Refusal::NotConnected.to_string(),
-        ));
-    };
+    let held = state.held_guild().and(state.server.as_ref());
+    let (Some(server), Some(list)) = (held, &state.roles) else { return Err(not_connected()) };
     let data = list.roles().iter().map(|role| {
         let why_not = list.why_not(server.id, role.id);
         RoleAnswer {
@@ -114,24 +114,52 @@ pub(crate) async fn refresh(
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<RolesAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
-    let guild = state.open_guild().ok_or_else(|| match state.phase {
-        Phase::Removing { .. } => {
-            ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string())
-        }
-        _ => ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()),
-    })?;
+    let guild = state.held_guild().ok_or_else(not_connected)?;
     let (_, roles) = read(&app, guild).await?;
-    let refresh = integration::Command::RefreshRoles { roles };
-    let (decided, version) = command(&app, &caller, id, &IfMatch(None), vec![refresh]).await?;
-    let (_, state, _) = owned(&app, &caller, id).await?;
-    Ok(Written::ok(decided.position, answer(&state)?).version(version))
+    let stream = integration::stream(id);
+    let mut attempts = app.store.attempts();
+    loop {
+        let mut decision = app.store.begin(caller.metadata(&app), None);
+        let refresh = integration::Command::RefreshRoles { roles: roles.clone() };
+        decision.handle::<Integration>(&stream, refresh.to(id)).await.map_err(command_failed)?;
+        tell(&app, &mut decision, guild, &roles).await?;
+        let state = decision.load::<Integration>(&stream).await?;
+        let version = decision.version(&stream);
+        if let Some(decided) = decision.commit(&mut attempts).await? {
+            return Ok(Written::ok(decided.position, answer(&state)?).version(version));
+        }
+    }
+}
+
+/// Tells every integration on a server what Discord shows of it: the server is the same for all of them.
+pub(crate) async fn tell(
+    app: &App,
+    decision: &mut Decision,
+    guild: GuildId,
+    roles: &RoleList,
+) -> Result<(), ApiError> {
+    for row in app.views.integrations().by_guild(guild).await? {
+        let shown = [
+            integration::Command::ObserveBot { present: true },
+            integration::Command::RefreshRoles { roles: roles.clone() },
+        ];
+        for command in shown {
+            let stream = integration::stream(row.id);
+            match decision.handle::<Integration>(&stream, command.to(row.id)).await {
+                // One that does not hold it any more has nothing to learn.
+                Ok(_) | Err(HandleError::Refused(_)) => {}
+                Err(HandleError::Store(error)) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A server and its roles as Discord shows them now.
 pub(crate) async fn read(
     app: &Arc<App>,
-    guild: domain::GuildId,
-) -> Result<(integration::Server, domain::discord::RoleList), ApiError> {
+    guild: GuildId,
+) -> Result<(integration::Server, RoleList), ApiError> {
     let ask = || async {
         match app.discord.role_list(guild).await {
             later @ Answer::Later { .. } => Err(later),

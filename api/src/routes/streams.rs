@@ -13,10 +13,14 @@ use axum::{
 use domain::{FanId, IntegrationId, integration::Phase};
 use eventstore::Position;
 use futures_util::stream as streams;
-use projections::{Change, CommandCursor, FanRow, ViewError};
+use projections::{Change, CommandCursor, FanChange, GoneRow, ViewError};
 use serde_json::json;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::sleep,
+};
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
@@ -32,6 +36,9 @@ const PAGE: u32 = 200;
 /// How often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
 
+/// How often a silent stream looks whether its key is still valid.
+const KEY: Duration = Duration::from_mins(1);
+
 /// What a stream is read from, and how far it has come.
 pub(crate) enum Source {
     Integrations(Position),
@@ -40,6 +47,15 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    fn concerns(&self, change: &Change) -> bool {
+        let stream = match self {
+            Self::Integrations(_) => "integrations",
+            Self::FanAccess(_) => "fan_access",
+            Self::Commands { .. } => "commands",
+        };
+        change.stream == stream
+    }
+
     async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {
         let mut events = VecDeque::new();
         match self {
@@ -55,12 +71,20 @@ impl Source {
                 }
             }
             Self::FanAccess(after) => {
-                for row in app.views.fan_access().changed(after.clone(), PAGE).await? {
-                    *after = (row.position, Some((row.integration, row.fan.clone())));
-                    let FanRow { position, integration, fan, .. } = &row;
+                for change in app.views.fan_access().changed(after.clone(), PAGE).await? {
+                    let (position, integration, fan) = change.place();
                     let id = format!("{position}/{integration}/{fan}");
-                    let data = serde_json::to_string(&FanAnswer::from(row))?;
-                    events.push_back(event(id, "fan_access", data));
+                    *after = (position, Some((integration, fan.clone())));
+                    let (name, data) = match change {
+                        FanChange::Row(row) => {
+                            ("fan_access", serde_json::to_string(&FanAnswer::from(*row))?)
+                        }
+                        FanChange::Gone(GoneRow { integration, fan, .. }) => {
+                            let data = json!({ "integration": integration, "fan": fan });
+                            ("removed", data.to_string())
+                        }
+                    };
+                    events.push_back(event(id, name, data));
                 }
             }
             Self::Commands { shards, of, after } => {
@@ -88,12 +112,20 @@ fn event(id: String, name: &str, data: String) -> Event {
 
 struct Following {
     app: Arc<App>,
+    /// Whose the stream is.
+    key: Uuid,
     source: Source,
     changes: Receiver<Arc<Vec<Change>>>,
     waiting: VecDeque<Event>,
 }
 
 impl Following {
+    /// Whether the key that the stream was asked for with may still be used. Where that cannot be told, the stream ends:
+    /// whoever follows comes again.
+    async fn may(&self) -> bool {
+        self.app.store.keys().is_valid(self.key, self.app.now()).await.unwrap_or(false)
+    }
+
     /// The next event; `None` where the stream ends.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
@@ -107,22 +139,40 @@ impl Following {
                     return None;
                 }
             };
+            // Asked after the reading, so that what came after the key's end is not told.
+            if !self.may().await {
+                return None;
+            }
             if !self.waiting.is_empty() {
                 continue;
             }
+            self.wait().await?;
+        }
+    }
+
+    /// Waits until there may be something to read, or the key is to be looked at again; `None` where the Hub ends.
+    async fn wait(&mut self) -> Option<()> {
+        let key = sleep(KEY);
+        tokio::pin!(key);
+        loop {
             tokio::select! {
                 () = self.app.shutdown.cancelled() => return None,
-                // What was missed because there was too much is found by reading.
-                change = self.changes.recv() => if let Err(RecvError::Closed) = change { return None },
+                () = &mut key => return Some(()),
+                heard = self.changes.recv() => match heard {
+                    Ok(changes) if !changes.iter().any(|change| self.source.concerns(change)) => {}
+                    // What was missed because there was too much is found by reading.
+                    Ok(_) | Err(RecvError::Lagged(_)) => return Some(()),
+                    Err(RecvError::Closed) => return None,
+                },
             }
         }
     }
 }
 
-/// Answers a stream that goes on until the client or the Hub ends it.
-pub(crate) fn stream(app: Arc<App>, source: Source) -> Response {
-    let changes = app.views.changes();
-    let following = Following { app, source, changes, waiting: VecDeque::new() };
+/// Answers a stream that goes on until the client or the Hub ends it, or its key is not valid any more.
+pub(crate) fn stream(app: Arc<App>, caller: &Caller, source: Source) -> Response {
+    let (key, changes) = (caller.key.id, app.views.changes());
+    let following = Following { app, key, source, changes, waiting: VecDeque::new() };
     Sse::new(streams::unfold(following, Following::next))
         .keep_alive(KeepAlive::new().interval(ALIVE))
         .into_response()
@@ -149,7 +199,7 @@ impl FromFields for StreamQuery {
 /// Follow a view
 ///
 /// Server-sent events: the current row of every key that changed after a position, then every change. `Last-Event-ID`
-/// goes on after an event.
+/// goes on after an event. An integration, or a fan's row in one, that there is no more comes as `removed`.
 #[utoipa::path(get, path = "/v1/streams/{projection}", tag = "Bots", operation_id = "follow_view",
     params(("projection" = String, Path, description = "`integrations`, `fan_access` or `commands`"), StreamQuery,
            ("Last-Event-ID" = Option<String>, Header)),
@@ -197,5 +247,5 @@ pub(crate) async fn follow(
         }
         _ => return Err(ApiError::not_found()),
     };
-    Ok(stream(app, source))
+    Ok(stream(app, &caller, source))
 }

@@ -16,7 +16,7 @@ use eventstore::{
     Position, Store,
     webhooks::{Endpoint, Message},
 };
-use projections::{FanRow, IntegrationRow, Views};
+use projections::{FanChange, FanRow, GoneRow, IntegrationRow, Views};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use super::WebhookError;
 use crate::reason::Reason;
 
 /// The types of messages. They never change their names.
-pub(crate) const TYPES: [&str; 9] = [
+pub(crate) const TYPES: [&str; 10] = [
     "access.pending",
     "access.granted",
     "access.blocked",
@@ -32,10 +32,13 @@ pub(crate) const TYPES: [&str; 9] = [
     "access.revoke_blocked",
     "access.drifted",
     "integration.available",
-    "fan.state_changed",
+    UNAVAILABLE,
+    STATE_CHANGED,
     DISABLED,
 ];
 
+const UNAVAILABLE: &str = "integration.unavailable";
+const STATE_CHANGED: &str = "fan.state_changed";
 const DISABLED: &str = "webhook_endpoint.disabled";
 
 /// How many events are looked at together.
@@ -77,6 +80,17 @@ struct State<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<&'a BTreeSet<RoleId>>,
     /// The log position of what is told. A message with a lower one for the same fan and integration is older.
+    position: Position,
+}
+
+/// That an integration has nothing to do with a fan any more.
+#[derive(Serialize)]
+struct Gone<'a> {
+    fan: &'a FanId,
+    creator: String,
+    integration: IntegrationId,
+    /// Null: the fan does not stand in it at all.
+    status: Option<Status>,
     position: Position,
 }
 
@@ -152,14 +166,17 @@ impl Part {
             Teller { views, endpoints, part: self, creators: HashMap::new(), told: vec![] };
         let mut after = (self.after, None);
         loop {
-            let rows = views.fan_access().changed(after, PAGE).await?;
+            let changes = views.fan_access().changed(after, PAGE).await?;
             // What changed again later is told with that.
-            for row in rows.iter().filter(|row| row.position <= self.last) {
-                teller.row(row).await?;
+            for change in changes.iter().filter(|change| change.place().0 <= self.last) {
+                match change {
+                    FanChange::Row(row) => teller.row(row).await?,
+                    FanChange::Gone(row) => teller.gone(row).await?,
+                }
             }
-            match rows.last() {
-                Some(last) if last.position <= self.last => {
-                    after = (last.position, Some((last.integration, last.fan.clone())));
+            match changes.last().map(FanChange::place) {
+                Some((position, integration, fan)) if position <= self.last => {
+                    after = (position, Some((integration, fan.clone())));
                 }
                 Some(_) | None => break,
             }
@@ -170,6 +187,20 @@ impl Part {
         let mut told = teller.told;
         told.sort_by_key(|message| message.position);
         Ok(told)
+    }
+}
+
+/// What a message is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    integration: IntegrationId,
+    fan: &'a FanId,
+    position: Position,
+}
+
+impl<'a> From<&'a FanRow> for About<'a> {
+    fn from(row: &'a FanRow) -> Self {
+        Self { integration: row.integration, fan: &row.fan, position: row.position }
     }
 }
 
@@ -196,9 +227,20 @@ impl Teller<'_> {
         let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
         if let Some(kind) = kind {
             let tier = tier.filter(|_| row.status == Status::Available);
-            self.tell(kind, row, &State { tier, ..state(row, creator.clone()) })?;
+            self.tell(kind, row.into(), &State { tier, ..state(row, creator.clone()) })?;
         }
-        self.tell("fan.state_changed", row, &state(row, creator))
+        self.tell(STATE_CHANGED, row.into(), &state(row, creator))
+    }
+
+    async fn gone(&mut self, row: &GoneRow) -> Result<(), WebhookError> {
+        let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
+        let GoneRow { integration, fan, position } = row;
+        let (integration, position) = (*integration, *position);
+        let gone = Gone { fan, creator, integration, status: None, position };
+        for kind in [UNAVAILABLE, STATE_CHANGED] {
+            self.tell(kind, About { integration, fan, position }, &gone)?;
+        }
+        Ok(())
     }
 
     async fn drifted(&mut self, drifted: &Drifted) -> Result<(), WebhookError> {
@@ -210,7 +252,7 @@ impl Teller<'_> {
             let at = FanRow { position: drifted.position, ..row };
             let missing = Some(&drifted.missing);
             let state = State { missing, ..state(&at, creator.to_string()) };
-            self.tell("access.drifted", &at, &state)?;
+            self.tell("access.drifted", (&at).into(), &state)?;
         }
         Ok(())
     }
@@ -228,19 +270,18 @@ impl Teller<'_> {
     fn tell(
         &mut self,
         kind: &'static str,
-        row: &FanRow,
-        data: &State<'_>,
+        About { integration, fan, position }: About<'_>,
+        data: &impl Serialize,
     ) -> Result<(), WebhookError> {
-        let position = row.position;
         let wanting = |endpoint: &&Endpoint| endpoint.wants(kind) && endpoint.since < position;
         let timestamp = self.part.times.get(&position).copied().unwrap_or_default();
         for endpoint in self.endpoints.iter().filter(wanting) {
-            let what = format!("{kind}/{position}/{}/{}", row.integration, row.fan);
+            let what = format!("{kind}/{position}/{integration}/{fan}");
             self.told.push(Message {
                 id: Uuid::new_v5(&endpoint.id, what.as_bytes()),
                 endpoint: endpoint.id,
                 position,
-                fan: Some(row.fan.clone()),
+                fan: Some(fan.clone()),
                 kind,
                 body: serde_json::to_string(&Envelope { r#type: kind, timestamp, data })?,
             });

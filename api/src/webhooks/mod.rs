@@ -16,7 +16,7 @@ use std::{
 use bot::http::ClientError;
 use eventstore::{
     Position, Store, StoreError,
-    webhooks::{DeliveryState, DisabledBy, Endpoint, Message},
+    webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint, Message},
 };
 use futures_util::{StreamExt, stream};
 use projections::{Behind, ViewError, Views};
@@ -42,6 +42,9 @@ const AT_ONCE: usize = 8;
 
 /// How many messages are looked at together.
 const PAGE: u32 = 256;
+
+/// How much of the log is read anew at most after a restart where nothing in it was to be told.
+const UNTOLD: u64 = 4_096;
 
 /// Why nothing could be told. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +74,7 @@ struct Inner {
     views: Views,
     sender: Sender,
     private: bool,
-    /// How far the log was looked at. The stored cursor moves only with something told.
+    /// How far the log was looked at. The stored cursor moves with something told, and seldom without.
     seen: tokio::sync::Mutex<Position>,
     /// The endpoints that are being sent to.
     busy: Mutex<HashSet<Uuid>>,
@@ -187,7 +190,8 @@ impl Webhooks {
                 *seen = head;
                 return Ok(false);
             };
-            let from = (*seen).max(since).max(store.webhooks().told().await?);
+            let told = store.webhooks().told().await?;
+            let from = (*seen).max(since).max(told);
             let Some(part) = Part::read(store, from).await? else { return Ok(true) };
             views.seen(part.last, CATCH_UP).await?;
             // Again, now that it is known what is told: an endpoint that is newer than this is told later things only.
@@ -195,6 +199,8 @@ impl Webhooks {
             let messages = part.messages(views, &endpoints).await?;
             if !messages.is_empty() {
                 self.store(&messages, &part).await?;
+            } else if part.last.0 - told.0 >= UNTOLD {
+                store.webhooks().tell(&[], part.last, store.clock().now()).await?;
             }
             *seen = part.last;
         }
@@ -234,14 +240,14 @@ impl Webhooks {
             if due.is_empty() || current.disabled.is_some() {
                 return Ok(());
             }
-            let secrets = store.webhooks().secrets(endpoint.id, now).await?;
             let mut answers = stream::iter(due)
                 .map(|delivery| async {
-                    let answer = self.0.sender.send(&current.url, &secrets, &delivery, now).await;
+                    let answer = self.attempt(&delivery).await;
                     (delivery, answer)
                 })
                 .buffer_unordered(AT_ONCE);
             while let Some((delivery, answer)) = answers.next().await {
+                let Some(answer) = answer? else { continue };
                 let gone = answer == Answer::Gone;
                 let (id, attempts) = (delivery.id, delivery.attempts + 1);
                 let now = store.clock().now();
@@ -258,6 +264,18 @@ impl Webhooks {
                 }
             }
         }
+    }
+
+    /// Sends a message to its endpoint as that is now: it may have been changed since it was looked for what is due.
+    /// `None`: it is to be told nothing any more.
+    async fn attempt(&self, delivery: &Delivery) -> Result<Option<Answer>, WebhookError> {
+        let (webhooks, now) = (self.0.store.webhooks(), self.0.store.clock().now());
+        let endpoint = webhooks.endpoint(delivery.endpoint).await?;
+        let Some(endpoint) = endpoint.filter(|endpoint| endpoint.disabled.is_none()) else {
+            return Ok(None);
+        };
+        let secrets = webhooks.secrets(endpoint.id, now).await?;
+        Ok(Some(self.0.sender.send(&endpoint.url, &secrets, delivery, now).await))
     }
 
     /// Disables an endpoint and gives notice of it: in the log of the Hub, and at the other endpoints.

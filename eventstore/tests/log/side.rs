@@ -11,7 +11,7 @@ use eventstore::{
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::sqlite::Folder;
+use crate::sqlite::{Folder, raw};
 
 fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
@@ -153,4 +153,27 @@ async fn answers_of_requests_and_reports_are_forgotten_and_the_keys_of_timers_ar
     assert_eq!(store.answers().forget_before(at(1)).await.unwrap(), 2);
     assert!(store.answers().get("http:1").await.unwrap().is_none());
     assert!(store.answers().get("expire:m:1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_fan_s_key_that_is_missing_is_not_taken_for_one_that_was_destroyed() {
+    let folder = Folder::new();
+    let sealed = folder.open().await.vault().seal_for(&ada(), b"secret").await.unwrap();
+    let open = async || folder.open().await.vault().open_for(&ada(), &sealed).await;
+    let change = async |sql: &'static str| {
+        sqlx::query(sql).execute(&mut raw(&folder).await).await.unwrap();
+    };
+    assert_eq!(open().await.unwrap().unwrap(), b"secret");
+    change("create table lost as select * from subject_keys").await;
+    change("delete from subject_keys").await;
+    assert!(open().await.unwrap_err().to_string().contains("backup"));
+    change("insert into subject_keys select * from lost").await;
+    assert_eq!(open().await.unwrap().unwrap(), b"secret");
+    change("update subject_keys set wrapped = null, destroyed_at = 1").await;
+    assert_eq!(open().await.unwrap(), None, "destroyed, so what it sealed is erased");
+    // Who comes back begins anew, and what was erased stays so.
+    let store = folder.open().await;
+    let again = store.vault().seal_for(&ada(), b"new").await.unwrap();
+    assert_eq!(store.vault().open_for(&ada(), &again).await.unwrap().unwrap(), b"new");
+    assert_eq!(open().await.unwrap(), None);
 }

@@ -91,6 +91,6 @@ async fn a_folder_that_cannot_be_used_is_named() {
     assert!(refused.to_string().contains("--data"), "{refused}");
 }
 
-async fn raw(folder: &Folder) -> sqlx::SqliteConnection {
+pub(crate) async fn raw(folder: &Folder) -> sqlx::SqliteConnection {
     SqliteConnectOptions::new().filename(folder.path().join("hub.sqlite")).connect().await.unwrap()
 }

@@ -42,6 +42,16 @@ where doc ->> '$.trouble[0]' in ('banned', 'withheld');
 create index access_of_fan on access (fan, integration);
 create index access_by_position on access (position, integration, fan);
 
+-- Rows that there were: whoever follows changes hears that they went.
+create table gone (
+    integration text not null,
+    fan text not null,
+    position integer not null,
+    primary key (integration, fan)
+) strict, without rowid;
+
+create index gone_by_position on gone (position, integration, fan);
+
 create table counts (
     integration text not null,
     status text not null,

@@ -24,7 +24,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 8;
+    const VERSION: u32 = 9;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -192,7 +192,7 @@ async fn of_integration(
                 match &reach {
                     Touched::Waiting(guild) => fan.on_server_changed(*guild),
                     Touched::All(_) => {
-                        let guild = state.open_guild().into_iter();
+                        let guild = state.held_guild().into_iter();
                         guild.for_each(|guild| fan.on_server_changed(guild));
                     }
                     Touched::Tiers(_) | Touched::Nobody => {}

@@ -58,6 +58,33 @@ pub struct FanRow {
     pub position: Position,
 }
 
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FanChange {
+    Row(Box<FanRow>),
+    /// The integration has nothing to do with the fan any more.
+    Gone(GoneRow),
+}
+
+/// A row that there was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneRow {
+    pub integration: IntegrationId,
+    pub fan: FanId,
+    /// The event that took it away.
+    pub position: Position,
+}
+
+impl FanChange {
+    /// Its place in the order of changes.
+    pub fn place(&self) -> (Position, IntegrationId, &FanId) {
+        match self {
+            Self::Row(row) => (row.position, row.integration, &row.fan),
+            Self::Gone(row) => (row.position, row.integration, &row.fan),
+        }
+    }
+}
+
 /// An account that a fan no longer uses and that still has something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -305,12 +332,12 @@ impl FanAccess {
         Ok(docs(row.as_slice())?.pop())
     }
 
-    /// The rows that changed after a position, in the order of their changes.
+    /// The rows that changed, or went, after a position, in the order of their changes.
     pub async fn changed(
         &self,
         after: (Position, Option<(IntegrationId, FanId)>),
         limit: u32,
-    ) -> Result<Vec<FanRow>, ViewError> {
+    ) -> Result<Vec<FanChange>, ViewError> {
         let (position, row) = after;
         // Without a row: everything that came after the position as a whole.
         let (integration, fan) = row
@@ -318,7 +345,9 @@ impl FanAccess {
                 (integration.to_string(), fan.to_string())
             });
         let rows = sqlx::query(
-            "select doc from access where (position, integration, fan) > (?1, ?2, ?3)
+            "select position, integration, fan, doc from access where (position, integration, fan) > (?1, ?2, ?3)
+             union all
+             select position, integration, fan, null from gone where (position, integration, fan) > (?1, ?2, ?3)
              order by position, integration, fan limit ?4",
         )
         .bind(number(position))
@@ -327,7 +356,18 @@ impl FanAccess {
         .bind(limit)
         .fetch_all(&self.0.pool())
         .await?;
-        docs(&rows)
+        rows.iter()
+            .map(|row| {
+                Ok(match row.get::<Option<&str>, _>("doc") {
+                    Some(doc) => FanChange::Row(serde_json::from_str(doc)?),
+                    None => FanChange::Gone(GoneRow {
+                        integration: stored(row.get("integration"))?,
+                        fan: stored(row.get("fan"))?,
+                        position: Position(row.get::<i64, _>("position").cast_unsigned()),
+                    }),
+                })
+            })
+            .collect()
     }
 
     /// The fans who hold, or held, a tier, by id.

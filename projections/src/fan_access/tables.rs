@@ -33,6 +33,8 @@ struct Work {
     fan: Fan,
     rows: BTreeMap<IntegrationId, FanRow>,
     stored_rows: BTreeMap<IntegrationId, FanRow>,
+    /// The rows that went since, and by which event.
+    gone: BTreeMap<IntegrationId, Position>,
     stored_commands: BTreeMap<(GuildId, AccountKey), CommandRow>,
     stored_releasable: BTreeSet<AccountKey>,
     stored_held: BTreeMap<HoldId, HeldRow>,
@@ -142,6 +144,9 @@ impl<'db> Tables<'db> {
                 }
             }
         }
+        for integration in work.rows.keys().filter(|id| !rows.contains_key(id)) {
+            work.gone.insert(*integration, position);
+        }
         work.rows = rows;
         self.changed.insert(id.clone());
     }
@@ -187,6 +192,7 @@ impl<'db> Tables<'db> {
                 stored_releasable: fan.releasable().into_iter().cloned().collect(),
                 stored_held: fan.held(),
                 stored_rows: rows.clone(),
+                gone: BTreeMap::new(),
                 rows,
                 fan,
             };
@@ -368,6 +374,8 @@ struct Written {
     fans: Vec<Value>,
     access: Vec<Value>,
     access_gone: Vec<Value>,
+    gone: Vec<Value>,
+    back: Vec<Value>,
     counts: BTreeMap<(IntegrationId, &'static str), i64>,
     commands: Vec<Value>,
     commands_gone: Vec<Value>,
@@ -392,6 +400,8 @@ impl Written {
             }
             if let Some(before) = before {
                 *self.counts.entry((*integration, before.status.as_str())).or_default() -= 1;
+            } else {
+                self.back.push(json!([integration, id]));
             }
             *self.counts.entry((*integration, row.status.as_str())).or_default() += 1;
             self.access.push(json!([
@@ -412,6 +422,12 @@ impl Written {
         {
             *self.counts.entry((*integration, row.status.as_str())).or_default() -= 1;
             self.access_gone.push(json!([integration, id]));
+        }
+        for (integration, position) in std::mem::take(&mut work.gone) {
+            if !work.rows.contains_key(&integration) {
+                self.gone.push(json!([integration, id, position]));
+                changes.push(Change { stream: "fan_access", key: id.to_string(), position });
+            }
         }
         work.stored_rows.clone_from(&work.rows);
         self.commands(id, work, changes)?;
@@ -497,6 +513,20 @@ impl Written {
             db,
             "delete from access where (integration, fan) in (select value ->> 0, value ->> 1 from json_each(?1))",
             self.access_gone,
+        )
+        .await?;
+        rows::write(
+            db,
+            "delete from gone where (integration, fan) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            self.back,
+        )
+        .await?;
+        rows::insert(
+            db,
+            "gone (integration, fan, position)",
+            3,
+            "on conflict (integration, fan) do update set position = excluded.position",
+            self.gone,
         )
         .await?;
         rows::insert(

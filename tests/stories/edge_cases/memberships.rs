@@ -44,6 +44,34 @@ async fn case_02_two_integrations_on_one_server_give_the_union_and_both_must_wan
 }
 
 #[tokio::test]
+async fn case_02_roles_that_are_read_anew_count_for_every_integration_on_the_server() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let second = world.integration("kim").await;
+    world.connect(&second, club.owner, club.guild).await.is(200);
+    let second = format!("/v1/integrations/{second}");
+    let roles = json!({ "roles": [club.gold.to_string()] });
+    world.put(&format!("{second}/memberships/vip"), roles).await.ok();
+    let refreshes = async |path: &str| {
+        world.post(&format!("{path}/roles/refresh"), json!({})).await.ok();
+    };
+    world.moves_bot(&club, 0);
+    refreshes(&second).await;
+    let ada = world.member(&club, "ada", "vip").await;
+    assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("role_above_bot".into())));
+    assert_eq!(world.get(&club.path()).await.ok()["status"], "needs_attention");
+    let refused = world.sandbox.calls().iter().filter(|call| call.status >= 400).count();
+    assert_eq!(refused, 0, "nobody is tried in vain");
+
+    world.moves_bot(&club, 100);
+    refreshes(&club.path()).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
+    assert_eq!(world.get(&second).await.ok()["status"], "active");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_02_an_upgrade_keeps_the_server_while_the_old_period_runs_out() {
     let world = World::start().await;
     let club = world.club("kim").await;

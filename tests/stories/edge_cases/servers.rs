@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use discord_sandbox::{Action, Choice, Fault, NewRole, World as Discord};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::support::World;
@@ -51,6 +51,47 @@ async fn case_01_a_refused_removal_is_tried_again_from_time_to_time() {
     world.comes_to(&club, "ada", "revoke_blocked", Some("role_above_bot")).await;
     world.moves_bot(&club, 100);
     world.comes_to(&club, "ada", "revoked", None).await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_01_a_refused_removal_does_not_keep_a_disconnected_server_for_ever() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.patch(&club.path(), json!({ "on_end": "roles_only" })).await.ok();
+    let ada = world.member(&club, "ada", "vip").await;
+    world.moves_bot(&club, 0);
+    world.post(&format!("{}/disconnect", club.path()), json!({})).await.is(202);
+    world.settle().await;
+    assert_eq!(
+        world.status(&club, "ada").await,
+        ("revoke_blocked".into(), Some("role_above_bot".into()))
+    );
+    world.has_trouble(&club, "role_above_bot").await;
+
+    world.moves_bot(&club, 100);
+    world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    assert_eq!(world.get(&club.path()).await.ok()["status"], "disconnected");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_01_a_disconnect_goes_on_by_itself_once_the_roles_are_in_order() {
+    // Nobody tells the hub that anything was mended.
+    let world = World::start_retrying(Duration::from_millis(200)).await;
+    let club = world.club("kim").await;
+    world.patch(&club.path(), json!({ "on_end": "roles_only" })).await.ok();
+    let ada = world.member(&club, "ada", "vip").await;
+    world.moves_bot(&club, 0);
+    world.delete(&club.path()).await.is(202);
+    world.comes_to(&club, "ada", "revoke_blocked", Some("role_above_bot")).await;
+    world.moves_bot(&club, 100);
+    world
+        .until("gone", async |world| world.get(&club.path()).await.status == StatusCode::NOT_FOUND)
+        .await;
     assert_eq!(world.roles(&club, ada), Some(vec![]));
     world.prove().await;
 }
@@ -123,6 +164,31 @@ async fn case_08_a_bot_that_was_thrown_out_is_told_and_comes_back_to_finish_remo
     world.comes_to(&club, "ada", "revoked", None).await;
     world.comes_to(&club, "ben", "connected", None).await;
     assert_eq!((world.roles(&club, ada), world.roles(&club, ben)), (None, Some(vec![club.vip])));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_08_a_bot_that_was_thrown_out_during_a_disconnect_finishes_it_when_it_is_back() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord: &mut Discord| discord.remove_member(club.guild, bot));
+    world.has_trouble(&club, "bot_missing").await;
+    world.post(&format!("{}/disconnect", club.path()), json!({})).await.is(202);
+    world.comes_to(&club, "ada", "revoke_blocked", Some("bot_missing")).await;
+    world.has_trouble(&club, "bot_missing").await;
+
+    // Connecting brings the bot back; the disconnect stands.
+    world.connect(&club.integration, club.owner, club.guild).await.is(200);
+    world.moves_bot(&club, 100);
+    world
+        .until("disconnected", async |world| {
+            world.get(&club.path()).await.ok()["status"] == "disconnected"
+        })
+        .await;
+    assert_eq!(world.roles(&club, ada), None);
     world.prove().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use api::WebhookSettings;
+use api::{WebhookKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
@@ -162,8 +162,8 @@ impl World {
             },
             grace: TimeDelta::days(3),
             webhooks: WebhookSettings {
-                inbound: Some(INBOUND.to_owned().into()),
-                stripe: Some(STRIPE.to_owned().into()),
+                inbound: Some(WebhookKey::standard(INBOUND).unwrap()),
+                stripe: Some(WebhookKey::stripe(STRIPE).unwrap()),
                 stripe_prices: [(
                     "price_vip".to_owned(),
                     ("kim".parse().unwrap(), "vip".parse().unwrap()),

@@ -71,7 +71,7 @@ pub(crate) async fn show(
     }
     let t = &texts::EN;
     let frame = setup(&app, &signed, &row, t.connect.title);
-    let removing = matches!(row.state.phase, Phase::Removing { .. });
+    let removing = matches!(row.state.phase, Phase::Removing { .. }) && !row.state.bot_missing;
     page(&ConnectPage { frame, failed: back.failed(), removing, row })
 }
 

@@ -133,7 +133,8 @@ impl Integration {
         let server = self.answer.guild.as_ref().map(|guild| guild.name.clone());
         let set_up = self.row.state.server.is_some();
         let tabs = Tab::ALL.into_iter().filter(|tab| match tab {
-            Tab::Roles | Tab::Memberships => self.connected(),
+            Tab::Memberships => self.connected(),
+            Tab::Roles => self.row.state.held_guild().is_some(),
             Tab::Fans => set_up,
             Tab::Overview | Tab::Activity | Tab::Settings => true,
         });

@@ -59,7 +59,7 @@ impl Setup {
         Self {
             t: &texts::EN,
             form_token: signed.held.form_token(),
-            setting_up: integration.row.state.attachments.is_empty(),
+            setting_up: integration.connected() && integration.row.state.attachments.is_empty(),
             ladder: Ladder::of(&integration.row.state),
             integration,
         }
@@ -91,7 +91,7 @@ struct Ladder {
 
 impl Ladder {
     fn of(state: &integration::State) -> Self {
-        let (Some(guild), Some(list)) = (state.open_guild(), &state.roles) else {
+        let (Some(guild), Some(list)) = (state.held_guild(), &state.roles) else {
             return Self { lines: vec![], powerless: false, above: 0, broken: false, can_give: 0 };
         };
         let top = list.bot_top().map(|role| role.id);
@@ -145,12 +145,12 @@ pub(crate) async fn show(
     Query(RolesQuery { since, done }): Query<RolesQuery>,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
-    if !integration.connected() {
+    if integration.row.state.held_guild().is_none() {
         return Ok(see_other(&integration.place("/connect")));
     }
     let t = &texts::EN;
     let said = done.map(|_| t.roles.connected.to_owned());
-    let setting_up = integration.row.state.attachments.is_empty();
+    let setting_up = integration.connected() && integration.row.state.attachments.is_empty();
     let head = (!setting_up).then(|| integration.head(Tab::Roles));
     let frame = if setting_up {
         integration.frame_below(&app, &signed, t.roles.title)
@@ -223,7 +223,7 @@ async fn changes(
             Aggregate::evolve(&mut before, &event);
         }
     }
-    let (Some(guild), Some(was), Some(is)) = (now.open_guild(), &before.roles, &now.roles) else {
+    let (Some(guild), Some(was), Some(is)) = (now.held_guild(), &before.roles, &now.roles) else {
         return Ok(vec![]);
     };
     Ok(difference(|list, role| list.why_not(guild, role), was, is))
