@@ -143,7 +143,7 @@ pub(super) fn words(t: &Troubles, code: &str) -> &'static str {
 /// Whether a change may change what a fan sees.
 pub(super) fn concerns(fan: &FanId, change: &Change) -> bool {
     match change.stream {
-        "fan_access" | "notifications" => change.key == fan.as_str(),
+        "fans" | "notifications" => change.key == fan.as_str(),
         "integrations" => true,
         _ => false,
     }
