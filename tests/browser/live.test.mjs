@@ -31,12 +31,11 @@ const slowly = () => world.control("POST", "/faults", { method: "PUT", path: "/g
 test("the role list of the set-up follows a drag in Discord", async () => {
   const kim = await world.account("kim");
   const club = await world.server("Kim's Club", kim, [{ name: "Silver" }, { name: "Gold", color: 0xd4a017 }]);
-  const made = await world.api("POST", "/v1/creators/kim/integrations", { provider: "discord", name: "The club" });
-  await world.consents(await world.api("POST", `/v1/integrations/${made.id}/connect`, {}), { user: kim, guild: club });
+  const id = await world.connected("kim", "The club", club, kim);
 
   const creator = await signsIn(world, "creator", "kim");
   const { page } = creator;
-  await page.goto(`${world.hub}/creator/integrations/${made.id}/roles`);
+  await page.goto(`${world.hub}/creator/integrations/${id}/roles`);
   await page.getByText("The bot stands too low").waitFor();
   const isSame = await marked(page);
   const discord = await opens(creator, world, club);
@@ -63,7 +62,7 @@ test("a creator's table and a fan's page follow a fan on the way in and out", as
   const fan = await signsIn(world, "fan", "ada");
   const isSame = await Promise.all([marked(creator.page), marked(fan.page)]);
   const row = creator.page.locator(`#row-${id}`);
-  const access = fan.page.locator(`#access-${id}`);
+  const access = fan.page.locator(`#access-ada-gold-${id}`);
   await row.getByText("No fans yet").waitFor();
   await fan.page.getByText("No memberships yet").waitFor();
 
@@ -97,5 +96,56 @@ test("the screen after a purchase goes from the confirmation to being in by itse
   await page.getByRole("heading", { name: "You are being brought in" }).waitFor();
   await page.getByRole("heading", { name: "You are in" }).waitFor();
   assert.ok(await isSame());
+  await fan.leave();
+});
+
+test("a fan sees what a creator gives by hand, and can leave it", async () => {
+  const [owner, cleo] = [await world.account("nia"), await world.account("cleo")];
+  const studio = await world.server("Nia's Studio", owner, [{ name: "Guest" }]);
+  const id = await world.integration("nia", "The studio", studio, owner, {});
+  await world.links("cleo", cleo);
+  const fan = await signsIn(world, "fan", "cleo");
+  const { page } = fan;
+  const isSame = await marked(page);
+  await page.getByText("No memberships yet").waitFor();
+  const { roles } = await world.guild(studio);
+  const guest = Object.values(roles).find((role) => role.name === "Guest").id;
+  await world.api("PUT", `/v1/integrations/${id}/grants/cleo`, { roles: [guest], until: "2100-01-01T00:00:00Z" });
+
+  const given = page.getByRole("region", { name: "Given to you" });
+  await given.getByText("by nia").waitFor();
+  await given.getByText("Access until").waitFor();
+  await given.getByText("Guest").waitFor();
+  await given.getByText("Connected", { exact: true }).waitFor();
+  assert.ok(await isSame());
+
+  await given.getByRole("link", { name: "Leave The studio" }).click();
+  await page.getByRole("button", { name: "Leave" }).click();
+  await page.getByRole("button", { name: "Activate for The studio" }).waitFor();
+  await fan.leave();
+});
+
+test("how much is new stands in the navigation, and goes with what was read", async () => {
+  const owner = await world.account("oli");
+  const first = await world.server("Oli's First", owner, [{ name: "Gold" }]);
+  const second = await world.server("Oli's Second", owner, [{ name: "Gold" }]);
+  await world.tier("oli", "gold", "Gold");
+  await world.integration("oli", "The first", first, owner, { gold: ["Gold"] });
+  await world.membership("dora", "oli", "gold", 1);
+  await world.links("dora", await world.account("dora"));
+  const fan = await signsIn(world, "fan", "dora");
+  const { page } = fan;
+  const isSame = await marked(page);
+  const notifications = page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: /^Notifications/ });
+  assert.equal((await notifications.innerText()).trim(), "Notifications");
+
+  await world.integration("oli", "The second", second, owner, { gold: ["Gold"] });
+  await notifications.getByText("1 new").waitFor();
+  assert.ok(await isSame());
+  await notifications.click();
+  await page.getByText("The second is waiting for you.").waitFor();
+  await notifications.getByText("1 new").waitFor();
+  await page.getByRole("button", { name: "Mark as read" }).click();
+  await notifications.getByText("new").waitFor({ state: "hidden" });
   await fan.leave();
 });

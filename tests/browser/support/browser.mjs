@@ -88,7 +88,7 @@ export class Person {
 
 /** Whether a page is as every page must be: accessible, and as wide as its window. */
 export async function isWellMade(page, where) {
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const found = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
   assert.deepEqual(found, [], `${where} has accessibility violations`);
@@ -109,13 +109,14 @@ export async function cost(page, url) {
   await session.send("Network.setCacheDisabled", { cacheDisabled: true });
   let bytes = 0;
   session.on("Network.loadingFinished", (event) => (bytes += event.encodedDataLength));
-  await page.goto(url, { waitUntil: "load" });
+  const answer = await page.goto(url, { waitUntil: "load" });
   const interactive = await page.evaluate(() => performance.getEntriesByType("navigation")[0].domInteractive);
   await session.detach();
-  return { bytes, interactive };
+  return { bytes, interactive, status: answer.status() };
 }
 
 export async function isLight(page, url, where) {
-  const { bytes } = await cost(page, url);
+  const { bytes, status } = await cost(page, url);
+  assert.equal(status, 200, `${where} answers`);
   assert.ok(bytes < WEIGHT, `${where} weighs ${bytes} bytes`);
 }

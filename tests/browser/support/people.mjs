@@ -18,6 +18,11 @@ export async function signsIn(world, role, id, options = {}, more = {}) {
   return person;
 }
 
+/** Somebody who sees the screens of a role; nobody in particular has no need to sign in. */
+export function sees(world, role, id) {
+  return role === "anybody" ? Person.arrive(places(world)) : signsIn(world, role, id);
+}
+
 /** Chooses one of a list by its name: names are kept apart from what stands around them by marks that nobody sees. */
 export async function chooses(select, name) {
   const option = select.locator("option").filter({ hasText: name });

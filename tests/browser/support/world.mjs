@@ -194,18 +194,24 @@ export class World {
     if (answer.status >= 400) throw new Error(`the way back from Discord answered ${answer.status}: ${await answer.text()}`);
   }
 
-  /** An integration of a creator, connected to a server, with tiers on its roles. */
+  /** An integration of a creator that is connected to a server, where the bot still stands below every role. */
+  async connected(creator, name, guild, owner) {
+    const { id } = await this.api("POST", `/v1/creators/${creator}/integrations`, { provider: "discord", name });
+    await this.consents(await this.api("POST", `/v1/integrations/${id}/connect`, {}), { user: owner, guild });
+    return id;
+  }
+
+  /** An integration whose bot can give every role, with tiers on its roles. */
   async integration(creator, name, guild, owner, attached) {
-    const made = await this.api("POST", `/v1/creators/${creator}/integrations`, { provider: "discord", name });
-    const path = `/v1/integrations/${made.id}`;
-    await this.consents(await this.api("POST", `${path}/connect`, {}), { user: owner, guild });
+    const id = await this.connected(creator, name, guild, owner);
+    const path = `/v1/integrations/${id}`;
     await this.liftBot(guild);
     const { data } = await this.api("POST", `${path}/roles/refresh`, {});
-    const id = (role) => data.find((known) => known.name === role).id;
+    const known = (role) => data.find(({ name }) => name === role).id;
     for (const [tier, roles] of Object.entries(attached)) {
-      await this.api("PUT", `${path}/memberships/${tier}`, { roles: roles.map(id) });
+      await this.api("PUT", `${path}/memberships/${tier}`, { roles: roles.map(known) });
     }
-    return made.id;
+    return id;
   }
 
   /** A fan connects a Discord account. */

@@ -181,8 +181,9 @@ fn chosen(values: &Values, integration: &Integration) -> Chosen {
             chosen.entry(tier).or_default().insert(role);
         }
     }
-    let detached: BTreeSet<TierId> =
-        tiers("attached").filter(|tier| !integration.row.state.attachments.contains_key(tier)).collect();
+    let detached: BTreeSet<TierId> = tiers("attached")
+        .filter(|tier| !integration.row.state.attachments.contains_key(tier))
+        .collect();
     chosen.retain(|tier, _| integration.tiers.contains_key(tier) && !detached.contains(tier));
     chosen
 }

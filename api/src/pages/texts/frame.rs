@@ -17,6 +17,7 @@ texts! {
         memberships: &'static str = "Memberships";
         notifications: &'static str = "Notifications";
         approvals: &'static str = "Approvals";
+        new: &'static str = "new";
         signed_in_as: Phrase = Phrase("Signed in as {}");
         back: Phrase = Phrase("Back to {}");
         sign_out: &'static str = "Sign out";
