@@ -28,9 +28,10 @@ use crate::{
     extract::{unrouted, wrong_method},
     idempotency, pages,
     routes::{
-        attachments, audit, bot, connect, fans, health, holds, import, integration_fans,
-        integrations, keys, links, manual, memberships, notifications, oauth, ops, providers,
-        roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints, webhooks,
+        attachments, audit, bot, connect, fan_grants, fans, health, holds, import,
+        integration_fans, integrations, keys, links, manual, memberships, notifications, oauth,
+        ops, providers, roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints,
+        webhooks,
     },
     telemetry,
 };
@@ -79,6 +80,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notifications::read_of_creator))
         // Fan
         .routes(routes!(fans::integrations))
+        .routes(routes!(fan_grants::list))
         .routes(routes!(fans::activate, fans::deactivate))
         .routes(routes!(links::get, links::create, links::delete))
         .routes(routes!(notifications::list))
