@@ -126,7 +126,7 @@ async fn named(
     let (caller, creator) = (&signed.caller, signed.who.clone());
     integrations::begin(app, caller, id, creator, Provider::Discord, name.clone(), None).await?;
     let rename = vec![integration::Command::Rename { name }];
-    let (decided, _) = integrations::command(app, caller, id, &IfMatch(None), rename).await?;
+    let (decided, _) = integrations::command(app, caller, id, &IfMatch(None), rename, None).await?;
     app.seen(decided.position).await?;
     Ok(id)
 }
