@@ -12,7 +12,7 @@ pub const CALLS_PER_SECOND: u32 = 50;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How much longer a second counts at least, and at most: calls that are made evenly arrive less so, as much as their
+/// By how much a second is longer, at least and at most: calls that are made evenly arrive less so, as much as their
 /// answers take differently long.
 const SPREAD: Duration = Duration::from_millis(20);
 const WIDEST_SPREAD: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ pub(super) struct Allowance {
 #[derive(Debug, Clone, Copy)]
 struct Made {
     at: Instant,
-    answered: bool,
+    answered: Option<Instant>,
 }
 
 impl Allowance {
@@ -79,17 +79,23 @@ impl Allowance {
         if self.until.is_some_and(|until| until <= now) { 0 } else { self.share }
     }
 
-    /// What counts as a second.
-    fn second(&self) -> Duration {
+    /// Until when calls count. One that follows a second after an answer arrives a second after the call that was
+    /// answered, however long either takes; one that follows a second and the spread after a call most likely does.
+    fn counts_until(&self) -> impl Fn(&Made) -> Instant + use<> {
         let (least, most) = (self.took.iter().min(), self.took.iter().max());
         let spread = least.zip(most).map_or(SPREAD, |(least, most)| most.abs_diff(*least));
-        SECOND + spread.clamp(SPREAD, WIDEST_SPREAD) + self.longer
+        let second = SECOND + self.longer;
+        let spread = spread.clamp(SPREAD, WIDEST_SPREAD);
+        move |made| match made.answered {
+            Some(answered) => (answered + second).min(made.at + second + spread),
+            // It may arrive any time.
+            None => made.at + LOST,
+        }
     }
 
     fn forget(&mut self, now: Instant) {
-        let second = self.second();
-        // A call that is still on its way may arrive any time.
-        self.made.retain(|made| made.at + if made.answered { second } else { LOST } > now);
+        let counts_until = self.counts_until();
+        self.made.retain(|made| counts_until(made) > now);
     }
 
     pub(super) fn free(&mut self, now: Instant) -> Free {
@@ -102,20 +108,25 @@ impl Allowance {
         if share == 0 {
             return Free::AfterAnswer;
         }
-        let mut answered = self.made.iter().filter(|made| made.answered);
-        let last = answered.nth(self.made.len() - share);
-        last.map_or(Free::AfterAnswer, |made| Free::At(made.at + self.second()))
+        let answered = self.made.iter().filter(|made| made.answered.is_some());
+        let mut until: Vec<_> = answered.map(self.counts_until()).collect();
+        let last = self.made.len() - share;
+        if last < until.len() {
+            Free::At(*until.select_nth_unstable(last).1)
+        } else {
+            Free::AfterAnswer
+        }
     }
 
     pub(super) fn take(&mut self, now: Instant) {
-        self.made.push_back(Made { at: now, answered: false });
+        self.made.push_back(Made { at: now, answered: None });
     }
 
     /// A call that was permitted then has been answered, or has ended without an answer.
     pub(super) fn ended(&mut self, at: Instant, now: Instant) {
-        let made = self.made.iter_mut().find(|made| made.at == at && !made.answered);
+        let made = self.made.iter_mut().find(|made| made.at == at && made.answered.is_none());
         if let Some(made) = made {
-            made.answered = true;
+            made.answered = Some(now);
             if self.took.len() == ANSWERS {
                 self.took.pop_front();
             }
@@ -125,7 +136,8 @@ impl Allowance {
 
     /// A call that was permitted then was not made.
     pub(super) fn give_back(&mut self, at: Instant) {
-        if let Some(n) = self.made.iter().position(|made| made.at == at && !made.answered) {
+        if let Some(n) = self.made.iter().position(|made| made.at == at && made.answered.is_none())
+        {
             self.made.remove(n);
         }
     }
@@ -170,7 +182,7 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    const AT_LEAST: Duration = Duration::from_millis(1_020);
+    const AT_LEAST: Duration = SECOND;
 
     /// A call whose answer comes at once.
     fn call(allowance: &mut Allowance, now: Instant) {
