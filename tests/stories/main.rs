@@ -25,6 +25,7 @@ mod pages_audit;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;
+mod reference;
 mod setup;
 mod simcord;
 mod way_back;
