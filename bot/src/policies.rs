@@ -118,7 +118,13 @@ impl Policies {
                 done += usize::from(self.confirm_disconnected(&row).await?);
             }
         }
-        for (account, fan) in self.views.fan_access().releasable_accounts(AT_ONCE).await? {
+        // A view that is behind would let go of what has been given anew since.
+        let accounts = if self.views.seen(self.store.log().head(), CATCH_UP).await.is_ok() {
+            self.views.fan_access().releasable_accounts(AT_ONCE).await?
+        } else {
+            vec![]
+        };
+        for (account, fan) in accounts {
             done += usize::from(self.release(&account, &fan).await?);
         }
         Ok(done)

@@ -28,8 +28,10 @@ const MIGRATIONS: [&str; 5] = [
 pub enum Access {
     /// As the one that appends events; a second one is refused.
     Serve,
-    /// Beside it, or with it stopped: reads events, writes side tables only.
+    /// Beside it, or with it stopped: reads events, writes side tables only. There must be a hub in the folder.
     Beside,
+    /// The same, before the first start too: keys are made before anything can be asked.
+    Prepare,
 }
 
 /// A data folder's database.
@@ -60,8 +62,11 @@ impl Database {
     /// Makes the folder and the database where they are missing, and brings the schema up to date.
     pub(crate) async fn open(folder: &Path, access: Access) -> Result<Self, OpenError> {
         let in_folder = |source| OpenError::Folder { folder: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(in_folder)?;
         let path = folder.join("hub.sqlite");
+        if access == Access::Beside && !path.exists() {
+            return Err(OpenError::Missing(folder.to_owned()));
+        }
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
         let lock = match access {
             Access::Serve => {
                 let lock = File::create(folder.join("lock")).map_err(in_folder)?;
@@ -71,7 +76,7 @@ impl Database {
                 })?;
                 Some(lock)
             }
-            Access::Beside => None,
+            Access::Beside | Access::Prepare => None,
         };
         let in_database = |source| OpenError::Database { folder: folder.to_owned(), source };
         let mut db = options(&path).create_if_missing(true).connect().await.map_err(in_database)?;

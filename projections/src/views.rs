@@ -358,6 +358,8 @@ async fn open<P: Projection>(folder: &Path, head: Position) -> Result<Generation
     let place = Place::of::<P>(folder);
     if let Some(path) = place.current()?
         && let Some(generation) = Generation::open::<P>(path).await?
+        // One that has seen what the log does not hold belongs to another log, or to a later time of this one.
+        && generation.position() <= head
     {
         place.keep_only(&generation.path)?;
         return Ok(generation);

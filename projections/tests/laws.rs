@@ -774,3 +774,20 @@ async fn what_was_never_finished_is_built_anew_whatever_its_file_holds() {
     assert_eq!(std::fs::read_to_string(folder.join("audit.current")).unwrap(), built);
     game.check().await;
 }
+
+/// Whoever restores an older log beside newer views would otherwise skip what is appended to it.
+#[tokio::test]
+async fn a_view_that_has_seen_what_the_log_does_not_hold_is_built_anew() {
+    let game = Game::start().await;
+    game.rest().await;
+    let (folder, older) = (game.folder.path().join("views"), TempDir::new().unwrap());
+    let options =
+        StoreOptions { clock: Clock::fixed(game.now), master_key: None, access: Mode::Serve };
+    let store = Store::open(older.path(), options).await.unwrap();
+    assert!(game.store.log().head() > store.log().head());
+    let (stop, following) = game.following.unwrap();
+    stop.cancel();
+    following.await.unwrap();
+    let views = Views::open(&folder, &store).await.unwrap();
+    assert!(views.status().iter().all(|view| view.position == store.log().head()));
+}

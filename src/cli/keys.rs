@@ -51,7 +51,7 @@ async fn open(data: DataArgs) -> anyhow::Result<Store> {
     let options = StoreOptions {
         clock: Clock::system(),
         master_key: data.master_key.map(Into::into),
-        access: Access::Beside,
+        access: Access::Prepare,
     };
     Ok(Store::open(&data.data, options).await?)
 }

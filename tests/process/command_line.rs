@@ -164,6 +164,10 @@ async fn what_cannot_work_is_said_in_one_line() {
     let said = refused(unset).await;
     assert!(said.contains("HUB_DISCORD_BOT_TOKEN") && said.contains("hub demo"), "{said}");
 
+    let nowhere = folder.path().join("mistyped");
+    let said = refused(command(&sandbox, &nowhere, &["views", "list"])).await;
+    assert!(said.contains("there is no hub") && !nowhere.exists(), "{said}");
+
     let said = refused(command(&sandbox, &data, &["serve", "--roles", "api"])).await;
     assert!(said.contains("PostgreSQL"), "{said}");
 
@@ -300,7 +304,10 @@ async fn a_view_whose_file_is_broken_is_named_with_what_builds_it_anew() {
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(views.join(format!("{}{ending}", current.trim())));
     }
-    std::fs::write(views.join(current.trim()), "no longer a database ".repeat(1_000)).unwrap();
+    // All but SQLite's own header.
+    let mut file = std::fs::read(views.join(current.trim())).unwrap();
+    file[100..].fill(b'?');
+    std::fs::write(views.join(current.trim()), file).unwrap();
     let said = refused(hub.command(&["serve", "--listen", "127.0.0.1:0"])).await;
     assert!(said.contains("`hub views rebuild integrations`"), "{said}");
     hub.run(&["views", "rebuild", "integrations"]).await;

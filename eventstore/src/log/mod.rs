@@ -147,7 +147,7 @@ impl Log {
                 tokio::spawn(writer.run(receive));
                 Some(send)
             }
-            Access::Beside => None,
+            Access::Beside | Access::Prepare => None,
         };
         Ok(Self { appends, head, recent, readers, stopped })
     }

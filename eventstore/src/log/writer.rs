@@ -227,9 +227,11 @@ impl Writer {
             sqlx::query("pragma wal_checkpoint(passive)").fetch_one(&mut self.checkpoints).await;
         let long = passive.as_ref().is_ok_and(|row| row.get::<i64, _>(1) > LONG_WAL);
         if long {
-            // Readers or a steady load have kept it from starting over: the writer pauses for it.
-            let cut = sqlx::query("pragma wal_checkpoint(truncate)").fetch_one(&mut self.db).await;
-            if let Err(error) = cut {
+            // Readers or a steady load have kept it from starting over: the writer pauses for it, but waits for no reader.
+            let cut = sqlx::raw_sql(
+                "pragma busy_timeout = 50; pragma wal_checkpoint(truncate); pragma busy_timeout = 10000",
+            );
+            if let Err(error) = cut.execute(&mut self.db).await {
                 tracing::warn!(%error, "the write-ahead log could not be cut; it is tried again");
             }
         }
