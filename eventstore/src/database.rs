@@ -15,7 +15,7 @@ use sqlx::{
 use crate::error::OpenError;
 
 /// Migrations in order. A released one is never edited; the next one is added below it.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_side_tables.sql"),
     include_str!("../migrations/0003_webhooks.sql"),
