@@ -159,8 +159,8 @@ impl Node {
         });
         let (router, stop) = (api::router(app), shutdown.clone());
         tasks.spawn(async move {
-            let server =
-                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            let server = axum::serve(listener, router.into_make_service())
+                .with_graceful_shutdown(stop.cancelled_owned());
             server.await.context("the HTTP server stopped")
         });
         let (applied, stop) = (policies.clone(), shutdown.clone());

@@ -126,6 +126,30 @@ if (said.length) {
 }
 setTimeout(() => document.querySelector(".toast")?.remove(), 8000);
 
+// How much is new stands in the navigation, which is not shown anew.
+function count(much) {
+  const counts = document.querySelector("[data-counts]");
+  if (!counts || much === undefined) return;
+  counts.hidden = much === "0";
+  counts.querySelector("[data-number]").textContent = much;
+}
+
+// What is swapped in stays as it was left: what was opened is open, and where what had the focus is gone, the part of the
+// page that it was in has it.
+const left = new WeakMap();
+document.addEventListener("htmx:sseBeforeMessage", ({ target: region }) => {
+  const opened = [...region.querySelectorAll("details[open][id]")].map(({ id }) => id);
+  left.set(region, { opened, focused: region.contains(document.activeElement) });
+});
+document.addEventListener("htmx:sseMessage", ({ target: region }) => {
+  const { opened, focused } = left.get(region);
+  count(region.querySelector("[data-count]")?.dataset.count);
+  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  if (!focused || document.activeElement !== document.body) return;
+  region.tabIndex = -1;
+  region.focus({ preventScroll: true });
+});
+
 // Live regions. A browser opens few connections to one place, so a tab that nobody looks at gives its own back.
 const sources = new Set();
 htmx.createEventSource = (url) => {

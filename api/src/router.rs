@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, Router, middleware, response::Response, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::header::CONTENT_TYPE,
+    middleware,
+    response::{Html, Response},
+    routing::get,
+};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
@@ -21,9 +28,10 @@ use crate::{
     extract::{unrouted, wrong_method},
     idempotency, pages,
     routes::{
-        attachments, audit, bot, connect, fans, health, holds, import, integration_fans,
-        integrations, keys, links, manual, memberships, notifications, oauth, ops, providers,
-        roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints, webhooks,
+        attachments, audit, bot, connect, fan_grants, fans, health, holds, import,
+        integration_fans, integrations, keys, links, manual, memberships, notifications, oauth,
+        ops, providers, roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints,
+        webhooks,
     },
     telemetry,
 };
@@ -72,6 +80,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(notifications::read_of_creator))
         // Fan
         .routes(routes!(fans::integrations))
+        .routes(routes!(fan_grants::list))
         .routes(routes!(fans::activate, fans::deactivate))
         .routes(routes!(links::get, links::create, links::delete))
         .routes(routes!(notifications::list))
@@ -107,11 +116,13 @@ pub fn openapi() -> OpenApi {
 /// Everything that the Hub answers.
 pub fn router(app: Arc<App>) -> Router {
     let (routes, description) = described().split_for_parts();
+    // Routes are cloned with every connection, so what they hold is made once and shared.
     let description = describe(description);
-    let shown = description.clone();
+    let json = serde_json::to_vec(&description).map(Bytes::from).unwrap_or_default();
+    let docs = Bytes::from(ops::docs(&description));
     routes
-        .route("/openapi.json", get(move || async move { Json(description) }))
-        .route("/docs", get(move || async move { ops::docs(&shown) }))
+        .route("/openapi.json", get(([(CONTENT_TYPE, "application/json")], json)))
+        .route("/docs", get(Html(docs)))
         .merge(pages::router())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unrouted)

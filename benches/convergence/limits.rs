@@ -33,6 +33,13 @@ pub(crate) fn one_server() -> Limits {
     scaled(SCALE_OF_ONE)
 }
 
+/// After this without calls every window is new.
+pub(crate) fn window(limits: &Limits) -> Duration {
+    Duration::from_millis(
+        limits.members.per_ms.max(limits.member_roles.per_ms).max(limits.global.per_ms),
+    )
+}
+
 /// What a scenario takes at least.
 pub(crate) struct Least {
     pub(crate) fans: usize,

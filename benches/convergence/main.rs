@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use discord_sandbox::Limits;
 use field::{Club, Field, Size};
-use limits::{CALLS_PER_SECOND, Least, many_servers, one_server};
+use limits::{CALLS_PER_SECOND, Least, many_servers, one_server, window};
 use tally::Tally;
 
 /// How a figure stands to its goal.
@@ -77,6 +77,8 @@ async fn both_ways(field: &Field, what: &str, clubs: &[Club], limits: &Limits) -
     let granted = show(&format!("{what}, granted"), took, &tally, &Least::of_grants(clubs, limits));
     field.until_reported(clubs, true).await;
 
+    // Both begin with windows that nobody has called in.
+    tokio::time::sleep(window(limits)).await;
     field.sandbox.forget_calls();
     let began = Instant::now();
     let ending = field.end(clubs);
@@ -88,6 +90,7 @@ async fn both_ways(field: &Field, what: &str, clubs: &[Club], limits: &Limits) -
     let least = Least::of_removals(clubs, limits);
     let revoked = show(&format!("{what}, revoked"), took, &tally, &least);
     field.until_reported(clubs, false).await;
+    tokio::time::sleep(window(limits)).await;
     table::line(&format!("{what}: memory at its highest"), &field.memory(), "");
     granted && revoked
 }

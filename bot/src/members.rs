@@ -33,7 +33,7 @@ const TOGETHER: usize = 8;
 /// How long what was heard of a member is kept.
 const KEPT: Duration = Duration::from_mins(2);
 
-/// How many members are kept before old ones are looked for.
+/// So many members are kept before old ones are looked for.
 const MANY: usize = 10_000;
 
 /// Reads members and tells the Hub. Cloning is cheap.
@@ -128,7 +128,28 @@ impl Change {
     }
 }
 
-type Heard = HashMap<(GuildId, DiscordUserId), (Instant, Option<BTreeSet<RoleId>>)>;
+/// What was heard of members, and when.
+#[derive(Default)]
+struct Heard {
+    members: HashMap<(GuildId, DiscordUserId), (Instant, Option<BTreeSet<RoleId>>)>,
+    /// How many there were when old ones were looked for last.
+    left: usize,
+}
+
+impl Heard {
+    fn insert(
+        &mut self,
+        key: (GuildId, DiscordUserId),
+        now: Instant,
+        roles: Option<BTreeSet<RoleId>>,
+    ) {
+        if self.members.len() >= MANY.max(2 * self.left) {
+            self.members.retain(|_, (at, _)| now.duration_since(*at) < KEPT);
+            self.left = self.members.len();
+        }
+        self.members.insert(key, (now, roles));
+    }
+}
 
 /// The last change of each member that is to be heard, by where the log stood after it.
 type Last = HashMap<(GuildId, DiscordUserId), u64>;
@@ -138,11 +159,14 @@ type Last = HashMap<(GuildId, DiscordUserId), u64>;
 pub(crate) struct Echoes {
     heard: Arc<Mutex<Heard>>,
     last: Arc<Mutex<Last>>,
-    changes: mpsc::UnboundedSender<Change>,
+    changes: mpsc::UnboundedSender<(Instant, Change)>,
 }
 
+/// Changes and when each was reported.
+pub(crate) type Expected = mpsc::UnboundedReceiver<(Instant, Change)>;
+
 impl Echoes {
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Change>) {
+    pub(crate) fn new() -> (Self, Expected) {
         let (changes, expected) = mpsc::unbounded_channel();
         (Self { heard: Arc::default(), last: Arc::default(), changes }, expected)
     }
@@ -154,19 +178,15 @@ impl Echoes {
         user: DiscordUserId,
         roles: Option<BTreeSet<RoleId>>,
     ) {
-        let now = Instant::now();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.len() >= MANY {
-            heard.retain(|_, (at, _)| now.duration_since(*at) < KEPT);
-        }
-        heard.insert((guild, user), (now, roles));
+        heard.insert((guild, user), Instant::now(), roles);
     }
 
     pub(crate) fn expect(&self, change: Change) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert((change.guild, change.user), change.position);
         // Where nobody waits any more, the process is ending.
-        let _ = self.changes.send(change);
+        let _ = self.changes.send((Instant::now(), change));
     }
 
     /// Forgets a change; answers whether no other has followed it.
@@ -187,28 +207,24 @@ impl Echoes {
         user: DiscordUserId,
     ) -> Option<BTreeSet<RoleId>> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.get(&(guild, user)).and_then(|(_, roles)| roles.clone())
+        heard.members.get(&(guild, user)).and_then(|(_, roles)| roles.clone())
     }
 
     fn was_heard(&self, change: &Change) -> bool {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = heard.get(&(change.guild, change.user));
+        let last = heard.members.get(&(change.guild, change.user));
         last.is_some_and(|(at, roles)| *at >= change.began && change.shows(roles.as_ref()))
     }
 
     /// Gives every change `patience` to be heard, and reads those members of whom it was not.
-    pub(crate) async fn run(
-        self,
-        looks: Looks,
-        expected: mpsc::UnboundedReceiver<Change>,
-        patience: Duration,
-    ) {
+    pub(crate) async fn run(self, looks: Looks, expected: Expected, patience: Duration) {
+        // They come in the order in which they are due, so each waits for itself alone.
         let due = futures_util::stream::unfold(expected, async |mut expected| {
-            let change: Change = expected.recv().await?;
-            Some(((Instant::now() + patience, change), expected))
+            let (reported, change) = expected.recv().await?;
+            sleep_until(reported + patience).await;
+            Some((change, expected))
         });
-        due.for_each_concurrent(TOGETHER, async |(until, change)| {
-            sleep_until(until).await;
+        due.for_each_concurrent(TOGETHER, async |change| {
             if self.is_last(&change) && !self.was_heard(&change) {
                 let Change { guild, user, position, .. } = change;
                 // What cannot be read now is found by the next comparison.
@@ -263,6 +279,16 @@ mod tests {
         assert!(!echoes.was_heard(&removed));
         echoes.heard(CLUB, ADA, None);
         assert!(echoes.was_heard(&removed));
+    }
+
+    #[test]
+    fn what_was_heard_long_ago_is_forgotten() {
+        let (mut heard, now) = (Heard::default(), Instant::now());
+        for n in 0..MANY as u64 {
+            heard.insert((CLUB, DiscordUserId(n)), now, None);
+        }
+        heard.insert((CLUB, ADA), now + KEPT, None);
+        assert_eq!(heard.members.len(), 1);
     }
 
     #[test]

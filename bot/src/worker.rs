@@ -5,10 +5,12 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     num::NonZeroU32,
+    panic::AssertUnwindSafe,
     time::Duration,
 };
 
 use domain::{GuildId, Trouble, discord::RoleList, trouble};
+use futures_util::FutureExt;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
@@ -172,7 +174,7 @@ impl Worker {
                     Err(error) => break Err(error),
                 },
                 Some(command) = commands.recv() => self.take(command),
-                Some(finished) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finish(finished),
+                Some(Ok(finished)) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finish(finished),
                 () = wake(wakes) => {}
             }
         };
@@ -277,20 +279,17 @@ impl Worker {
                 self.echoes.clone(),
             );
             self.jobs.spawn(async move {
-                execute(&hub, &discord, echoes.as_ref(), &name, epoch, job).await
+                let command = job.command.clone();
+                let executing = execute(&hub, &discord, echoes.as_ref(), &name, epoch, job);
+                AssertUnwindSafe(executing).catch_unwind().await.unwrap_or_else(|_| {
+                    tracing::error!(command = %command.id, "executing a command panicked; this is a defect of the Hub, so report it");
+                    Finished { command, again: Again::Later(None) }
+                })
             });
         }
     }
 
-    fn finish(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
-        let Finished { command, again } = match finished {
-            Ok(finished) => finished,
-            Err(error) => {
-                // The command stays open and is read again when the process starts anew.
-                tracing::error!(%error, "executing a command panicked; this is a defect of the Hub, so report it");
-                return;
-            }
-        };
+    fn finish(&mut self, Finished { command, again }: Finished) {
         let tries = self.tries.remove(&command.id).unwrap_or(0);
         if !matches!(again, Again::TokenDead | Again::Later(_))
             && self.token_dead_until.take().is_some()

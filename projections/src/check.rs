@@ -4,7 +4,8 @@ use std::path::Path;
 
 use eventstore::{Position, Store};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
 use crate::{
@@ -44,7 +45,7 @@ pub(crate) async fn verify<P: Projection>(
 ) -> Result<Verdict, ViewError> {
     let place = Place::of::<P>(folder);
     let _lock = place.lock()?;
-    let Some(live) = place.current()? else { return Err(ViewError::Unknown(P::NAME.to_owned())) };
+    let Some(live) = place.finished()? else { return Err(ViewError::Unknown(P::NAME.to_owned())) };
     let (copy, aside) =
         (folder.join(format!("{}.copy", P::NAME)), folder.join(format!("{}.aside", P::NAME)));
     for path in [&copy, &aside] {
@@ -73,6 +74,8 @@ pub(crate) async fn verify<P: Projection>(
 pub(crate) async fn snapshot(from: &Path, to: &Path) -> Result<(), ViewError> {
     let mut db = SqliteConnectOptions::new().filename(from).connect().await?;
     sqlx::query("vacuum into ?1").bind(to.to_string_lossy().into_owned()).execute(&mut db).await?;
+    let copied = SqliteConnectOptions::new().filename(to).journal_mode(SqliteJournalMode::Wal);
+    copied.connect().await?.close().await?;
     Ok(db.close().await?)
 }
 

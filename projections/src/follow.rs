@@ -44,7 +44,12 @@ impl Live {
             tokio::select! {
                 biased;
                 run = runs.recv() => match run {
-                    Some(run) => self.apply::<P>(&mut generation, &run).await?,
+                    Some(run) => {
+                        self.apply::<P>(&mut generation, &run).await?;
+                        if run.len() < READ || generation.position() >= store.log().head() {
+                            generation.finish().await?;
+                        }
+                    }
                     None => return generation.close().await,
                 },
                 _ = look.tick() => {

@@ -64,7 +64,7 @@ pub(crate) async fn write(
 }
 
 /// How many rows go with a statement: few lengths, so that the statements stay prepared.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// Inserts rows of `columns` values each, as parameters: SQLite need not read them out of JSON.
 pub(crate) async fn insert(

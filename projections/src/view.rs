@@ -24,7 +24,7 @@ pub(crate) trait Projection: Send + 'static {
 /// A row that a run of events touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// The stream of changes that it belongs to: `integrations`, `fan_access`, `commands`, `notifications`, `holds`.
+    /// The stream of changes that it belongs to: `integrations`, `fans`, `fan_access`, `commands`, `notifications`, `holds`.
     pub stream: &'static str,
     /// The integration, the fan, the command, who is told, or the hold.
     pub key: String,

@@ -93,12 +93,13 @@ impl Views {
     /// this program's version starts at the log's beginning.
     pub async fn open(folder: &Path, store: &Store) -> Result<Self, ViewError> {
         std::fs::create_dir_all(folder)?;
+        let head = store.log().head();
         let generations = Generations {
-            integrations: open::<integrations::Follow>(folder).await?,
-            fan_access: open::<fan_access::Follow>(folder).await?,
-            timers: open::<timers::Follow>(folder).await?,
-            notifications: open::<notifications::Follow>(folder).await?,
-            audit: open::<audit::Follow>(folder).await?,
+            integrations: open::<integrations::Follow>(folder, head).await?,
+            fan_access: open::<fan_access::Follow>(folder, head).await?,
+            timers: open::<timers::Follow>(folder, head).await?,
+            notifications: open::<notifications::Follow>(folder, head).await?,
+            audit: open::<audit::Follow>(folder, head).await?,
         };
         let (changes, _) = broadcast::channel(CHANGES);
         let live = |generation: &Generation| {
@@ -353,7 +354,7 @@ impl Views {
     }
 }
 
-async fn open<P: Projection>(folder: &Path) -> Result<Generation, ViewError> {
+async fn open<P: Projection>(folder: &Path, head: Position) -> Result<Generation, ViewError> {
     let place = Place::of::<P>(folder);
     if let Some(path) = place.current()?
         && let Some(generation) = Generation::open::<P>(path).await?
@@ -361,7 +362,10 @@ async fn open<P: Projection>(folder: &Path) -> Result<Generation, ViewError> {
         place.keep_only(&generation.path)?;
         return Ok(generation);
     }
-    let generation = Generation::create::<P>(place.next()?).await?;
+    let mut generation = Generation::create::<P>(place.next()?).await?;
+    if head == Position(0) {
+        generation.finish().await?;
+    }
     place.promote(&generation.path)?;
     place.keep_only(&generation.path)?;
     Ok(generation)
@@ -378,6 +382,7 @@ async fn rebuild<P: Projection>(
     // The log may grow meanwhile; what came last is followed once the new generation is live.
     let head = store.log().head();
     catch_up::<P>(&mut generation, store, head, |done| progress(Progress { done, head })).await?;
+    generation.finish().await?;
     place.promote(&generation.path)?;
     let position = generation.position();
     generation.close().await?;

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs::File, os::unix::fs::FileExt, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -745,4 +745,32 @@ async fn a_view_that_is_rebuilt_takes_the_live_one_s_place() {
     game.check().await;
     let status = game.views.status();
     assert!(status.iter().all(|view| view.position == view.head), "{status:?}");
+}
+
+/// A process that is killed while it builds the views leaves files that anything may have happened to.
+#[tokio::test]
+async fn what_was_never_finished_is_built_anew_whatever_its_file_holds() {
+    let mut game = Game::start().await;
+    game.play(Step::Connect { integration: 0 }).await;
+    game.rest().await;
+    let (stop, following) = game.following.take().unwrap();
+    stop.cancel();
+    following.await.unwrap();
+    let folder = game.folder.path().join("views");
+    std::fs::remove_dir_all(&folder).unwrap();
+    // It begins, and dies before it has applied anything.
+    drop(Views::open(&folder, &game.store).await.unwrap());
+    for name in VIEWS {
+        let file = std::fs::read_to_string(folder.join(format!("{name}.current"))).unwrap();
+        let torn = File::options().write(true).open(folder.join(file)).unwrap();
+        torn.write_all_at(&[7; 4096], 8192).unwrap();
+    }
+    game.views = Views::open(&folder, &game.store).await.unwrap();
+    game.follow();
+    game.check().await;
+    // Once it has caught up it lasts: nothing is built a second time.
+    let built = std::fs::read_to_string(folder.join("audit.current")).unwrap();
+    game.start_anew().await;
+    assert_eq!(std::fs::read_to_string(folder.join("audit.current")).unwrap(), built);
+    game.check().await;
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Person, SIZES, THEMES } from "./support/browser.mjs";
-import { signsIn } from "./support/people.mjs";
+import { sees } from "./support/people.mjs";
 import { screens, settled } from "./support/screens.mjs";
 
 const MAIN = ["integrations", "overview", "roles", "add-membership", "fans", "memberships", "welcome", "access", "explain", "status"];
@@ -21,13 +21,13 @@ try {
   const people = new Map();
   for (const [role, id, name, path] of screens(world).filter(([, , name]) => all || MAIN.includes(name))) {
     const who = `${role}/${id}`;
-    if (!people.has(who)) people.set(who, await signsIn(world, role, id));
+    if (!people.has(who)) people.set(who, await sees(world, role, id));
     const { page } = people.get(who);
     for (const colorScheme of all ? THEMES : ["light"]) {
       for (const [size, viewport] of Object.entries(all ? SIZES : { desktop: SIZES.desktop })) {
-        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await page.emulateMedia({ colorScheme });
         await page.setViewportSize(viewport);
-        await page.goto(world.hub + path);
+        await page.goto(new URL(path, world.hub).href);
         const file = all ? `${role}-${name}-${size}-${colorScheme}.png` : `${role}-${name}.png`;
         await page.screenshot({ path: join(folder, file), fullPage: all });
       }

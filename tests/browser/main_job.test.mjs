@@ -4,18 +4,10 @@ import { after, test } from "node:test";
 import assert from "node:assert/strict";
 
 import { Person, isWellMade } from "./support/browser.mjs";
-import { signsIn } from "./support/people.mjs";
+import { allows, signsIn } from "./support/people.mjs";
 import { World, until } from "./support/world.mjs";
 
 after(() => Person.everybodyLeaves());
-
-/** Allows what Discord asks, as one of its accounts. */
-async function allows(page, account, server) {
-  await page.waitForURL(/\/oauth2\/authorize/);
-  await page.getByLabel("Signed in as").selectOption(account);
-  if (server) await page.getByLabel("Add to server").selectOption(server);
-  await page.getByRole("button", { name: "Authorize" }).click();
-}
 
 for (const javaScriptEnabled of [true, false]) {
   test(`a creator sets up, a fan gets in and loses the access with the membership, ${javaScriptEnabled ? "live" : "without scripts"}`, async () => {

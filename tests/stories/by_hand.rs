@@ -44,9 +44,16 @@ async fn a_guest_without_any_membership_is_brought_in_until_a_time() {
     world.links("ben", ben).await.is(200);
     world.settle().await;
     assert_eq!(world.roles(&club, ben), Some(vec![club.gold]));
+    // He sees what he has, from whom, how long and as which role.
+    let seen = &world.get("/v1/fans/ben/grants").await.ok()["data"];
+    assert_eq!((&seen[0]["creator"], &seen[0]["until"]), (&json!("kim"), &json!(until)));
+    let integration = &seen[0]["integration"];
+    assert_eq!(integration["status"], "connected");
+    assert_eq!(integration["roles"][0]["id"], club.gold.to_string());
     world.clock.advance(TimeDelta::days(7));
     world.settle().await;
     assert_eq!(world.roles(&club, ben), None);
+    assert_eq!(world.get("/v1/fans/ben/grants").await.ok()["data"], json!([]));
     world.prove().await;
 }
 

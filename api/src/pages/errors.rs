@@ -32,16 +32,16 @@ struct Kept {
     values: Values,
 }
 
+/// The fields that people write in; what they choose by a click is kept too, in words that only the page knows.
+const WRITTEN: [&str; 2] = ["name", "why"];
+
 impl Kept {
-    /// What somebody typed or chose, for their eyes; what only the page knows is left out.
+    /// What somebody wrote, for their eyes.
     fn shown(&self) -> impl Iterator<Item = &str> {
-        let typed = |(name, value): &&(String, String)| {
-            name != TOKEN
-                && !value.is_empty()
-                && value.chars().any(char::is_alphabetic)
-                && uuid::Uuid::parse_str(value).is_err()
+        let written = |(name, value): &&(String, String)| {
+            WRITTEN.contains(&name.as_str()) && !value.trim().is_empty()
         };
-        self.values.0.iter().filter(typed).map(|(_, value)| value.as_str())
+        self.values.0.iter().filter(written).map(|(_, value)| value.as_str())
     }
 
     /// What is sent again, without the token, which is the new session's.
@@ -74,6 +74,25 @@ enum WayOut {
     /// The same once more.
     Again(String),
     Home(&'static str),
+    /// To where this browser is signed in.
+    On(&'static str),
+}
+
+/// Where a browser is signed in; the first page where that is in several places.
+async fn signed_in(app: &App, headers: &HeaderMap) -> Option<&'static str> {
+    let mut homes = vec![];
+    for area in Area::ALL {
+        // The page about a failing store must not fail for it.
+        let held = Held::find(app, headers, area).await.ok().flatten();
+        if held.is_some_and(|held| held.live(app)) {
+            homes.push(area.home());
+        }
+    }
+    match homes.as_slice() {
+        [] => None,
+        [home] => Some(home),
+        _ => Some("/"),
+    }
 }
 
 /// Whether a person will read the answer.
@@ -138,6 +157,10 @@ async fn shown(
         WayOut::Platform(held.map(ToString::to_string))
     };
     let home = WayOut::Home(area.map_or("/", Area::home));
+    let still_in = match problem.code.as_str() {
+        "link_used" => signed_in(app, headers).await,
+        _ => None,
+    };
     let mut detail = None;
     let (title, lead, way_out) = match problem.code.as_str() {
         "not_found" | "method_not_allowed" => (t.not_found, t.not_found_lead.to_owned(), home),
@@ -145,7 +168,10 @@ async fn shown(
         "not_signed_in" => (t.nobody, t.nobody_lead.plain(&platform), from_platform()),
         "form_stale" => (t.stale, t.stale_lead.to_owned(), home),
         "cross_site" => (t.cross_site, t.cross_site_lead.to_owned(), home),
-        "link_used" => (t.link_used, t.link_used_lead.plain(&platform), from_platform()),
+        "link_used" => match still_in {
+            Some(home) => (t.link_used, t.link_used_in.to_owned(), WayOut::On(home)),
+            None => (t.link_used, t.link_used_lead.plain(&platform), from_platform()),
+        },
         "oauth_state_invalid" => (t.way_back, t.way_back_lead.to_owned(), home),
         _ if status == StatusCode::SERVICE_UNAVAILABLE => {
             (t.later, t.later_lead.to_owned(), WayOut::Again(here))

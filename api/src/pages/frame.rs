@@ -67,6 +67,8 @@ pub(crate) struct Frame {
     pub(crate) width: &'static str,
     /// What was just done, to be said once.
     pub(crate) said: Option<String>,
+    /// An entry of the navigation, and how much waits there.
+    pub(crate) counted: (&'static str, usize),
 }
 
 impl Frame {
@@ -81,6 +83,7 @@ impl Frame {
             crumbs: vec![],
             width: "",
             said: None,
+            counted: ("", 0),
         }
     }
 
@@ -117,7 +120,17 @@ impl Frame {
         Self { said, ..self }
     }
 
+    /// Says how much waits at an entry of the navigation.
+    pub(crate) fn counting(self, entry: &'static str, much: usize) -> Self {
+        Self { counted: (entry, much), ..self }
+    }
+
     // What templates ask.
+
+    /// How much waits at an entry of the navigation; `None` where that is not counted.
+    pub(crate) fn count(&self, entry: &Entry) -> Option<usize> {
+        (self.counted.0 == entry.key).then_some(self.counted.1)
+    }
 
     /// What the pages are called: after the platform that they belong to.
     pub(crate) fn brand(&self) -> &str {

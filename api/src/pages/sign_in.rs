@@ -83,6 +83,8 @@ pub(crate) async fn ask(
     };
     let before = Held::find(&app, &headers, link.person.area()).await?;
     let other = before.filter(|held| held.live(&app) && held.session.person != link.person);
+    // In a demo, one reader is everybody in turn.
+    let other = other.filter(|_| app.pages.demo.is_none());
     let instead_of = other.and_then(|held| Some(t.switch_lead.of(held.session.person.id()?)));
     let title = if instead_of.is_some() { t.switch } else { t.title };
     page(&SignInPage { frame: Frame::open(&app, title).slim(), token, lead, instead_of })

@@ -1,6 +1,9 @@
 //! What a fan sees: each membership, the integrations that it gives access to, and how they stand there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -13,7 +16,7 @@ use domain::{
     status::Status,
 };
 use eventstore::HandleError;
-use projections::IntegrationRow;
+use projections::{FanRow, IntegrationRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,7 +52,7 @@ pub(crate) struct FanIntegration {
     /// `available`, `pending`, `connected`, `action_required`, `blocked`, `revoking`, `revoke_blocked` or `revoked`.
     pub(crate) status: Status,
     pub(crate) reason: Option<Reason>,
-    /// What the membership gives there.
+    /// What is given there.
     pub(crate) roles: Vec<RoleName>,
 }
 
@@ -64,6 +67,33 @@ pub(crate) struct FanMembership {
     /// Whether the fan has what they paid for now.
     pub(crate) live: bool,
     pub(crate) integrations: Vec<FanIntegration>,
+}
+
+impl FanIntegration {
+    /// An integration as one fan sees it; `roles`: what they are given there.
+    pub(super) fn of(
+        row: &IntegrationRow,
+        known: &FanRow,
+        roles: &BTreeSet<RoleId>,
+        linked: bool,
+    ) -> Self {
+        let named = |id: &RoleId| {
+            let role = row.state.roles.as_ref().and_then(|list| list.role(*id));
+            RoleName {
+                id: *id,
+                name: role.map(|role| role.name.clone()),
+                color: role.map_or(0, |role| role.color),
+            }
+        };
+        Self {
+            id: row.id,
+            name: row.name.clone(),
+            server: row.state.server.as_ref().map(GuildAnswer::of),
+            status: known.status,
+            reason: Reason::of_fan(known.status, known.trouble, linked),
+            roles: roles.iter().map(named).collect(),
+        }
+    }
 }
 
 /// Shows the integrations of one creator to one fan.
@@ -89,22 +119,7 @@ impl Shown {
         for row in &self.rows {
             let Some(roles) = row.state.attachments.get(tier) else { continue };
             let Some(known) = app.views.fan_access().fan_row(row.id, fan).await? else { continue };
-            let named = |id: &RoleId| {
-                let role = row.state.roles.as_ref().and_then(|list| list.role(*id));
-                RoleName {
-                    id: *id,
-                    name: role.map(|role| role.name.clone()),
-                    color: role.map_or(0, |role| role.color),
-                }
-            };
-            shown.push(FanIntegration {
-                id: row.id,
-                name: row.name.clone(),
-                server: row.state.server.as_ref().map(GuildAnswer::of),
-                status: known.status,
-                reason: Reason::of_fan(known.status, known.trouble, linked),
-                roles: roles.iter().map(named).collect(),
-            });
+            shown.push(FanIntegration::of(row, &known, roles, linked));
         }
         Ok(shown)
     }

@@ -303,7 +303,8 @@ pub(crate) async fn create(
     Idempotency(key): Idempotency,
     Body(CreateBody { provider, name }): Body<CreateBody>,
 ) -> Result<Response, ApiError> {
-    let (answer, decided) = begin(&app, &caller, creator, provider, name, key).await?;
+    let id = IntegrationId(Uuid::now_v7());
+    let (answer, decided) = begin(&app, &caller, id, creator, provider, name, key).await?;
     let headers = headers(answer.id);
     let written = Written::ok(decided.position, answer).status(StatusCode::CREATED);
     Ok((AppendHeaders(headers), written).into_response())
@@ -313,17 +314,19 @@ fn headers(id: IntegrationId) -> [(HeaderName, String); 2] {
     [(header::ETAG, "\"1\"".to_owned()), (header::LOCATION, format!("/v1/integrations/{id}"))]
 }
 
-/// Creates an integration. Where `key` was known already, what is answered was not created: the first one stands.
+/// Creates an integration; one that exists already stays as it is. Where `key` was known already, what is answered was
+/// not created: the first one stands.
 pub(crate) async fn begin(
     app: &App,
     caller: &Caller,
+    id: IntegrationId,
     creator: CreatorId,
     provider: Provider,
     name: DisplayName,
     key: Option<AppendKey>,
 ) -> Result<(IntegrationAnswer, Decided), ApiError> {
     caller.creator(&creator)?;
-    let (id, metadata) = (IntegrationId(Uuid::now_v7()), caller.metadata(app));
+    let metadata = caller.metadata(app);
     let created = integration::Event::IntegrationCreated {
         integration: id,
         creator: creator.clone(),

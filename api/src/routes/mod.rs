@@ -4,6 +4,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod bot;
 pub(crate) mod connect;
+pub(crate) mod fan_grants;
 pub(crate) mod fans;
 pub(crate) mod health;
 pub(crate) mod holds;

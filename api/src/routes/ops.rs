@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::State,
     http::header,
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -89,7 +89,7 @@ pub(crate) async fn metrics_text(State(app): AppState) -> Response {
 }
 
 /// A page that shows the description, without a script from anywhere.
-pub(crate) fn docs(description: &OpenApi) -> Html<String> {
+pub(crate) fn docs(description: &OpenApi) -> String {
     let json = serde_json::to_value(description).unwrap_or_default();
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
@@ -124,7 +124,7 @@ pub(crate) fn docs(description: &OpenApi) -> Html<String> {
         }
     }
     page.push_str("</html>");
-    Html(page)
+    page
 }
 
 fn escape(text: &str) -> String {

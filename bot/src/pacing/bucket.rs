@@ -168,12 +168,25 @@ impl Bucket {
     /// A refusal asks to wait.
     pub(super) fn refused(&mut self, wait: Duration, now: Instant) {
         let until = now + wait;
-        self.not_before = self.not_before.max(Some(until));
+        self.wait_until(until);
         self.counted = self.counted.max(self.limit.unwrap_or(1));
         if self.ends.is_none_or(|ends| ends.at < until) {
             self.ends = Some(End { at: until, reset: None });
         }
         self.limit.get_or_insert(1);
+    }
+
+    /// When it takes calls again, where it is full.
+    pub(super) fn full_until(&mut self, now: Instant) -> Option<Instant> {
+        match self.free(now) {
+            Free::At(until) => Some(until),
+            Free::Now | Free::AfterAnswer => None,
+        }
+    }
+
+    /// Takes no call before then.
+    pub(super) fn wait_until(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
     }
 
     /// How long is known to be asked for.

@@ -64,6 +64,15 @@ pub(super) enum Key {
     Shared(Arc<str>, u64),
 }
 
+impl Key {
+    fn guild(&self) -> u64 {
+        match self {
+            Self::Route(route) => route.guild,
+            Self::Shared(_, guild) => *guild,
+        }
+    }
+}
+
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPermit {
@@ -111,6 +120,8 @@ pub(super) struct Lines<W> {
     lines: HashMap<Key, Line<W>>,
     /// Routes whose bucket Discord has named.
     named: HashMap<Route, Key>,
+    /// What it called them last, whatever the server: the name does not depend on it.
+    names: HashMap<&'static str, Arc<str>>,
     ready: [VecDeque<Key>; 4],
     asleep: BTreeSet<(Instant, Key)>,
     row: u32,
@@ -148,6 +159,7 @@ impl<W> Lines<W> {
         Self {
             lines: HashMap::new(),
             named: HashMap::new(),
+            names: HashMap::new(),
             ready: Default::default(),
             asleep: BTreeSet::new(),
             row: 0,
@@ -160,7 +172,33 @@ impl<W> Lines<W> {
     }
 
     fn key(&self, route: Route) -> Key {
-        self.named.get(&route).cloned().unwrap_or(Key::Route(route))
+        if let Some(key) = self.named.get(&route) {
+            return key.clone();
+        }
+        match self.names.get(route.name) {
+            // Who waits for a bucket without a name finds out with it.
+            Some(name) if !self.lines.contains_key(&Key::Route(route)) => {
+                Key::Shared(Arc::clone(name), route.guild)
+            }
+            Some(_) | None => Key::Route(route),
+        }
+    }
+
+    /// A bucket that nobody has called yet. One without a name may turn out to be another of the same server, so it
+    /// waits for those that are full.
+    fn open(&mut self, key: &Key, now: Instant) -> &mut Line<W> {
+        let wait = match key {
+            Key::Route(route) if !self.lines.contains_key(key) => {
+                let same = self.lines.iter_mut().filter(|(key, _)| key.guild() == route.guild);
+                same.filter_map(|(_, line)| line.bucket.full_until(now)).max()
+            }
+            Key::Route(_) | Key::Shared(..) => None,
+        };
+        let line = self.lines.entry(key.clone()).or_insert_with(|| Line::new(now));
+        if let Some(until) = wait {
+            line.bucket.wait_until(until);
+        }
+        line
     }
 
     /// Puts a call in its line, or tells why it need not wait.
@@ -179,9 +217,10 @@ impl<W> Lines<W> {
             Some(_) | None => {}
         }
         let key = self.key(route);
-        let line = self.lines.entry(key.clone()).or_insert_with(|| Line::new(now));
+        let blocked = self.blocked_until.saturating_duration_since(now);
+        let line = self.open(&key, now);
         line.bucket.used = now;
-        let known = line.bucket.wait(now).max(self.blocked_until.saturating_duration_since(now));
+        let known = line.bucket.wait(now).max(blocked);
         if known > LONGEST_WAIT {
             return Err(NoPermit::Later(known));
         }
@@ -354,7 +393,11 @@ impl<W> Lines<W> {
                 self.rename(route, key, &named, now);
                 named
             }
-            Some(_) | None => key.clone(),
+            Some(named) => {
+                self.named.entry(route).or_insert(named);
+                key.clone()
+            }
+            None => key.clone(),
         };
         if let (Some(line), Some(told)) = (self.lines.get_mut(&home), told.window) {
             line.bucket.learn(*window, told, now);
@@ -366,6 +409,9 @@ impl<W> Lines<W> {
     /// Discord calls a route's bucket by another name than thought, or by one for the first time.
     fn rename(&mut self, route: Route, old: &Key, new: &Key, now: Instant) {
         self.named.insert(route, new.clone());
+        if let Key::Shared(name, _) = new {
+            self.names.insert(route.name, Arc::clone(name));
+        }
         if !self.lines.contains_key(new)
             && matches!(old, Key::Route(_))
             && let Some(mut line) = self.lines.remove(old)
@@ -598,6 +644,26 @@ mod tests {
         wait(&mut lines, role(9), Turn::Access, [9_999], now);
         let (_, next) = lines.grant(now, |_| false);
         assert!(who(&mut lines, next.unwrap()).contains(&9_999));
+    }
+
+    #[test]
+    fn a_bucket_without_a_name_may_be_one_that_is_full() {
+        let (mut lines, now) = start();
+        let kick = |guild| Route { name: "kick", guild };
+        first(&mut lines, role(1), &told("a", 2, 1), now);
+        first(&mut lines, role(1), &told("a", 2, 0), now);
+        // Nobody knows yet that it is the same.
+        wait(&mut lines, kick(1), Turn::Removal, [2, 3], now);
+        assert!(who(&mut lines, now).is_empty());
+        let ends = now + 10 * SECOND + SECOND;
+        let granted = lines.grant(ends, |_| false).0.pop().unwrap();
+        assert_eq!(granted.who, 2);
+        lines.answered(kick(1), &granted.call, &told("a", 2, 1), ends);
+        assert_eq!(who(&mut lines, ends), [3]);
+        // From now on it is known, in every server.
+        wait(&mut lines, role(3), Turn::Access, [4], ends);
+        wait(&mut lines, kick(3), Turn::Removal, [5], ends);
+        assert_eq!(who(&mut lines, ends), [5], "one call finds out how many it takes");
     }
 
     #[test]

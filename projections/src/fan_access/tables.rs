@@ -1,6 +1,6 @@
 //! The rows of the view while a run of events is applied: read in bulk, changed in memory, written in bulk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{
     CreatorId, Decider, FanId, GuildId, HoldId, IntegrationId, MembershipId, TierId,
@@ -43,7 +43,8 @@ struct Work {
 pub(super) struct Tables<'db> {
     db: &'db mut SqliteConnection,
     works: HashMap<FanId, Work>,
-    changed: HashSet<FanId>,
+    /// The fans that changed, and by which event last.
+    changed: HashMap<FanId, Position>,
     memberships: HashMap<MembershipId, Terms>,
     /// The integrations of every creator that was loaded.
     creators: HashMap<CreatorId, BTreeMap<IntegrationId, State>>,
@@ -59,7 +60,7 @@ impl<'db> Tables<'db> {
         Ok(Self {
             db,
             works: HashMap::new(),
-            changed: HashSet::new(),
+            changed: HashMap::new(),
             memberships: HashMap::new(),
             creators: HashMap::new(),
             holds,
@@ -148,7 +149,7 @@ impl<'db> Tables<'db> {
             work.gone.insert(*integration, position);
         }
         work.rows = rows;
-        self.changed.insert(id.clone());
+        self.changed.insert(id.clone(), position);
     }
 
     /// Loads fans, and the integrations that matter to them; answers those who were not loaded before.
@@ -347,8 +348,9 @@ impl<'db> Tables<'db> {
         let mut out = Written::default();
         let mut changed: Vec<_> = self.changed.drain().collect();
         changed.sort();
-        for id in changed {
+        for (id, position) in changed {
             let Some(work) = self.works.get_mut(&id) else { continue };
+            self.changes.push(Change { stream: "fans", key: id.to_string(), position });
             out.fan(&id, work, &mut self.changes)?;
         }
         let memberships = self

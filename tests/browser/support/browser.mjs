@@ -29,30 +29,47 @@ async function launched() {
   return browser;
 }
 
+/** What a browser says of an answer that is a problem, which is what the page is for. */
+export const PROBLEMS = /Failed to load resource: the server responded with a status of 4/;
+
+/** What a browser says of a server that is gone. */
+export const GONE = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_SOCKET_NOT_CONNECTED|^\[object Event\]$/;
+
 /** Somebody with a browser window of their own. */
 export class Person {
   /** `allowed`: the origins that pages may speak to. `options`: Playwright's, as `javaScriptEnabled`. */
   static async arrive(allowed, options = {}) {
     const person = new Person();
-    person.context = await (await launched()).newContext({ viewport: SIZES.desktop, ...options });
+    // What moves is measured only once it has come to rest.
+    const usual = { viewport: SIZES.desktop, reducedMotion: "reduce" };
+    person.context = await (await launched()).newContext({ ...usual, ...options });
     person.context.setDefaultTimeout(PATIENCE);
     person.page = await person.context.newPage();
     person.complaints = [];
-    person.watch(person.page, allowed);
+    person.allowed = allowed;
+    person.watch(person.page);
     return person;
   }
 
+  /** Opens one more tab. */
+  async tab(url) {
+    const page = await this.context.newPage();
+    this.watch(page);
+    await page.goto(url);
+    return page;
+  }
+
   /** Notes what no page may do: errors on the console, and requests to elsewhere. */
-  watch(page, allowed) {
+  watch(page) {
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type()) && !this.tolerates?.(message.text())) {
+      if (["error", "warning"].includes(message.type()) && !this.tolerates?.test(message.text())) {
         this.complaints.push(`console ${message.type()}: ${message.text()}`);
       }
     });
     page.on("pageerror", (error) => this.complaints.push(`uncaught: ${error.message}`));
     page.on("request", (request) => {
       const { protocol, origin } = new URL(request.url());
-      if (!["data:", "blob:"].includes(protocol) && !allowed.includes(origin)) {
+      if (!["data:", "blob:"].includes(protocol) && !this.allowed.includes(origin)) {
         this.complaints.push(`request to elsewhere: ${request.url()}`);
       }
     });
@@ -71,13 +88,18 @@ export class Person {
 
 /** Whether a page is as every page must be: accessible, and as wide as its window. */
 export async function isWellMade(page, where) {
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const found = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
   assert.deepEqual(found, [], `${where} has accessibility violations`);
+  await fits(page, where);
+  assert.equal(await page.locator("h1").count(), 1, `${where} has one main heading`);
+}
+
+/** Whether a page is as wide as its window. */
+export async function fits(page, where) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(overflow <= 0, `${where} is ${overflow}px wider than its window`);
-  assert.equal(await page.locator("h1").count(), 1, `${where} has one main heading`);
 }
 
 /** What a page weighs with everything that it loads anew, in bytes, and after how many milliseconds it can be used. */
@@ -87,13 +109,14 @@ export async function cost(page, url) {
   await session.send("Network.setCacheDisabled", { cacheDisabled: true });
   let bytes = 0;
   session.on("Network.loadingFinished", (event) => (bytes += event.encodedDataLength));
-  await page.goto(url, { waitUntil: "load" });
+  const answer = await page.goto(url, { waitUntil: "load" });
   const interactive = await page.evaluate(() => performance.getEntriesByType("navigation")[0].domInteractive);
   await session.detach();
-  return { bytes, interactive };
+  return { bytes, interactive, status: answer.status() };
 }
 
 export async function isLight(page, url, where) {
-  const { bytes } = await cost(page, url);
+  const { bytes, status } = await cost(page, url);
+  assert.equal(status, 200, `${where} answers`);
   assert.ok(bytes < WEIGHT, `${where} weighs ${bytes} bytes`);
 }

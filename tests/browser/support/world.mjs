@@ -24,10 +24,10 @@ async function start(args, env, last) {
   throw new Error(`hub ${args.join(" ")} ended early:\n${lines.join("\n")}`);
 }
 
-async function stop(process) {
+async function stop(process, signal = "SIGTERM") {
   if (!process || process.exitCode !== null || process.signalCode !== null) return;
   const ended = new Promise((resolve) => process.once("exit", resolve));
-  process.kill("SIGTERM");
+  process.kill(signal);
   await ended;
 }
 
@@ -61,6 +61,19 @@ export class World {
     return world;
   }
 
+  /** Starts `hub demo`: a hub, its bot and a Discord in one process, and lets it play to the end. */
+  static async demo() {
+    const world = new World();
+    world.folder = await mkdtemp(join(tmpdir(), "hub-browser-"));
+    const args = ["demo", "--listen", "127.0.0.1:0", "--sandbox", "127.0.0.1:0", "--folder", join(world.folder, "data")];
+    const env = { PATH: process.env.PATH, HUB_LOG: "warn" };
+    const demo = await start(args, env, (line) => line.startsWith("The small Discord"));
+    world.hubProcess = demo.process;
+    const places = demo.lines.map((line) => /^Hub (\S+) +Discord sandbox (\S+)$/.exec(line)).find(Boolean);
+    [, world.hub, world.discord] = places;
+    return world;
+  }
+
   async serve(listen) {
     const hub = await start(["serve", "--listen", listen], this.env, (line) => line.startsWith("hub is listening on "));
     this.hubProcess = hub.process;
@@ -70,6 +83,11 @@ export class World {
   /** Stops the hub alone. */
   async stopHub() {
     await stop(this.hubProcess);
+  }
+
+  /** Ends the hub alone as a power cut does. */
+  async killHub() {
+    await stop(this.hubProcess, "SIGKILL");
   }
 
   /** Starts the hub again where it was. */
@@ -110,9 +128,32 @@ export class World {
     return made.url;
   }
 
+  /** Signs somebody out in every browser. */
+  async signsOut(role, id) {
+    await this.api("DELETE", `/v1/sessions?${new URLSearchParams({ role, id })}`);
+  }
+
+  /** What a creator's integrations are called, and how they stand. */
+  async integrations(creator) {
+    const { data } = await this.api("GET", `/v1/creators/${creator}/integrations`);
+    return data;
+  }
+
+  /** How often something was recorded about an integration. */
+  async recorded(type, integration) {
+    const { data } = await this.api("GET", `/v1/audit/events?${new URLSearchParams({ type, integration })}`);
+    return data.length;
+  }
+
   /** A Discord account. */
   async account(username) {
     return (await this.control("POST", "/users", { username })).id;
+  }
+
+  /** Somebody's account that is there already. */
+  async accountOf(username) {
+    const { users } = await this.control("GET", "/world");
+    return users.find((user) => user.username === username).id;
   }
 
   /** A Discord server with roles of these names, lowest first. */
@@ -153,18 +194,24 @@ export class World {
     if (answer.status >= 400) throw new Error(`the way back from Discord answered ${answer.status}: ${await answer.text()}`);
   }
 
-  /** An integration of a creator, connected to a server, with tiers on its roles. */
+  /** An integration of a creator that is connected to a server, where the bot still stands below every role. */
+  async connected(creator, name, guild, owner) {
+    const { id } = await this.api("POST", `/v1/creators/${creator}/integrations`, { provider: "discord", name });
+    await this.consents(await this.api("POST", `/v1/integrations/${id}/connect`, {}), { user: owner, guild });
+    return id;
+  }
+
+  /** An integration whose bot can give every role, with tiers on its roles. */
   async integration(creator, name, guild, owner, attached) {
-    const made = await this.api("POST", `/v1/creators/${creator}/integrations`, { provider: "discord", name });
-    const path = `/v1/integrations/${made.id}`;
-    await this.consents(await this.api("POST", `${path}/connect`, {}), { user: owner, guild });
+    const id = await this.connected(creator, name, guild, owner);
+    const path = `/v1/integrations/${id}`;
     await this.liftBot(guild);
     const { data } = await this.api("POST", `${path}/roles/refresh`, {});
-    const id = (role) => data.find((known) => known.name === role).id;
+    const known = (role) => data.find(({ name }) => name === role).id;
     for (const [tier, roles] of Object.entries(attached)) {
-      await this.api("PUT", `${path}/memberships/${tier}`, { roles: roles.map(id) });
+      await this.api("PUT", `${path}/memberships/${tier}`, { roles: roles.map(known) });
     }
-    return made.id;
+    return id;
   }
 
   /** A fan connects a Discord account. */

@@ -1,20 +1,21 @@
 //! Add Integration, the first two steps: a provider, and a name.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     CreatorId, DisplayName, IntegrationId,
-    integration::{Event as IntegrationEvent, Provider},
-    name::MAX_NAME,
+    integration::{self, Provider},
 };
-use eventstore::{AppendKey, Position};
-use ring::digest;
 use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
-    error::ApiError,
+    error::{ApiError, Kind},
+    extract::{Fields, FromFields, IfMatch, Query},
     pages::{
+        creator::place,
         forms::Sent,
         frame::{Frame, page, page_with, see_other},
         session::{Area, Signed},
@@ -35,19 +36,17 @@ struct NamePage {
     frame: Frame,
     name: String,
     fault: &'static str,
-    /// Makes the form one form, however often it is sent.
-    once: Uuid,
+    /// Which integration it makes, however often it is sent.
+    id: Uuid,
 }
 
 impl NamePage {
-    const MOST: usize = MAX_NAME;
-
     fn new(
         app: &App,
         signed: &Signed<CreatorId>,
         name: &str,
         fault: &'static str,
-        once: Uuid,
+        id: Uuid,
     ) -> Self {
         let t = &texts::EN;
         let frame = Frame::of(app, signed, t.add.name_title)
@@ -55,7 +54,7 @@ impl NamePage {
             .under(t.frame.integrations, Area::Creator.home())
             .under(t.add.title, "/creator/integrations/new")
             .narrow();
-        Self { frame, name: name.to_owned(), fault, once }
+        Self { frame, name: name.to_owned(), fault, id }
     }
 }
 
@@ -71,50 +70,63 @@ pub(crate) async fn providers(
     page(&ProvidersPage { frame })
 }
 
+/// Which integration is named.
+pub(crate) struct Which(Option<Uuid>);
+
+impl FromFields for Which {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self(fields.optional("id")?))
+    }
+}
+
+/// Asks for a name. The address says which integration gets it, so that coming back to it is not beginning another one.
 pub(crate) async fn ask_name(
     State(app): AppState,
     signed: Signed<CreatorId>,
+    Query(Which(id)): Query<Which>,
 ) -> Result<Response, ApiError> {
-    page(&NamePage::new(&app, &signed, "", "", Uuid::new_v4()))
+    let Some(id) = id else {
+        return Ok(see_other(&format!("/creator/integrations/new/discord?id={}", Uuid::now_v7())));
+    };
+    let name = match integrations::row(&app, &signed.caller, IntegrationId(id)).await {
+        Ok(row) => row.name.to_string(),
+        Err(error) if error.is(Kind::NOT_FOUND) => String::new(),
+        Err(error) => return Err(error),
+    };
+    page(&NamePage::new(&app, &signed, &name, "", id))
 }
 
 pub(crate) async fn create(
     State(app): AppState,
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    let (typed, once) = (values.text("name"), values.parse("once").unwrap_or_else(Uuid::new_v4));
+    let typed = values.text("name");
+    let id = values.parse("id").unwrap_or_else(Uuid::now_v7);
     let Ok(name) = typed.parse::<DisplayName>() else {
-        let again = NamePage::new(&app, &signed, typed, texts::EN.add.name_fault, once);
+        let again = NamePage::new(&app, &signed, typed, texts::EN.add.name_fault, id);
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     };
-    let key = key_of(&signed.who, once, &name);
-    let (made, decided) =
-        integrations::begin(&app, &signed.caller, signed.who, Provider::Discord, name, Some(key))
-            .await?;
-    let id = if decided.replayed { created_at(&app, decided.position).await? } else { made.id };
-    Ok(see_other(&format!("/creator/integrations/{id}/connect")))
+    let id = match named(&app, &signed, IntegrationId(id), name.clone()).await {
+        // Deleted since the form was made.
+        Err(error) if error.is(Kind::NOT_FOUND) => {
+            named(&app, &signed, IntegrationId(Uuid::now_v7()), name).await?
+        }
+        done => done?,
+    };
+    Ok(see_other(&place(id, "/connect")))
 }
 
-/// One form with one name makes one integration, however often it is sent.
-fn key_of(creator: &CreatorId, once: Uuid, name: &DisplayName) -> AppendKey {
-    let mut request_hash = [0; 32];
-    let hash = digest::digest(&digest::SHA256, name.as_str().as_bytes());
-    request_hash.copy_from_slice(hash.as_ref());
-    let short =
-        u32::from_be_bytes([request_hash[0], request_hash[1], request_hash[2], request_hash[3]]);
-    AppendKey { key: format!("http:page:{creator}:{once}:{short:08x}"), request_hash, answer: None }
-}
-
-/// The integration that an event at a position created.
-async fn created_at(app: &App, position: Position) -> Result<IntegrationId, ApiError> {
-    let before = Position(position.0.saturating_sub(1));
-    let read = app.store.log().read_after(before, 1).await?;
-    let created =
-        app.store.decode(read).await?.into_iter().find_map(|envelope| match envelope.event {
-            domain::Event::Integration(event @ IntegrationEvent::IntegrationCreated { .. }) => {
-                Some(event.integration())
-            }
-            _ => None,
-        });
-    created.ok_or_else(ApiError::not_found)
+/// Creates the integration, or renames it: whoever goes back to the form and sends it again means the same one.
+async fn named(
+    app: &Arc<App>,
+    signed: &Signed<CreatorId>,
+    id: IntegrationId,
+    name: DisplayName,
+) -> Result<IntegrationId, ApiError> {
+    let (caller, creator) = (&signed.caller, signed.who.clone());
+    integrations::begin(app, caller, id, creator, Provider::Discord, name.clone(), None).await?;
+    let rename = vec![integration::Command::Rename { name }];
+    let (decided, _) = integrations::command(app, caller, id, &IfMatch(None), rename, None).await?;
+    app.seen(decided.position).await?;
+    Ok(id)
 }

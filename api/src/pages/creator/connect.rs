@@ -57,6 +57,11 @@ impl BackQuery {
     }
 }
 
+/// Who goes back in the browser, or is done in another tab, goes on where the integration stands.
+fn is_done(row: &IntegrationRow) -> bool {
+    row.state.phase == Phase::Connected && !row.state.bot_missing
+}
+
 pub(crate) async fn show(
     State(app): AppState,
     signed: Signed<CreatorId>,
@@ -64,8 +69,7 @@ pub(crate) async fn show(
     Query(back): Query<BackQuery>,
 ) -> Result<Response, ApiError> {
     let row = integrations::row(&app, &signed.caller, id).await?;
-    // Who goes back in the browser, or is done in another tab, goes on where the integration stands.
-    if row.state.phase == Phase::Connected && !row.state.bot_missing && back.error.is_none() {
+    if is_done(&row) && back.error.is_none() {
         let done = if back.status.is_some() { "?done=connected" } else { "" };
         return Ok(see_other(&format!("{}{done}", place(id, "/roles"))));
     }
@@ -81,6 +85,9 @@ pub(crate) async fn to_discord(
     signed: Signed<CreatorId>,
     Path(id): Path<IntegrationId>,
 ) -> Result<Response, ApiError> {
+    if is_done(&integrations::row(&app, &signed.caller, id).await?) {
+        return Ok(see_other(&place(id, "/roles")));
+    }
     let back = app.pages.url(&place(id, "/connect")).parse().ok();
     let browser = Some(signed.held.browser());
     let url = connect::begin(&app, &signed.caller, id, back, browser).await?;

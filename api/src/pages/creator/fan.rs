@@ -212,7 +212,7 @@ struct LiveFan {
 impl Live for LiveFan {
     fn concerns(&self, change: &Change) -> bool {
         match change.stream {
-            "fan_access" => change.key == self.fan.as_str(),
+            "fans" => change.key == self.fan.as_str(),
             "integrations" => change.key == self.id.to_string(),
             _ => false,
         }

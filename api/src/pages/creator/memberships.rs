@@ -8,12 +8,14 @@ use std::{
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{CreatorId, IntegrationId, RoleId, TierId, Trouble};
+use ring::digest;
 
 use crate::{
     app::{App, AppState},
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, IfMatch, Path, Query},
     pages::{
+        assets::short,
         components::RolePill,
         creator::head::{Head, Integration, Tab},
         forms::{Sent, Values},
@@ -53,6 +55,8 @@ struct MembershipsPage {
     /// The integration's pages; none while it is being set up.
     head: Option<Head>,
     integration: Integration,
+    /// What the form was made for.
+    edition: String,
     offers: Vec<Offer>,
     /// Whether there is a role that can be given.
     any_role: bool,
@@ -163,13 +167,12 @@ fn suggested(integration: &Integration) -> Chosen {
     alike.collect()
 }
 
-/// What a form chose: the tiers that are ticked, those that are attached already, and those that a role is ticked for.
+/// What a form chose: the tiers that are ticked, those that it showed as attached, and those that a role is ticked for.
+/// A tier that was attached since then is not of its choice, and one that was detached is not attached again.
 fn chosen(values: &Values, integration: &Integration) -> Chosen {
-    let attached = integration.row.state.attachments.keys().cloned();
-    let mut chosen: Chosen = attached.map(|tier| (tier, BTreeSet::new())).collect();
-    for tier in values.all("tier").filter_map(|tier| tier.parse().ok()) {
-        chosen.entry(tier).or_default();
-    }
+    let tiers = |name| values.all(name).filter_map(|tier| tier.parse::<TierId>().ok());
+    let mut chosen: Chosen =
+        tiers("tier").chain(tiers("attached")).map(|tier| (tier, BTreeSet::new())).collect();
     for role in values.all("role") {
         let parsed = role
             .split_once('/')
@@ -178,8 +181,17 @@ fn chosen(values: &Values, integration: &Integration) -> Chosen {
             chosen.entry(tier).or_default().insert(role);
         }
     }
-    chosen.retain(|tier, _| integration.tiers.contains_key(tier));
+    let detached: BTreeSet<TierId> = tiers("attached")
+        .filter(|tier| !integration.row.state.attachments.contains_key(tier))
+        .collect();
+    chosen.retain(|tier, _| integration.tiers.contains_key(tier) && !detached.contains(tier));
     chosen
+}
+
+/// The name of what an integration's memberships give now: a form that was made for another has been overtaken.
+fn edition(integration: &Integration) -> String {
+    let given = format!("{:?}", integration.row.state.attachments);
+    short(digest::digest(&digest::SHA256, given.as_bytes()).as_ref())
 }
 
 /// The part of a choice that is not so already.
@@ -207,7 +219,8 @@ fn editor(
     };
     let offers = offers(&integration, chosen);
     let any_role = offers.iter().any(|offer| !offer.roles.is_empty());
-    MembershipsPage { frame, head, integration, offers, any_role, fault, suggested: false }
+    let edition = edition(&integration);
+    MembershipsPage { frame, head, edition, integration, offers, any_role, fault, suggested: false }
 }
 
 pub(crate) struct DoneQuery(pub(super) Option<String>);
@@ -246,7 +259,8 @@ pub(crate) async fn review(
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
     let chosen = chosen(&values, &integration);
-    reviewed(&app, &signed, integration, chosen, false).await
+    let moved = values.get("edition").is_some_and(|made_for| made_for != edition(&integration));
+    reviewed(&app, &signed, integration, chosen, moved).await
 }
 
 async fn reviewed(

@@ -7,7 +7,6 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     CreatorId, DisplayName, IntegrationId,
     integration::{Drift, OnEnd, Phase},
-    name::MAX_NAME,
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as Unreadable};
 
@@ -46,8 +45,6 @@ struct SettingsPage {
 }
 
 impl SettingsPage {
-    const MOST: usize = MAX_NAME;
-
     fn new(app: &App, signed: &Signed<CreatorId>, integration: Integration) -> Self {
         let state = &integration.row.state;
         Self {

@@ -1,15 +1,25 @@
 //! How a fan stands in an integration, in their words, with the one thing that they can do about it.
 
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::extract::State;
 use domain::{FanId, IntegrationId, status::Status};
 use projections::Change;
 
 use crate::{
     app::App,
+    error::ApiError,
+    extract::{Path, Query},
     pages::{
         components::{Chip, RolePill},
+        session::Signed,
         texts::{Standing, Texts, Troubles},
     },
-    routes::fans::FanIntegration,
+    paging::Paging,
+    routes::{
+        fan_grants,
+        fans::{self, FanIntegration},
+    },
 };
 
 /// The one button of a trouble.
@@ -27,6 +37,8 @@ pub(super) enum Action {
 /// An integration as a fan sees it.
 pub(super) struct Access {
     pub(super) id: IntegrationId,
+    /// What the row is called in the page: an integration may be there once for each reason.
+    pub(super) key: String,
     pub(super) name: String,
     pub(super) server: Option<String>,
     pub(super) roles: Vec<RolePill>,
@@ -40,7 +52,8 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn of(app: &App, t: &'static Texts, shown: &FanIntegration) -> Self {
+    /// `reason`: what gives it.
+    pub(super) fn of(app: &App, t: &'static Texts, reason: &str, shown: &FanIntegration) -> Self {
         let code = shown.reason.as_ref().map(|reason| reason.code.as_str());
         let help = || {
             let settings = &app.pages;
@@ -60,6 +73,7 @@ impl Access {
         };
         Self {
             id: shown.id,
+            key: format!("{reason}-{}", shown.id),
             name: shown.name.to_string(),
             server: shown.server.as_ref().map(|server| server.name.clone()),
             roles: shown
@@ -135,6 +149,23 @@ fn trouble(t: &Troubles, code: &str) -> (&'static str, Option<Action>) {
     }
 }
 
+/// Everything that a fan was offered, by memberships and by hand; what there are several reasons for is there once.
+pub(super) async fn all(
+    app: &Arc<App>,
+    signed: &Signed<FanId>,
+) -> Result<Vec<FanIntegration>, ApiError> {
+    let whole = || Query(Paging::whole());
+    let caller = || signed.caller.clone();
+    let (state, fan) = (|| State(Arc::clone(app)), || Path(signed.who.clone()));
+    let held = fans::integrations(state(), caller(), fan(), whole()).await?.0.data;
+    let given = fan_grants::list(state(), caller(), fan(), whole()).await?.0.data;
+    let all = held.into_iter().flat_map(|held| held.integrations);
+    let mut all: Vec<_> = all.chain(given.into_iter().map(|given| given.integration)).collect();
+    let mut seen = BTreeSet::new();
+    all.retain(|shown| seen.insert(shown.id));
+    Ok(all)
+}
+
 /// A trouble's words for a fan.
 pub(super) fn words(t: &Troubles, code: &str) -> &'static str {
     trouble(t, code).0
@@ -143,7 +174,7 @@ pub(super) fn words(t: &Troubles, code: &str) -> &'static str {
 /// Whether a change may change what a fan sees.
 pub(super) fn concerns(fan: &FanId, change: &Change) -> bool {
     match change.stream {
-        "fan_access" | "notifications" => change.key == fan.as_str(),
+        "fans" | "notifications" => change.key == fan.as_str(),
         "integrations" => true,
         _ => false,
     }

@@ -13,13 +13,15 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::{Tile, When},
-        fan::{HOME, access::Access, memberships::memberships},
+        fan::{
+            HOME,
+            access::{self, Access},
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
         session::{Destination, Signed},
         texts,
     },
-    paging::Paging,
     routes::links,
 };
 
@@ -118,9 +120,13 @@ struct DisconnectPage {
 }
 
 /// The frame of a step away from the Memberships page.
-pub(super) fn step(app: &App, signed: &Signed<FanId>, title: String) -> Frame {
+pub(super) async fn step(
+    app: &App,
+    signed: &Signed<FanId>,
+    title: String,
+) -> Result<Frame, ApiError> {
     let home = texts::EN.held.title;
-    Frame::of(app, signed, title).at("memberships").under(home, HOME).slim()
+    Ok(super::frame(app, signed, title).await?.at("memberships").under(home, HOME).slim())
 }
 
 pub(crate) async fn ask_switch(
@@ -128,7 +134,7 @@ pub(crate) async fn ask_switch(
     signed: Signed<FanId>,
 ) -> Result<Response, ApiError> {
     let account = Account::of(&app, &signed.caller, &signed.who).await?;
-    let frame = step(&app, &signed, texts::EN.account.switch_title.to_owned());
+    let frame = step(&app, &signed, texts::EN.account.switch_title.to_owned()).await?;
     page(&SwitchPage { frame, account })
 }
 
@@ -139,14 +145,10 @@ pub(crate) async fn ask_disconnect(
     let account = Account::of(&app, &signed.caller, &signed.who).await?;
     // Whoever goes back, or is done in another tab, goes on where things stand.
     let Some(linked) = account.linked else { return Ok(see_other(HOME)) };
-    let (held, _) = memberships(&app, &signed.caller, &signed.who, Paging::whole()).await?;
-    let mut loses: Vec<Access> = vec![];
-    for shown in held.iter().flat_map(|held| &held.integrations) {
-        if shown.status == Status::Connected && loses.iter().all(|known| known.id != shown.id) {
-            loses.push(Access::of(&app, &texts::EN, shown));
-        }
-    }
-    let frame = step(&app, &signed, texts::EN.account.disconnect_title.to_owned());
+    let all = access::all(&app, &signed).await?;
+    let has = all.iter().filter(|shown| shown.status == Status::Connected);
+    let loses = has.map(|shown| Access::of(&app, &texts::EN, "", shown)).collect();
+    let frame = step(&app, &signed, texts::EN.account.disconnect_title.to_owned()).await?;
     page(&DisconnectPage { frame, username: linked.username, loses })
 }
 

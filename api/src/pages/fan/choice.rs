@@ -11,13 +11,16 @@ use crate::{
     error::ApiError,
     extract::{Body, Nothing, Path},
     pages::{
-        fan::{HOME, access::Access, account::step, memberships::memberships},
+        fan::{
+            HOME,
+            access::{self, Access},
+            account::step,
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
         session::{Destination, Signed},
         texts,
     },
-    paging::Paging,
     routes::fans,
 };
 
@@ -44,14 +47,13 @@ pub(crate) async fn ask_leave(
     signed: Signed<FanId>,
     Path(id): Path<IntegrationId>,
 ) -> Result<Response, ApiError> {
-    let (held, _) = memberships(&app, &signed.caller, &signed.who, Paging::whole()).await?;
-    let mut shown = held.iter().flat_map(|held| &held.integrations);
-    let shown = shown.find(|shown| shown.id == id).ok_or_else(ApiError::not_found)?;
-    let access = Access::of(&app, &texts::EN, shown);
+    let mut all = access::all(&app, &signed).await?.into_iter();
+    let shown = all.find(|shown| shown.id == id).ok_or_else(ApiError::not_found)?;
+    let access = Access::of(&app, &texts::EN, "", &shown);
     if !access.can_be_left() {
         return Ok(see_other(HOME));
     }
-    let frame = step(&app, &signed, texts::EN.standing.leave_title.plain(&access.name));
+    let frame = step(&app, &signed, texts::EN.standing.leave_title.plain(&access.name)).await?;
     page(&LeavePage { frame, access })
 }
 

@@ -17,6 +17,7 @@ use crate::{
         fan::{
             access::{Access, Action, concerns},
             account::{Account, BackQuery},
+            notifications::unread,
         },
         frame::{Frame, page},
         live::{self, Live, Region},
@@ -25,8 +26,8 @@ use crate::{
     },
     paging::Paging,
     routes::{
+        fan_grants::{self, FanGrant},
         fans::{self, FanMembership},
-        notifications,
     },
 };
 
@@ -77,7 +78,23 @@ impl Membership {
             creator: held.creator.to_string(),
             chip,
             end: held.ends_at.map(|at| (end, When(at))),
-            access: held.integrations.iter().map(|shown| Access::of(app, t, shown)).collect(),
+            access: held
+                .integrations
+                .iter()
+                .map(|shown| Access::of(app, t, held.membership.as_str(), shown))
+                .collect(),
+        }
+    }
+
+    /// What a creator gave by hand stands among the memberships, as what it is.
+    fn by_hand(app: &App, t: &'static Texts, given: &FanGrant) -> Self {
+        let m = &t.held;
+        Self {
+            tier: m.given.to_owned(),
+            creator: given.creator.to_string(),
+            chip: Chip::new(m.by_hand, ""),
+            end: given.until.map(|at| (m.access_until, When(at))),
+            access: vec![Access::of(app, t, "by-hand", &given.integration)],
         }
     }
 }
@@ -91,7 +108,7 @@ struct List {
     form_token: String,
     account: Account,
     /// How many notifications were not read yet.
-    unread: u64,
+    unread: usize,
     memberships: Vec<Membership>,
     next_cursor: Option<String>,
 }
@@ -106,21 +123,25 @@ async fn list(app: &Arc<App>, signed: &Signed<FanId>, paging: Paging) -> Result<
     let t = &texts::EN;
     let Signed { who, caller, held } = signed;
     let held_now = memberships(app, caller, who, paging).await?;
-    let told = notifications::of_fan(app, who, &Paging::whole()).await?;
-    let unread = told.data.iter().filter(|told| told.is_new()).count();
+    let mut shown: Vec<_> = held_now.0.iter().map(|held| Membership::of(app, t, held)).collect();
+    if held_now.1.is_none() {
+        let (state, path) = (State(Arc::clone(app)), Path(who.clone()));
+        let given = fan_grants::list(state, caller.clone(), path, Query(Paging::whole())).await?.0;
+        shown.extend(given.data.iter().map(|given| Membership::by_hand(app, t, given)));
+    }
     Ok(List {
         t,
-        unread: u64::try_from(unread).unwrap_or(u64::MAX),
+        unread: unread(app, who).await?,
         platform: app.pages.platform_name.clone().unwrap_or(t.frame.your_platform.to_owned()),
         form_token: held.form_token(),
         account: Account::of(app, caller, who).await?,
-        memberships: held_now.0.iter().map(|held| Membership::of(app, t, held)).collect(),
+        memberships: shown,
         next_cursor: held_now.1,
     })
 }
 
 /// What a fan holds or held, and where the rest of it begins.
-pub(super) async fn memberships(
+async fn memberships(
     app: &Arc<App>,
     caller: &Caller,
     fan: &FanId,
@@ -151,8 +172,8 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let list = list(&app, &signed, paging).await?;
-    let frame =
-        Frame::of(&app, &signed, list.t.held.title).at("memberships").narrow().saying(said(&back));
+    let frame = super::frame(&app, &signed, list.t.held.title).await?;
+    let frame = frame.at("memberships").narrow().saying(said(&back));
     page(&MembershipsPage { frame, failed: back.failed(), query, region: Region::of(&list)? })
 }
 

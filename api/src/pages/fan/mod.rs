@@ -15,10 +15,29 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::{app::App, pages::session::Area};
+use domain::FanId;
+
+use crate::{
+    app::App,
+    error::ApiError,
+    pages::{
+        frame::Frame,
+        session::{Area, Signed},
+    },
+};
 
 /// The page on which everything about the fan stands.
 const HOME: &str = "/fan/memberships";
+
+/// The frame of a fan's page, which says how much is new.
+async fn frame(
+    app: &App,
+    signed: &Signed<FanId>,
+    title: impl Into<String>,
+) -> Result<Frame, ApiError> {
+    let unread = notifications::unread(app, &signed.who).await?;
+    Ok(Frame::of(app, signed, title).counting("notifications", unread))
+}
 
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()

@@ -8,7 +8,7 @@ use domain::{FanId, IntegrationId};
 use uuid::Uuid;
 
 use crate::{
-    app::AppState,
+    app::{App, AppState},
     error::ApiError,
     extract::{Body, Nothing, Path, Query},
     pages::{
@@ -50,6 +50,12 @@ impl NotificationsPage {
     }
 }
 
+/// How much a fan has not read yet, of what is shown at once.
+pub(super) async fn unread(app: &App, fan: &FanId) -> Result<usize, ApiError> {
+    let told = notifications::of_fan(app, fan, &Paging::whole()).await?;
+    Ok(told.data.iter().filter(|told| told.is_new()).count())
+}
+
 pub(crate) async fn show(
     State(app): AppState,
     signed: Signed<FanId>,
@@ -63,7 +69,7 @@ pub(crate) async fn show(
             names.insert(id, row.name.to_string());
         }
     }
-    let frame = Frame::of(&app, &signed, t.title).at("notifications").narrow();
+    let frame = super::frame(&app, &signed, t.title).await?.at("notifications").narrow();
     page(&NotificationsPage { frame, told: told.data, names, next_cursor: told.next_cursor })
 }
 

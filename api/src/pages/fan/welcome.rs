@@ -116,7 +116,7 @@ pub(crate) async fn show(
         (None, Some("connected")) => Some(t.account.connected_now.to_owned()),
         _ => None,
     };
-    let frame = Frame::of(&app, &signed, title).at("memberships").slim().saying(said);
+    let frame = super::frame(&app, &signed, title).await?.at("memberships").slim().saying(said);
     let failed = back.failed();
     page(&WelcomePage { frame, bought, failed, region: Region::of(&now)? })
 }

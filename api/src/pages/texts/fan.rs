@@ -1,6 +1,6 @@
 //! What fans read.
 
-use super::{Count, Phrase, texts};
+use super::{Phrase, texts};
 
 texts! {
     /// Memberships, with what each gives access to.
@@ -17,11 +17,12 @@ texts! {
         paid_through: &'static str = "Paid through";
         access_until: &'static str = "Access until";
         ended_at: &'static str = "Ended";
+        given: &'static str = "Given to you";
+        by_hand: &'static str = "By hand";
         nothing: &'static str = "This membership opens no server. There is nothing to connect.";
         gives: &'static str = "Gives you";
         entry: &'static str = "Access to the server";
         next: &'static str = "Show the next ones";
-        unread: Count = Count { one: "1 new notification", many: "{} new notifications" };
     }
 }
 
@@ -121,7 +122,7 @@ texts! {
     /// What can be the matter, in a fan's words: what it is, and what happens now.
     Troubles {
         not_linked: &'static str = "Connect your Discord account to get in.";
-        not_activated: &'static str = "This came with your membership. Activate it to get in.";
+        not_activated: &'static str = "There is a place for you. Activate it to get in.";
         link_broken: &'static str = "Discord no longer lets us use the connection to your account. Connect it again to get in.";
         missing_scope: &'static str = "Discord was not allowed to add you to servers. Connect again and leave “Join servers for you” allowed.";
         left_server: &'static str = "You left this server, or were removed from it. Restore your access to be brought in again.";

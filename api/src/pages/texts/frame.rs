@@ -17,6 +17,7 @@ texts! {
         memberships: &'static str = "Memberships";
         notifications: &'static str = "Notifications";
         approvals: &'static str = "Approvals";
+        new: &'static str = "new";
         signed_in_as: Phrase = Phrase("Signed in as {}");
         back: Phrase = Phrase("Back to {}");
         sign_out: &'static str = "Sign out";
@@ -44,6 +45,7 @@ texts! {
         cross_site_lead: &'static str = "Another site tried to send a form in your name, so nothing was done. If you meant to do this, open the page in the Hub and try there.";
         link_used: &'static str = "This sign-in link has been used or is too old";
         link_used_lead: Phrase = Phrase("A link works once and for five minutes. Open the Hub from {} again to get a fresh one.");
+        link_used_in: &'static str = "A link works once and for five minutes. This browser is signed in already, so you can simply go on.";
         way_back: &'static str = "This way back from Discord cannot be used";
         way_back_lead: &'static str = "It was used before, is older than ten minutes, or was started in another browser. Nothing was changed. Go back to the Hub and start again.";
         failed: &'static str = "That did not work";
@@ -55,6 +57,7 @@ texts! {
         kept_lead: &'static str = "Nothing has been sent to Discord and nothing is lost. Sign in again in another tab, then send it from here.";
         send_again: &'static str = "Send again";
         try_again: &'static str = "Try again";
+        go_on: &'static str = "Go on";
         go_home: &'static str = "Go to the start";
         code: &'static str = "Code";
     }
