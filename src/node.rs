@@ -33,6 +33,9 @@ const SETTLE: Duration = Duration::from_mins(1);
 /// The name under which this process shares the calls to Discord: one serves a data folder.
 const HERE: &str = "serve";
 
+/// How long everything may take to end at shutdown: longer than a call to Discord may.
+const WIND_DOWN: Duration = Duration::from_secs(20);
+
 /// Which Discord, before it is known where browsers reach the Hub.
 #[derive(Debug, Clone)]
 pub struct DiscordPlace {
@@ -270,8 +273,16 @@ impl Node {
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         let mut result = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            result = result.and(ended.context("a part of the hub panicked").flatten());
+        let ending = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                let ended = ended.context("a part of the hub panicked").flatten();
+                if result.is_ok() {
+                    result = ended;
+                }
+            }
+        };
+        if timeout(WIND_DOWN, ending).await.is_err() {
+            tracing::warn!("a request or a call did not end at shutdown and is cut off");
         }
         result
     }

@@ -226,10 +226,8 @@ impl From<DeskError> for ApiError {
             DeskError::Superseded => Self::new(Kind::SUPERSEDED, error.to_string()),
             DeskError::Fenced => Self::new(Kind::LEASE_LOST, error.to_string()),
             DeskError::OtherShards(_) => Self::new(Kind::OTHER_SHARDS, error.to_string()),
-            DeskError::InvalidShards => Self::invalid(vec![
-                FieldError::new("of", format!("must be 1 to {MAX_SHARDS}")),
-                FieldError::new("want", "must be at least 1"),
-            ]),
+            DeskError::InvalidShards => Self::field("of", format!("must be 1 to {MAX_SHARDS}")),
+            DeskError::NoShards => Self::field("want", "must be at least 1"),
             DeskError::TokenLater(_) => Self::new(Kind::DISCORD_UNAVAILABLE, error.to_string()),
             DeskError::Store(error) => error.into(),
             DeskError::View(error) => error.into(),

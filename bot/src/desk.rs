@@ -50,10 +50,10 @@ pub enum DeskError {
     Fenced,
     #[error("other bot processes divide the servers into {0} shards; use the same number")]
     OtherShards(u32),
-    #[error(
-        "servers are divided into 1 to {MAX_SHARDS} shards, and a process wants at least one of them"
-    )]
+    #[error("servers are divided into 1 to {MAX_SHARDS} shards")]
     InvalidShards,
+    #[error("a process wants at least one shard")]
+    NoShards,
     #[error("the fan's token cannot be renewed now ({0}); try again later")]
     TokenLater(String),
     #[error(transparent)]
@@ -155,8 +155,11 @@ impl Desk {
 
     /// Takes shards that are free, up to `want` with those that the process holds already.
     pub async fn acquire(&self, bot: &str, of: u32, want: u32) -> Result<Vec<Lease>, DeskError> {
-        if !(1..=MAX_SHARDS).contains(&of) || want == 0 {
+        if !(1..=MAX_SHARDS).contains(&of) {
             return Err(DeskError::InvalidShards);
+        }
+        if want == 0 {
+            return Err(DeskError::NoShards);
         }
         let now = self.now();
         let held = self.store.leases().held("shard:", now).await?;

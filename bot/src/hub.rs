@@ -51,7 +51,7 @@ impl From<DeskError> for HubError {
         match error {
             DeskError::Superseded | DeskError::Unknown => Self::Superseded,
             DeskError::Fenced => Self::Fenced,
-            DeskError::OtherShards(_) | DeskError::InvalidShards => {
+            DeskError::OtherShards(_) | DeskError::InvalidShards | DeskError::NoShards => {
                 Self::Refused(error.to_string())
             }
             DeskError::TokenLater(_)

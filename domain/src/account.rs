@@ -98,8 +98,10 @@ impl Decider for DiscordAccount {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::decider::story::given;
+    use crate::decider::story::{given, says_it_once};
 
     fn key() -> AccountKey {
         AccountKey::new("c0ffee")
@@ -137,5 +139,17 @@ mod tests {
         given::<DiscordAccount>([reserved("ada")])
             .when(release("ada"))
             .then([Event::AccountReleased { account_key: key(), fan: fan("ada") }]);
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let fan = prop::sample::select(vec!["ada", "bob"]);
+        (fan, any::<bool>()).prop_map(|(fan, kept)| if kept { reserve(fan) } else { release(fan) })
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..8), command in any_command()) {
+            says_it_once::<DiscordAccount>(before, command);
+        }
     }
 }

@@ -65,8 +65,10 @@ impl Decider for Creator {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::decider::story::given;
+    use crate::decider::story::{given, says_it_once};
 
     #[test]
     fn a_notice_is_read_once() {
@@ -76,5 +78,19 @@ mod tests {
         let command = || Command::ReadNotice { creator: creator.clone(), notice };
         given::<Creator>([]).when(command()).then([read()]);
         given::<Creator>([read()]).when(command()).then_nothing();
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        (0u128..4).prop_map(|notice| Command::ReadNotice {
+            creator: "kim".parse().unwrap(),
+            notice: Uuid::from_u128(notice),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..8), command in any_command()) {
+            says_it_once::<Creator>(before, command);
+        }
     }
 }

@@ -46,6 +46,22 @@ pub(crate) mod story {
 
     use super::{Decider, fold};
 
+    /// The law of every aggregate: whatever came before, saying the same twice is saying it once.
+    #[track_caller]
+    pub(crate) fn says_it_once<D: Decider>(before: Vec<D::Command>, command: D::Command)
+    where
+        D::Command: Clone,
+        D::Event: Debug + PartialEq,
+    {
+        let mut state = D::State::default();
+        for command in before.into_iter().chain([command.clone()]) {
+            for event in D::decide(&state, command).unwrap_or_default() {
+                D::evolve(&mut state, &event);
+            }
+        }
+        assert_eq!(D::decide(&state, command).unwrap_or_default(), vec![]);
+    }
+
     pub(crate) struct Given<D: Decider>(D::State);
     pub(crate) struct Answer<D: Decider>(Result<Vec<D::Event>, D::Refusal>);
 

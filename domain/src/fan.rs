@@ -335,8 +335,13 @@ impl Decider for Fan {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{Event::*, *};
-    use crate::{DiscordUserId, decider::story::given};
+    use crate::{
+        DiscordUserId,
+        decider::story::{given, says_it_once},
+    };
 
     fn ada() -> FanId {
         "ada".parse().unwrap()
@@ -420,5 +425,58 @@ mod tests {
         let command = || Command::ReadNotification { fan: ada(), notification };
         given::<Fan>([]).when(command()).then([read()]);
         given::<Fan>([read()]).when(command()).then_nothing();
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let integration = || (1u128..3).prop_map(|n| IntegrationId(Uuid::from_u128(n)));
+        let until =
+            |hours: i64| DateTime::from_timestamp(1_800_000_000 + hours * 3_600, 0).unwrap();
+        prop_oneof![
+            (1u64..3).prop_map(|n| Command::Link(link(n))),
+            Just(Command::Unlink { fan: ada() }),
+            (1u64..3, any::<bool>()).prop_map(|(n, scope)| Command::BreakLink {
+                fan: ada(),
+                account_key: link(n).account_key,
+                reason: if scope { BrokenBy::MissingScope } else { BrokenBy::InvalidGrant },
+            }),
+            // Asking to be let in anew is left out: it is asked as often as it is said.
+            integration().prop_map(|integration| Command::Activate {
+                fan: ada(),
+                integration,
+                again: false
+            }),
+            integration().prop_map(|integration| Command::Deactivate { fan: ada(), integration }),
+            (0u128..3).prop_map(|n| Command::ReadNotification {
+                fan: ada(),
+                notification: Uuid::from_u128(n)
+            }),
+            (integration(), prop::option::of(0i64..3), 10u64..12).prop_map(
+                move |(integration, hours, role)| Command::Grant(Grant {
+                    fan: ada(),
+                    creator: "kim".parse().unwrap(),
+                    integration,
+                    roles: [RoleId(role)].into(),
+                    until: hours.map(until),
+                })
+            ),
+            integration().prop_map(|integration| Command::EndGrant { fan: ada(), integration }),
+            (integration(), 0i64..3).prop_map(move |(integration, hours)| Command::ExpireGrant {
+                fan: ada(),
+                integration,
+                now: until(hours)
+            }),
+            (integration(), prop::sample::select(vec!["spam", "fraud"])).prop_map(
+                |(integration, why)| Command::Withhold { fan: ada(), integration, why: why.into() }
+            ),
+            integration()
+                .prop_map(|integration| Command::LiftWithholding { fan: ada(), integration }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..16), command in any_command()) {
+            says_it_once::<Fan>(before, command);
+        }
     }
 }

@@ -62,8 +62,10 @@ impl Decider for Tier {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{Command::*, Event::*, *};
-    use crate::decider::story::given;
+    use crate::decider::story::{given, says_it_once};
 
     fn register(name: &str) -> Command {
         Register {
@@ -90,5 +92,16 @@ mod tests {
             tier: "gold".parse().unwrap(),
             name: "Gold+".parse().unwrap(),
         }]);
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        prop::sample::select(vec!["Gold", "Gold+", "Silver"]).prop_map(register)
+    }
+
+    proptest! {
+        #[test]
+        fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..8), command in any_command()) {
+            says_it_once::<Tier>(before, command);
+        }
     }
 }

@@ -177,6 +177,7 @@ impl Store {
         if let Some(known) = self.remembered(stream) {
             return Ok(known);
         }
+        let head = self.0.log.head();
         let raw = self.0.log.read_stream(stream, 0).await?;
         let version = raw.last().map_or(0, |last| last.version);
         let mut state = D::State::default();
@@ -187,7 +188,7 @@ impl Store {
         }
         // Names that nobody has used would crowd out those that somebody has.
         if version > 0 {
-            self.remember(stream.clone(), version, Arc::new(state.clone()));
+            self.remember_read(stream, version, &state, head);
         }
         Ok(Loaded { state, version })
     }
@@ -239,6 +240,21 @@ impl Store {
         // Two decisions may end in either order; the later one stands.
         if states.peek(&stream).is_none_or(|(known, _)| *known < version) {
             states.put(stream, (version, state));
+        }
+    }
+
+    /// Remembers what was read, unless anything was appended since `head`: it could be older than what was forgotten
+    /// meanwhile. What is appended from here on is remembered by whoever appends it.
+    fn remember_read<S: Clone + Send + Sync + 'static>(
+        &self,
+        stream: &StreamName,
+        version: u64,
+        state: &S,
+        head: Position,
+    ) {
+        let mut states = self.0.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.log.head() == head && !states.contains(stream) {
+            states.put(stream.clone(), (version, Arc::new(state.clone())));
         }
     }
 

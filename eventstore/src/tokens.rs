@@ -108,11 +108,16 @@ impl Tokens<'_> {
         Ok(Some((sealed, token)))
     }
 
-    pub async fn delete(&self, fan: &FanId) -> Result<(), StoreError> {
-        sqlx::query("delete from discord_tokens where fan = ?1")
-            .bind(fan.as_str())
-            .execute(self.db)
-            .await?;
+    /// Deletes a token; one that has taken its place stays.
+    pub async fn delete(&self, fan: &FanId, old: &DiscordToken) -> Result<(), StoreError> {
+        let Some((stands, token)) = self.stored(fan).await? else { return Ok(()) };
+        if token.is_same_as(old) {
+            sqlx::query("delete from discord_tokens where fan = ?1 and sealed = ?2")
+                .bind(fan.as_str())
+                .bind(stands)
+                .execute(self.db)
+                .await?;
+        }
         Ok(())
     }
 }

@@ -75,7 +75,8 @@ impl Live {
         Ok(())
     }
 
-    async fn newer<P: Projection>(
+    /// A newer generation of this program's shape, if another process has built one.
+    pub(crate) async fn newer<P: Projection>(
         &self,
         generation: &Generation,
     ) -> Result<Option<Generation>, ViewError> {

@@ -390,3 +390,61 @@ async fn rebuild<P: Projection>(
     generation.close().await?;
     Ok(position)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::tier::{self, Command, Tier};
+    use eventstore::{Access, Actor, Clock, Envelope, Metadata, StoreOptions};
+    use sqlx::SqliteConnection;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A view that counts, in the shape of one version of a program.
+    struct Count<const VERSION: u32>;
+
+    impl<const V: u32> Projection for Count<V> {
+        const NAME: &'static str = "count";
+        const VERSION: u32 = V;
+        const SCHEMA: &'static str = "create table counted (n integer not null) strict;";
+
+        async fn apply(
+            db: &mut SqliteConnection,
+            run: &[Arc<Envelope>],
+        ) -> Result<Vec<Change>, ViewError> {
+            for _ in run {
+                sqlx::query("insert into counted values (1)").execute(&mut *db).await?;
+            }
+            Ok(vec![])
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_program_builds_its_views_while_this_one_answers() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let clock = Clock::system();
+        let (at, access) = (clock.now(), Access::Serve);
+        let options = StoreOptions { clock, master_key: None, access };
+        let store = Store::open(&folder.path().join("data"), options).await.unwrap();
+        let (creator, tier) = ("kim".parse().unwrap(), "gold".parse().unwrap());
+        let stream = tier::stream(&creator, &tier);
+        let register = Command::Register { creator, tier, name: "Gold".parse().unwrap() };
+        let metadata = Metadata { at, actor: Actor::Platform, correlation: Uuid::nil() };
+        store.handle::<Tier>(&stream, register, metadata, None).await.unwrap();
+
+        let views = folder.path().join("views");
+        std::fs::create_dir_all(&views).unwrap();
+        let generation = open::<Count<1>>(&views).await.unwrap();
+        let serving = Live {
+            folder: views.clone(),
+            reader: Reader::new(generation.readers()),
+            position: watch::Sender::new(generation.position()),
+            changes: broadcast::channel(1).0,
+        };
+        assert_eq!(rebuild::<Count<2>>(&views, &store, |_| {}).await.unwrap(), Position(1));
+        // What is of another shape is not taken up, and stays for whoever understands it.
+        assert!(serving.newer::<Count<1>>(&generation).await.unwrap().is_none());
+        generation.close().await.unwrap();
+        assert_eq!(open::<Count<2>>(&views).await.unwrap().position(), Position(1));
+    }
+}

@@ -258,42 +258,6 @@ async fn a_setting_may_stand_in_a_file() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("platform"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_full_costs_nothing_that_was_acknowledged() {
-    let mut hub = Hub::start().await;
-    hub.put("/v1/creators/kim/tiers/gold", serde_json::json!({ "name": "Gold" })).await;
-    hub.kill().await;
-    // No file may grow beyond what this allows: the disk is full for the process.
-    let mut limited = Command::new("sh");
-    let line =
-        format!("ulimit -f 1024; trap '' XFSZ; exec {} serve --listen 127.0.0.1:0", binary());
-    let inherited = hub.command(&[]);
-    limited.args(["-c", &line]);
-    limited.envs(inherited.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let errors = hub.data().with_extension("errors");
-    limited.stderr(std::fs::File::create(&errors).unwrap());
-    hub.serve_with(limited).await;
-    let mut acknowledged = 0;
-    for version in 1..5_000 {
-        let body = serde_json::json!({ "fan": "ada", "creator": "kim", "tier": "gold", "status": "active", "version": version });
-        let answer =
-            hub.request(reqwest::Method::PUT, "/v1/memberships/ada-gold").json(&body).send().await;
-        match answer {
-            Ok(answer) if answer.status().is_success() => acknowledged = version,
-            Ok(_) | Err(_) => break,
-        }
-    }
-    assert!((10..4_000).contains(&acknowledged), "{acknowledged}");
-    assert!(!hub.ended().await.success());
-    let said = std::fs::read_to_string(&errors).unwrap();
-    let last = said.lines().last().unwrap();
-    assert!(last.starts_with("hub: ") && last.contains("disk"), "{said}");
-    hub.serve().await;
-    let known = hub.get("/v1/memberships/ada-gold").await;
-    assert!(known["state"]["version"].as_u64().unwrap() >= acknowledged, "{known}");
-    hub.run(&["views", "verify"]).await;
-}
-
 #[tokio::test]
 async fn a_view_whose_file_is_broken_is_named_with_what_builds_it_anew() {
     let mut hub = Hub::start().await;

@@ -26,7 +26,8 @@ pub(crate) fn binary() -> &'static str {
 /// A sandbox, a data folder, and the process that serves it, when there is one.
 pub(crate) struct Hub {
     pub(crate) sandbox: Sandbox,
-    folder: TempDir,
+    _folder: TempDir,
+    data: PathBuf,
     process: Option<Child>,
     url: String,
     http: reqwest::Client,
@@ -37,9 +38,11 @@ impl Hub {
     pub(crate) async fn start() -> Self {
         let sandbox =
             Sandbox::start(Config { limits: Limits::off(), ..Config::default() }).await.unwrap();
+        let folder = TempDir::new().unwrap();
         let mut hub = Self {
             sandbox,
-            folder: TempDir::new().unwrap(),
+            data: folder.path().join("data"),
+            _folder: folder,
             process: None,
             url: String::new(),
             http: bot::http::client("test").unwrap(),
@@ -52,7 +55,22 @@ impl Hub {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
+    }
+
+    /// Goes on in another folder, to which everything is copied.
+    pub(crate) fn move_to(&mut self, data: &Path) {
+        for (from, to) in
+            [(self.data.clone(), data.to_owned()), (self.data.join("views"), data.join("views"))]
+        {
+            std::fs::create_dir_all(&to).unwrap();
+            for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_file() {
+                    std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        data.clone_into(&mut self.data);
     }
 
     /// A command of the binary with the sandbox as its Discord.

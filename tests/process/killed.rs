@@ -1,5 +1,6 @@
 //! SIGKILL at any moment of the main job, then a restart: the same end, no call missed, nobody left with access.
 
+use chrono::TimeDelta;
 use discord_sandbox::{Action, Fault};
 use projections::VIEWS;
 
@@ -106,10 +107,11 @@ async fn what_a_fan_had_before_they_bought_outlives_a_kill_between_the_join_and_
         let user = hub.sandbox.with(|world| world.add_user(None, &fan));
         hub.sandbox.with(|world| {
             world.add_member(guild, user);
-            world.set_role(guild, user, role, true)
+            world.set_role(guild, user, role, true);
+            // Nobody joins in the very moment in which they buy.
+            let club = world.guilds.get_mut(&guild).unwrap();
+            club.members.get_mut(&user).unwrap().joined_at -= TimeDelta::minutes(1);
         });
-        // Nobody joins in the very moment in which they buy.
-        tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
         let late = Action::Delay { ms: 400 };
         hub.sandbox.fault(Fault::once(held_up, "/guilds/*/members/*", late));
         hub.sandbox.forget_calls();

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod command_line;
+mod demo;
+mod disk;
 mod hub;
 mod killed;
 mod tutorial;

@@ -309,6 +309,13 @@ async fn a_program_in_any_language_can_be_the_bot() {
 
     let renewed = post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.ok();
     assert_eq!(renewed["epoch"], epoch);
+    let faulty = async |of: u64, want: u64| {
+        let body = json!({ "bot": "other", "of": of, "want": want });
+        let problem = post("/v1/bot/leases", body).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"].as_array().unwrap().len(), 1);
+        problem["errors"][0]["field"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((faulty(0, 1).await, faulty(1, 0).await), ("of".to_owned(), "want".to_owned()));
     post("/v1/bot/leases", json!({ "bot": "other", "of": 2, "want": 1 }))
         .await
         .problem(409, "other_shards");

@@ -64,7 +64,7 @@ async fn codes(world: &World, club: &Club) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_empty_snapshot_takes_nothing_until_somebody_approves() {
+async fn case_18_an_empty_snapshot_takes_nothing_until_somebody_approves() {
     let mut world = World::start().await;
     let club = world.club("kim").await;
     let fans = members(&world, &club, 60).await;

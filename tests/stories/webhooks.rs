@@ -109,7 +109,14 @@ async fn a_subscription_of_stripe_is_a_membership() {
     assert_eq!(said.ok()["outcome"], "applied");
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
-    // Two events of one second, the later one first: the more final one counts.
+    // Two events of one second: a renewal counts whether it comes first or last.
+    let mut renewed = subscription("active", false);
+    renewed["items"]["data"][0]["current_period_end"] = json!(at + 30 * 86_400);
+    let kind = "customer.subscription.updated";
+    assert_eq!(stripe(&world, kind, at, renewed).await.ok()["outcome"], "applied");
+    let first = stripe(&world, kind, at, subscription("active", false)).await;
+    assert_eq!(first.ok()["outcome"], "stale");
+    // The later one first: the more final one counts.
     stripe(&world, "customer.subscription.deleted", at + 1, subscription("canceled", false))
         .await
         .ok();

@@ -139,10 +139,13 @@ pub(crate) async fn delete(
 ) -> Result<Written<LinkAnswer>, ApiError> {
     caller.fan(&fan)?;
     let command = fan::Command::Unlink { fan: fan.clone() };
+    let token = app.store.tokens().get(&fan).await?;
     match app.store.handle::<Fan>(&fan::stream(&fan), command, caller.metadata(&app), None).await {
         Ok(decided) => {
-            // Taking access away never needs it.
-            app.store.tokens().delete(&fan).await?;
+            // Taking access away never needs it. The fan may have linked an account again meanwhile.
+            if let Some(token) = token {
+                app.store.tokens().delete(&fan, &token).await?;
+            }
             Ok(Written::ok(decided.position, LinkAnswer { discord: None })
                 .status(StatusCode::ACCEPTED))
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use bot::oauth::{OAuthError, Tokens};
@@ -108,9 +108,14 @@ impl FromFields for CallbackQuery {
               (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`; `missing_scope`: linked, and not allowed to be added to servers")))]
 pub(crate) async fn callback(
     State(app): AppState,
+    method: Method,
     headers: HeaderMap,
     Query(query): Query<CallbackQuery>,
 ) -> Result<Response, ApiError> {
+    // Whoever only looks where a link leads must not use it up.
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
     let state = query.state.as_deref().unwrap_or_default();
     let unusable = || {
         ApiError::new(

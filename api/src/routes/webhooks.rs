@@ -249,8 +249,18 @@ struct Price {
     id: String,
 }
 
+/// The version of a subscription by an event. Stripe's times are whole seconds: of two events of one second the more
+/// final one counts, then the one that is paid through for longer.
+///
+/// 33 bits for the time, 2 for how final it is, 18 for the hours that are paid: no more than JSON's numbers hold exactly.
+fn version(created: u64, finality: u64, ends: Option<i64>) -> u64 {
+    let created = created.min(1 << 32);
+    let paid = ends.and_then(|ends| u64::try_from(ends).ok()).unwrap_or_default();
+    let hours = paid.saturating_sub(created).div_euclid(3_600).min((1 << 18) - 1);
+    (((created << 2) | finality) << 18) | hours
+}
+
 impl Subscription {
-    /// The terms, and how final they are: of two events of one second the more final one counts.
     fn terms(self, app: &App, created: u64) -> Result<Option<Terms>, ApiError> {
         let Some((item, (creator, tier))) = self
             .items
@@ -281,10 +291,7 @@ impl Subscription {
             tier: tier.clone(),
             status,
             ends_at: ends.and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
-            version: created
-                .saturating_mul(10)
-                .saturating_add(finality)
-                .min(i64::MAX.unsigned_abs()),
+            version: version(created, finality, ends),
         }))
     }
 }
@@ -313,5 +320,26 @@ pub(crate) async fn stripe(
     match subscription.terms(&app, event.created)? {
         Some(terms) => take(&app, terms).await,
         None => Ok(ignored(&app)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_stripe_are_ordered_by_time_then_by_how_final_they_are_then_by_what_is_paid() {
+        let at = 1_800_000_000;
+        let month = Some(1_800_000_000 + 30 * 86_400);
+        let ordered = [
+            version(at, 0, None),
+            version(at, 0, Some(1_800_000_000 + 86_400)),
+            version(at, 0, month),
+            version(at, 2, None),
+            version(at, 3, month),
+            version(at + 1, 0, None),
+        ];
+        assert!(ordered.is_sorted_by(|one, next| one < next), "{ordered:?}");
+        assert!(version(u64::MAX, 3, Some(i64::MAX)) < 1 << 53, "JSON holds it exactly");
     }
 }

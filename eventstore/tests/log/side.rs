@@ -158,8 +158,8 @@ async fn answers_of_requests_and_reports_are_forgotten_and_the_keys_of_timers_ar
 #[tokio::test]
 async fn a_fan_s_key_that_is_missing_is_not_taken_for_one_that_was_destroyed() {
     let folder = Folder::new();
-    let sealed = folder.open().await.vault().seal_for(&ada(), b"secret").await.unwrap();
-    let open = async || folder.open().await.vault().open_for(&ada(), &sealed).await;
+    let sealed = folder.beside().await.vault().seal_for(&ada(), b"secret").await.unwrap();
+    let open = async || folder.beside().await.vault().open_for(&ada(), &sealed).await;
     let change = async |sql: &'static str| {
         sqlx::query(sql).execute(&mut raw(&folder).await).await.unwrap();
     };
@@ -172,7 +172,7 @@ async fn a_fan_s_key_that_is_missing_is_not_taken_for_one_that_was_destroyed() {
     change("update subject_keys set wrapped = null, destroyed_at = 1").await;
     assert_eq!(open().await.unwrap(), None, "destroyed, so what it sealed is erased");
     // Who comes back begins anew, and what was erased stays so.
-    let store = folder.open().await;
+    let store = folder.beside().await;
     let again = store.vault().seal_for(&ada(), b"new").await.unwrap();
     assert_eq!(store.vault().open_for(&ada(), &again).await.unwrap().unwrap(), b"new");
     assert_eq!(open().await.unwrap(), None);

@@ -22,6 +22,11 @@ impl Folder {
     pub(crate) async fn open(&self) -> Store {
         open(&self.path(), Access::Serve, None).await.unwrap()
     }
+
+    /// Beside whoever serves it, or with nobody serving it.
+    pub(crate) async fn beside(&self) -> Store {
+        open(&self.path(), Access::Beside, None).await.unwrap()
+    }
 }
 
 async fn open(

@@ -76,17 +76,6 @@ impl FanAccess {
         rows.iter().map(notice).collect()
     }
 
-    /// How many unread notices somebody has of what is not healed yet.
-    pub async fn unread_notices(&self, audience: &Audience) -> Result<u64, ViewError> {
-        let unread: i64 = sqlx::query_scalar(
-            "select count(*) from notices where audience = ?1 and not read and resolved_at is null",
-        )
-        .bind(audience.to_string())
-        .fetch_one(&self.0.pool())
-        .await?;
-        Ok(unread.cast_unsigned())
-    }
-
     /// Whether somebody was told this.
     pub async fn was_told(&self, audience: &Audience, id: Uuid) -> Result<bool, ViewError> {
         Ok(sqlx::query_scalar(

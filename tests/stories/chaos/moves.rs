@@ -40,7 +40,9 @@ impl Chaos {
         }
         let pause = self.dice.below(60);
         if pause < 40 {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            // The hub has done some of it by then, or nothing yet.
+            let mut log = self.world.node().store().log().watch();
+            let _ = tokio::time::timeout(Duration::from_millis(pause), log.changed()).await;
         }
     }
 

@@ -32,9 +32,8 @@ impl Chaos {
         let quiet = async {
             loop {
                 self.world.settle().await;
-                let before = self.world.node().store().log().head();
-                tokio::time::sleep(QUIET).await;
-                if self.world.node().store().log().head() == before {
+                let mut log = self.world.node().store().log().watch();
+                if tokio::time::timeout(QUIET, log.changed()).await.is_err() {
                     return;
                 }
             }

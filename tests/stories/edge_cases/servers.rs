@@ -126,6 +126,8 @@ async fn case_03_the_server_comes_from_the_token_and_never_from_the_callback() {
     let forged = back.replace(&format!("guild_id={mine}"), &format!("guild_id={other}"));
     assert_ne!(forged, back);
     let path = forged.split_once("/oauth").map(|(_, rest)| format!("/oauth{rest}")).unwrap();
+    let looked = world.bare(Method::HEAD, &path).send().await.unwrap();
+    assert_eq!(looked.status(), 200, "looking does not use the way back up");
     world.send(world.bare(Method::GET, &path)).await.is(200);
     assert_eq!(
         world.get(&format!("/v1/integrations/{id}")).await.ok()["guild"]["id"],

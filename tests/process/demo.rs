@@ -1,0 +1,37 @@
+//! `hub demo --once`: the main job from nothing, in one process, and nothing left behind.
+
+use tempfile::TempDir;
+use tokio::{process::Command, time::timeout};
+
+use crate::hub::{PATIENCE, binary};
+
+#[tokio::test]
+async fn the_demo_shows_the_main_job_and_ends() {
+    let temporary = TempDir::new().unwrap();
+    let mut demo = Command::new(binary());
+    demo.args(["demo", "--once", "--listen", "127.0.0.1:0", "--sandbox", "127.0.0.1:0"])
+        .env_clear()
+        .env("TMPDIR", temporary.path())
+        .current_dir(temporary.path())
+        .kill_on_drop(true);
+    let output = timeout(PATIENCE, demo.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    let mut after = said.as_str();
+    for step in [
+        "status \"connected\", server \"Kim's Club\"",
+        "Gold: cannot be given.",
+        "Gold: can be given",
+        "ada is not in Kim's Club",
+        "ada is in Kim's Club with Gold",
+        "ada is not in Kim's Club",
+        "fan_access: equal at position",
+        "/sign-in/",
+    ] {
+        let at = after.find(step).unwrap_or_else(|| panic!("{step:?} does not follow:\n{said}"));
+        after = &after[at + step.len()..];
+    }
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
