@@ -36,6 +36,9 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) reconnect();
 });
 
+// Of tabs that do not fit, the one that is shown is in view.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // The menu closes as menus do.
 const menu = document.querySelector("details.account");
 document.addEventListener("click", (event) => {
