@@ -82,7 +82,7 @@ say "tests"
 cargo nextest run --workspace --no-fail-fast
 
 say "pages in a browser"
-CHROMIUM="$(command -v chromium)" node --test tests/browser/*.test.mjs
+CHROMIUM="$(command -v chromium)" node --test --test-concurrency=2 tests/browser/*.test.mjs
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet

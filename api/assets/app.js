@@ -36,6 +36,10 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) reconnect();
 });
 
+// Of tabs that do not fit, the one that is shown is in view. `scrollIntoView` would begin the order of the focus there.
+const tab = document.querySelector(".tabs [aria-current]");
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 48;
+
 // The menu closes as menus do.
 const menu = document.querySelector("details.account");
 document.addEventListener("click", (event) => {

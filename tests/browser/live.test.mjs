@@ -102,7 +102,8 @@ test("the screen after a purchase goes from the confirmation to being in by itse
 test("a fan sees what a creator gives by hand, and can leave it", async () => {
   const [owner, cleo] = [await world.account("nia"), await world.account("cleo")];
   const studio = await world.server("Nia's Studio", owner, [{ name: "Guest" }]);
-  const id = await world.integration("nia", "The studio", studio, owner, {});
+  await world.tier("nia", "pass", "Day pass");
+  const id = await world.integration("nia", "The studio", studio, owner, { pass: ["Guest"] });
   await world.links("cleo", cleo);
   const fan = await signsIn(world, "fan", "cleo");
   const { page } = fan;
@@ -118,6 +119,11 @@ test("a fan sees what a creator gives by hand, and can leave it", async () => {
   await given.getByText("Guest").waitFor();
   await given.getByText("Connected", { exact: true }).waitFor();
   assert.ok(await isSame());
+
+  // A membership that is over does not pass for what gives access.
+  await world.membership("cleo", "nia", "pass", 1, "expired");
+  await page.locator(`#access-cleo-pass-${id}`).getByText("Ended").waitFor();
+  assert.ok(await given.getByText("Connected", { exact: true }).isVisible());
 
   await given.getByRole("link", { name: "Leave The studio" }).click();
   await page.getByRole("button", { name: "Leave" }).click();

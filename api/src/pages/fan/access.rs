@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::State;
-use domain::{FanId, IntegrationId, status::Status};
+use domain::{FanId, IntegrationId, Trouble, status::Status};
 use projections::Change;
 
 use crate::{
@@ -96,9 +96,33 @@ impl Access {
         }
     }
 
+    /// The same below a membership that is over: what the fan has there is given by something else, and stands there.
+    pub(super) fn of_what_is_over(self, t: &'static Texts, shown: &FanIntegration) -> Self {
+        let kept = shown
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.code == Trouble::RemovalRejected.code());
+        match self.status {
+            Status::Revoked | Status::Revoking | Status::RevokeBlocked => self,
+            _ if kept => self,
+            _ => Self {
+                chip: chip(&t.standing, Status::Revoked, None),
+                status: Status::Revoked,
+                words: None,
+                action: None,
+                ..self
+            },
+        }
+    }
+
     /// Whether there is something to press here: connecting an account is for all servers at once.
     pub(super) fn has_button(&self) -> bool {
         self.action.as_ref().is_some_and(|action| !matches!(action, Action::Connect))
+    }
+
+    /// Whether the words say more than the button that connects an account.
+    pub(super) fn says_more(&self) -> bool {
+        !matches!(self.action, Some(Action::Connect))
     }
 
     /// Whether the fan may turn it off: what gives nothing cannot be left.
@@ -182,7 +206,7 @@ pub(super) fn concerns(fan: &FanId, change: &Change) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Trouble, Who};
+    use domain::Who;
 
     use super::*;
     use crate::pages::texts;

@@ -81,7 +81,10 @@ impl Membership {
             access: held
                 .integrations
                 .iter()
-                .map(|shown| Access::of(app, t, held.membership.as_str(), shown))
+                .map(|shown| {
+                    let access = Access::of(app, t, held.membership.as_str(), shown);
+                    if held.live { access } else { access.of_what_is_over(t, shown) }
+                })
                 .collect(),
         }
     }

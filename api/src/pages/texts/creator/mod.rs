@@ -69,7 +69,7 @@ texts! {
         discord_lead: &'static str = "Brings fans into your server and gives them the roles of their membership.";
         steps: &'static str = "Steps of the set-up";
         step_name: &'static str = "Name";
-        step_connect: &'static str = "Connect Discord";
+        step_connect: &'static str = "Discord";
         step_roles: &'static str = "Roles";
         step_memberships: &'static str = "Memberships";
         name_title: &'static str = "Name the integration";
