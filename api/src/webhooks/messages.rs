@@ -3,12 +3,16 @@
 //! How a fan stands is told as the view has it when it is looked at. Where somebody falls behind, what passed
 //! meanwhile is left out; the last state never is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Event, FanId, GuildId, IntegrationId, RoleId, TierId,
+    Event, FanId, GuildId, HoldId, IntegrationId, RoleId, TierId,
     access::{Desired, Event as AccessEvent, Holder},
+    hold::Event as HoldEvent,
     integration::Event as IntegrationEvent,
     status::Status,
 };
@@ -16,15 +20,15 @@ use eventstore::{
     Position, Store,
     webhooks::{Endpoint, Message},
 };
-use projections::{FanRow, IntegrationRow, Views};
+use projections::{FanRow, HoldStatus, IntegrationRow, Views};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::WebhookError;
-use crate::reason::Reason;
+use crate::{reason::Reason, routes::holds::HoldAnswer};
 
 /// The types of messages. They never change their names.
-pub(crate) const TYPES: [&str; 9] = [
+pub(crate) const TYPES: [&str; 12] = [
     "access.pending",
     "access.granted",
     "access.blocked",
@@ -33,9 +37,15 @@ pub(crate) const TYPES: [&str; 9] = [
     "access.drifted",
     "integration.available",
     "fan.state_changed",
+    HELD,
+    APPROVED,
+    REJECTED,
     DISABLED,
 ];
 
+const HELD: &str = "removals.held";
+const APPROVED: &str = "removals.approved";
+const REJECTED: &str = "removals.rejected";
 const DISABLED: &str = "webhook_endpoint.disabled";
 
 /// How many events are looked at together.
@@ -80,6 +90,14 @@ struct State<'a> {
     position: Position,
 }
 
+/// A mass removal that waits for approval, or on which somebody decided.
+#[derive(Serialize)]
+struct HeldRemovals {
+    #[serde(flatten)]
+    hold: HoldAnswer,
+    position: Position,
+}
+
 #[derive(Serialize)]
 struct DisabledEndpoint<'a> {
     endpoint: Uuid,
@@ -95,6 +113,7 @@ pub(super) struct Part {
     times: HashMap<Position, DateTime<Utc>>,
     attached: HashMap<(Position, IntegrationId), TierId>,
     drifted: Vec<Drifted>,
+    holds: Vec<(Position, &'static str, HoldId)>,
 }
 
 struct Drifted {
@@ -110,9 +129,13 @@ impl Part {
         let raw = store.log().read_after(after, READ).await?;
         let Some(last) = raw.last().map(|event| event.position) else { return Ok(None) };
         let times = raw.iter().map(|event| (event.position, event.metadata.at)).collect();
-        let matters = |kind: &str| ["DriftObserved", "MembershipAttached"].contains(&kind);
+        let matters = |kind: &str| {
+            ["DriftObserved", "MembershipAttached"].contains(&kind)
+                || HoldEvent::NAMES.contains(&kind)
+        };
         let some = raw.into_iter().filter(|event| matters(&event.kind)).collect();
-        let mut part = Self { after, last, times, attached: HashMap::new(), drifted: vec![] };
+        let (attached, drifted, holds) = (HashMap::new(), vec![], vec![]);
+        let mut part = Self { after, last, times, attached, drifted, holds };
         for envelope in store.decode(some).await? {
             part.notice(envelope.position, envelope.event);
         }
@@ -130,6 +153,14 @@ impl Part {
             }) => {
                 self.attached.insert((position, integration), tier);
             }
+            Event::Hold(hold) => {
+                let kind = match hold {
+                    HoldEvent::RemovalsHeld(_) => HELD,
+                    HoldEvent::RemovalsApproved { .. } => APPROVED,
+                    HoldEvent::RemovalsRejected { .. } => REJECTED,
+                };
+                self.holds.push((position, kind, hold.hold()));
+            }
             Event::Access(_)
             | Event::Integration(_)
             | Event::Tier(_)
@@ -137,7 +168,6 @@ impl Part {
             | Event::Guild(_)
             | Event::Fan(_)
             | Event::DiscordAccount(_)
-            | Event::Hold(_)
             | Event::Creator(_) => {}
         }
     }
@@ -166,6 +196,9 @@ impl Part {
         }
         for drifted in &self.drifted {
             teller.drifted(drifted).await?;
+        }
+        for (position, kind, hold) in &self.holds {
+            teller.hold(*position, kind, *hold).await?;
         }
         let mut told = teller.told;
         told.sort_by_key(|message| message.position);
@@ -196,9 +229,9 @@ impl Teller<'_> {
         let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
         if let Some(kind) = kind {
             let tier = tier.filter(|_| row.status == Status::Available);
-            self.tell(kind, row, &State { tier, ..state(row, creator.clone()) })?;
+            self.tell_of_fan(kind, row, &State { tier, ..state(row, creator.clone()) })?;
         }
-        self.tell("fan.state_changed", row, &state(row, creator))
+        self.tell_of_fan("fan.state_changed", row, &state(row, creator))
     }
 
     async fn drifted(&mut self, drifted: &Drifted) -> Result<(), WebhookError> {
@@ -210,9 +243,26 @@ impl Teller<'_> {
             let at = FanRow { position: drifted.position, ..row };
             let missing = Some(&drifted.missing);
             let state = State { missing, ..state(&at, creator.to_string()) };
-            self.tell("access.drifted", &at, &state)?;
+            self.tell_of_fan("access.drifted", &at, &state)?;
         }
         Ok(())
+    }
+
+    async fn hold(
+        &mut self,
+        position: Position,
+        kind: &'static str,
+        id: HoldId,
+    ) -> Result<(), WebhookError> {
+        let Some(row) = self.views.fan_access().hold(id).await? else { return Ok(()) };
+        let mut hold = HoldAnswer::from(row);
+        match kind {
+            // It stands in the log before what it holds, which may not have been seen yet.
+            HELD => (hold.status, hold.fans) = (HoldStatus::Waiting, hold.losing),
+            APPROVED => hold.status = HoldStatus::Approved,
+            _ => hold.status = HoldStatus::Rejected,
+        }
+        self.tell(kind, position, None, format_args!("{id}"), &HeldRemovals { hold, position })
     }
 
     /// Whose an integration is; `None` once it is removed.
@@ -225,22 +275,33 @@ impl Teller<'_> {
         Ok(found)
     }
 
-    fn tell(
+    fn tell_of_fan(
         &mut self,
         kind: &'static str,
         row: &FanRow,
         data: &State<'_>,
     ) -> Result<(), WebhookError> {
-        let position = row.position;
+        let subject = format_args!("{}/{}", row.integration, row.fan);
+        self.tell(kind, row.position, Some(&row.fan), subject, data)
+    }
+
+    fn tell(
+        &mut self,
+        kind: &'static str,
+        position: Position,
+        fan: Option<&FanId>,
+        subject: fmt::Arguments<'_>,
+        data: &impl Serialize,
+    ) -> Result<(), WebhookError> {
         let wanting = |endpoint: &&Endpoint| endpoint.wants(kind) && endpoint.since < position;
         let timestamp = self.part.times.get(&position).copied().unwrap_or_default();
         for endpoint in self.endpoints.iter().filter(wanting) {
-            let what = format!("{kind}/{position}/{}/{}", row.integration, row.fan);
+            let what = format!("{kind}/{position}/{subject}");
             self.told.push(Message {
                 id: Uuid::new_v5(&endpoint.id, what.as_bytes()),
                 endpoint: endpoint.id,
                 position,
-                fan: Some(row.fan.clone()),
+                fan: fan.cloned(),
                 kind,
                 body: serde_json::to_string(&Envelope { r#type: kind, timestamp, data })?,
             });
