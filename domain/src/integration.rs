@@ -216,8 +216,10 @@ pub enum Command {
         server: Server,
         roles: RoleList,
     },
+    /// `again`: also where nothing changed, so that what waits in the server is tried again.
     RefreshRoles {
         roles: RoleList,
+        again: bool,
     },
     /// The bot was seen to be in the server, or not to be.
     ObserveBot {
@@ -317,6 +319,12 @@ impl State {
     /// The server in which this integration gives access now.
     pub fn open_guild(&self) -> Option<GuildId> {
         self.server.as_ref().filter(|_| self.phase == Phase::Connected).map(|server| server.id)
+    }
+
+    /// The server in which it gives access, or takes it away before it lets go.
+    pub fn held_guild(&self) -> Option<GuildId> {
+        let held = matches!(self.phase, Phase::Connected | Phase::Removing { .. });
+        self.server.as_ref().filter(|_| held).map(|server| server.id)
     }
 
     /// What is the matter with the server as it was last seen, and about which role.
@@ -487,11 +495,11 @@ impl Decider for Integration {
                 state.removal_limit != limit,
             ),
             Command::Connect { server, roles } => state.connect(integration, server, roles),
-            Command::RefreshRoles { roles } => {
-                connected?;
-                let guild = state.open_guild().ok_or(Refusal::NotConnected)?;
+            Command::RefreshRoles { roles, again } => {
+                // While access is taken away they matter too: what is refused then may be accepted later.
+                let guild = state.held_guild().ok_or(Refusal::NotConnected)?;
                 let changed = state.roles.as_ref() != Some(&roles);
-                some(Event::RolesRefreshed { integration, guild, roles }, changed)
+                some(Event::RolesRefreshed { integration, guild, roles }, changed || again)
             }
             Command::ObserveBot { present } => Ok(match state.phase {
                 Phase::Connected | Phase::Removing { .. } if state.bot_missing == present => {
@@ -673,15 +681,15 @@ mod tests {
     }
 
     #[test]
-    fn refreshing_records_changed_facts_only() {
-        let refresh = |roles| Command::RefreshRoles { roles }.to(id());
-        given::<Integration>(connected()).when(refresh(roles())).then_nothing();
+    fn refreshing_records_changed_facts_and_that_somebody_asks_to_try_again() {
+        let refresh = |roles, again| Command::RefreshRoles { roles, again }.to(id());
+        let refreshed = |roles| RolesRefreshed { integration: id(), guild: CLUB, roles };
+        given::<Integration>(connected()).when(refresh(roles(), false)).then_nothing();
+        given::<Integration>(connected()).when(refresh(roles(), true)).then([refreshed(roles())]);
         let fewer = RoleList::new(vec![], []);
-        given::<Integration>(connected()).when(refresh(fewer.clone())).then([RolesRefreshed {
-            integration: id(),
-            guild: CLUB,
-            roles: fewer,
-        }]);
+        given::<Integration>(connected())
+            .when(refresh(fewer.clone(), false))
+            .then([refreshed(fewer)]);
     }
 
     #[test]
@@ -796,8 +804,8 @@ mod tests {
             (0u32..2).prop_map(|fans| Command::ChangeRemovalLimit {
                 limit: RemovalLimit { fans, percent: 20 }
             }),
-            Just(Command::RefreshRoles { roles: RoleList::new(vec![], []) }),
-            Just(Command::RefreshRoles { roles: roles() }),
+            Just(Command::RefreshRoles { roles: RoleList::new(vec![], []), again: false }),
+            Just(Command::RefreshRoles { roles: roles(), again: false }),
             any::<bool>().prop_map(|present| Command::ObserveBot { present }),
             tiers.prop_map(|tiers| Command::Attach { tiers }),
             Just(Command::Detach { tier: gold() }),
@@ -807,7 +815,7 @@ mod tests {
     }
 
     proptest! {
-        // Connecting is left out: it always records the roles that it read.
+        // Connecting and trying again are left out: they always record the roles that were read.
         #[test]
         fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..12), command in any_command()) {
             let mut state = crate::fold::<Integration>(&connected());

@@ -105,6 +105,8 @@ pub(crate) async fn get(
 }
 
 /// Read the server's roles anew
+///
+/// What was refused in the server, and may be accepted now, is tried again.
 #[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
     params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
@@ -114,14 +116,13 @@ pub(crate) async fn refresh(
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<RolesAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
-    let guild = state.open_guild().ok_or_else(|| match state.phase {
-        Phase::Removing { .. } => {
-            ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string())
-        }
-        _ => ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string()),
+    let guild = state.held_guild().ok_or_else(|| {
+        ApiError::new(Kind::NOT_CONNECTED, integration::Refusal::NotConnected.to_string())
     })?;
     let (_, roles) = read(&app, guild).await?;
-    let refresh = integration::Command::RefreshRoles { roles };
+    app.caught_up().await?;
+    let again = app.desk.waits_for_a_try(id).await?;
+    let refresh = integration::Command::RefreshRoles { roles, again };
     let (decided, version) = command(&app, &caller, id, &IfMatch(None), vec![refresh]).await?;
     let (_, state, _) = owned(&app, &caller, id).await?;
     Ok(Written::ok(decided.position, answer(&state)?).version(version))
