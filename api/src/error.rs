@@ -11,6 +11,7 @@ use bot::{DeskError, desk::MAX_SHARDS};
 use eventstore::{AppendError, StoreError};
 use projections::{Behind, ViewError};
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 /// A kind of problem: what clients can tell apart.
@@ -104,6 +105,10 @@ pub(crate) struct Problem {
     pub code: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Where it can be begun anew, where what was begun is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uri")]
+    pub again: Option<Url>,
 }
 
 /// Why a request is not answered as asked.
@@ -114,12 +119,14 @@ pub(crate) struct ApiError {
     errors: Vec<FieldError>,
     /// Seconds after which asking again makes sense.
     retry_after: Option<u64>,
+    again: Option<Url>,
 }
 
 impl ApiError {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let again = kind.status == StatusCode::SERVICE_UNAVAILABLE;
-        Self { kind, detail: detail.into(), errors: vec![], retry_after: again.then_some(1) }
+        let retry_after = again.then_some(1);
+        Self { kind, detail: detail.into(), errors: vec![], retry_after, again: None }
     }
 
     pub(crate) fn with(mut self, errors: Vec<FieldError>) -> Self {
@@ -130,6 +137,11 @@ impl ApiError {
     /// `seconds`: after which asking again makes sense.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// `url`: where it can be begun anew; asking for the same once more is of no use.
+    pub(crate) fn begin_again_at(self, url: Url) -> Self {
+        Self { again: Some(url), ..self }
     }
 
     /// The same answer whether a thing does not exist or is somebody else's.
@@ -246,6 +258,7 @@ impl IntoResponse for ApiError {
             detail: self.detail,
             code: code.to_owned(),
             errors: self.errors,
+            again: self.again,
         };
         let mut response = (status, Json(&problem)).into_response();
         // Where a browser asked, a page is made of it.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    DiscordUserId, FanId, GuildId, RoleId, Trouble,
+    DiscordUserId, GuildId, RoleId, Trouble,
     access::{self, Access, Attempt, Calls, Found, Holder, Report, Seen, Sighting, Standing},
     fan::{self, BrokenBy, Fan},
     guild::{self, Guild},
@@ -22,7 +22,7 @@ use crate::{
     oauth::{OAuth, OAuthError},
     progress::{Comparisons, Progress},
     renewals::Renewals,
-    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, SeenMember, Started},
+    wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Recorded, StartRequest, Started},
 };
 
 /// How long a lease lasts without being renewed.
@@ -86,6 +86,8 @@ pub struct Comparison {
     pub roles: bool,
     /// Whether everybody in it is looked at who has something from the Hub.
     pub members: bool,
+    /// Whether somebody asked, so that what waits there for somebody is tried again.
+    pub again: bool,
 }
 
 fn lease_name(shard: u32, of: u32) -> String {
@@ -116,15 +118,20 @@ impl Desk {
         (Self { store, views, oauth, renewals, calls_per_second, compare, comparisons }, asked)
     }
 
-    /// Asks for a server to be compared with Discord.
+    /// Compares a server with Discord because somebody asks for it.
     pub fn compare(&self, guild: GuildId) {
         self.comparisons.begin(guild);
-        self.ask(Comparison { guild, roles: true, members: true });
+        self.ask(Comparison { guild, roles: true, members: true, again: true });
     }
 
-    /// Asks for the members of a server to be compared with Discord; its roles have just been seen.
+    /// Compares a server with Discord; nothing of it was heard lately.
+    pub(crate) fn look_over(&self, guild: GuildId) {
+        self.ask(Comparison { guild, roles: true, members: true, again: false });
+    }
+
+    /// Compares the members of a server with Discord; its roles have just been seen.
     pub(crate) fn compare_members(&self, guild: GuildId) {
-        self.ask(Comparison { guild, roles: false, members: true });
+        self.ask(Comparison { guild, roles: false, members: true, again: false });
     }
 
     fn ask(&self, comparison: Comparison) {
@@ -260,17 +267,18 @@ impl Desk {
         Ok(reserved && version <= self.store.log().head())
     }
 
-    /// Records that Discord is about to be called, and answers what that needs. `seen`: the member, who was looked at.
+    /// Records that Discord is about to be called, and answers what that needs.
     pub async fn start(
         &self,
         bot: &str,
         id: &str,
-        epoch: u64,
-        seen: Option<SeenMember>,
+        request: StartRequest,
     ) -> Result<Started, DeskError> {
+        let StartRequest { epoch, seen, refused_token } = request;
         let (row, _) = self.command(bot, id, epoch).await?;
         let joins = row.plan.join && seen.is_none();
-        let token = if joins { self.token(bot, &row.fan).await? } else { None };
+        let refused = refused_token.map(SecretString::from);
+        let token = if joins { self.token(bot, &row, refused.as_ref()).await? } else { None };
         let seen = seen.map(Seen::from);
         let calls = match row.kind {
             CommandKind::Revoke => Calls::Removal,
@@ -284,7 +292,7 @@ impl Desk {
             let mut decision = self.store.begin(self.metadata(bot), None);
             let state = decision.load::<Access>(&stream).await?;
             let standing = state.standings.get(&row.account_key).unwrap_or(&row.standing);
-            let found = seen.as_ref().map(|seen| standing.found(seen, &row.desired.roles));
+            let found = seen.as_ref().map(|seen| standing.found(seen, &row.desired.roles, now));
             let attempt = attempt(&row, standing, calls, found.as_ref(), now);
             let give = attempt.roles.clone();
             if calls != Calls::Roles || !give.is_empty() || !attempt.removes.is_empty() {
@@ -309,63 +317,92 @@ impl Desk {
         }
     }
 
-    /// A token that brings the fan in; `None` where Discord gives none any more.
-    async fn token(&self, bot: &str, fan: &FanId) -> Result<Option<SecretString>, DeskError> {
+    /// A token that brings the fan in; `None` where Discord gives none any more. `refused`: what Discord did not take.
+    async fn token(
+        &self,
+        bot: &str,
+        row: &CommandRow,
+        refused: Option<&SecretString>,
+    ) -> Result<Option<SecretString>, DeskError> {
         // Discord takes a refresh token once: of a fan's commands, one renews it, and the others find what it got.
-        let _turn = self.renewals.turn(fan).await;
-        let now = self.now();
-        let lives = |token: &DiscordToken| token.expires_at > now;
-        let Some(held) = self.store.tokens().get(fan).await? else {
-            self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+        let _turn = self.renewals.turn(&row.fan).await;
+        let (now, tokens) = (self.now(), self.store.tokens());
+        let works = |token: &DiscordToken| {
+            token.expires_at > now && refused.is_none_or(|refused| !token.is(refused))
+        };
+        let Some(held) = tokens.get(&row.fan).await? else {
+            self.break_link(bot, row, BrokenBy::InvalidGrant).await?;
             return Ok(None);
         };
-        if held.expires_at - now > FRESH {
+        if works(&held) && (held.refresh.is_none() || held.expires_at - now > FRESH) {
             return Ok(Some(held.access));
         }
-        let renewed = match &held.refresh {
-            Some(refresh) => self.oauth.refresh(refresh).await,
-            None => Err(OAuthError::InvalidGrant),
+        let Some(refresh) = held.refresh.clone() else {
+            self.break_link(bot, row, BrokenBy::InvalidGrant).await?;
+            return Ok(None);
+        };
+        // Before it is sent: should its answer never be stored, that is known.
+        let sent = DiscordToken { sent: true, ..held.clone() };
+        let renewed = if tokens.replace(&row.fan, &held, &sent).await? {
+            self.oauth.refresh(&refresh).await
+        } else {
+            // The fan has connected anew, or disconnected, meanwhile: that counts.
+            return Ok(tokens.get(&row.fan).await?.filter(works).map(|token| token.access));
         };
         match renewed {
-            Ok(tokens) => {
-                let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
+            Ok(renewed) => {
+                let lifetime =
+                    TimeDelta::from_std(renewed.expires_in).unwrap_or(TimeDelta::days(7));
                 let fresh = DiscordToken {
-                    access: tokens.access,
-                    refresh: tokens.refresh.or(held.refresh.clone()),
+                    access: renewed.access,
+                    refresh: renewed.refresh.or(Some(refresh)),
                     expires_at: now + lifetime,
+                    sent: false,
                 };
-                if self.store.tokens().replace(fan, &held, &fresh).await? {
+                if tokens.replace(&row.fan, &sent, &fresh).await? {
                     return Ok(Some(fresh.access));
                 }
-                // The fan has connected anew, or disconnected, meanwhile: that counts.
-                Ok(self.store.tokens().get(fan).await?.filter(lives).map(|token| token.access))
+                Ok(tokens.get(&row.fan).await?.filter(works).map(|token| token.access))
             }
             Err(OAuthError::InvalidGrant) => {
-                let stored = self.store.tokens().get(fan).await?;
-                // What another process got, or the fan's new connection, or what lives without being renewable.
-                let other = stored.filter(|token| {
-                    lives(token) && (held.refresh.is_none() || !token.is_same_as(&held))
-                });
+                // What another process got, or the fan's new connection.
+                let other = tokens.get(&row.fan).await?;
+                let other = other.filter(|token| works(token) && !token.is(&held.access));
                 if other.is_none() {
-                    self.break_link(bot, fan, BrokenBy::InvalidGrant).await?;
+                    let reason =
+                        if held.sent { BrokenBy::RenewalLost } else { BrokenBy::InvalidGrant };
+                    self.break_link(bot, row, reason).await?;
                 }
                 Ok(other.map(|token| token.access))
             }
-            Err(_) if lives(&held) => Ok(Some(held.access)),
-            Err(error) => Err(DeskError::TokenLater(error.to_string())),
+            Err(error) => {
+                if error.is_answer() {
+                    tokens.replace(&row.fan, &sent, &held).await?;
+                }
+                if works(&held) {
+                    return Ok(Some(held.access));
+                }
+                Err(DeskError::TokenLater(error.to_string()))
+            }
         }
     }
 
-    async fn break_link(&self, bot: &str, fan: &FanId, reason: BrokenBy) -> Result<(), DeskError> {
-        let stream = fan::stream(fan);
-        let state = self.store.load::<Fan>(&stream).await?.state;
-        let Some(link) = state.link else { return Ok(()) };
-        let command =
-            fan::Command::BreakLink { fan: fan.clone(), account_key: link.account_key, reason };
+    /// Records that the link to a command's account is broken; answers how it is, where it is the fan's link still.
+    async fn break_link(
+        &self,
+        bot: &str,
+        row: &CommandRow,
+        reason: BrokenBy,
+    ) -> Result<Option<BrokenBy>, DeskError> {
+        let (fan, stream) = (row.fan.clone(), fan::stream(&row.fan));
+        let command = fan::Command::BreakLink { fan, account_key: row.account_key.clone(), reason };
         match self.store.handle::<Fan>(&stream, command, self.metadata(bot), None).await {
-            Ok(_) | Err(HandleError::Refused(_)) => Ok(()),
-            Err(HandleError::Store(error)) => Err(error.into()),
+            Ok(_) | Err(HandleError::Refused(_)) => {}
+            Err(HandleError::Store(error)) => return Err(error.into()),
         }
+        let state = self.store.load::<Fan>(&stream).await?.state;
+        let linked = state.link.is_some_and(|link| link.account_key == row.account_key);
+        Ok(state.broken.filter(|_| linked))
     }
 
     /// Records what came of a command. Saying it twice records it once.
@@ -374,7 +411,8 @@ impl Desk {
         bot: &str,
         id: &str,
         outcome: Outcome,
-    ) -> Result<Position, DeskError> {
+    ) -> Result<Recorded, DeskError> {
+        let stands = |again| Recorded { position: self.store.log().head().0, again };
         // A command is done once, and may be refused many times.
         let key = format!("outcome:{id}:{}", outcome.epoch);
         let (row, _) = match self.command(bot, id, outcome.epoch).await {
@@ -382,29 +420,31 @@ impl Desk {
             // A repeated report finds its command closed by the first.
             Err(DeskError::Superseded) => {
                 let said = self.store.answers().get(&key).await?;
-                return said.map(|said| said.position).ok_or(DeskError::Superseded);
+                let done = |position: Position| Recorded { position: position.0, again: false };
+                return said.map(|said| done(said.position)).ok_or(DeskError::Superseded);
             }
             Err(error) => return Err(error),
         };
-        let (trouble, role) = match outcome.result {
-            OutcomeResult::TryLater | OutcomeResult::Superseded => {
-                return Ok(self.store.log().head());
-            }
+        let (mut trouble, role) = match outcome.result {
+            OutcomeResult::TryLater => return Ok(stands(true)),
+            OutcomeResult::Superseded => return Ok(stands(false)),
             OutcomeResult::Done => (None, None),
             OutcomeResult::Refused => (Some(trouble(outcome.code.as_deref())), outcome.role),
         };
-        let report = report(&row, &outcome, trouble, role);
-        if trouble.is_none() && !all_done(&row, &report) {
-            // It is said to be done and is not: it stays open, and is executed again.
-            return Ok(self.store.log().head());
-        }
         let broken = match trouble {
             Some(Trouble::LinkBroken) => Some(BrokenBy::InvalidToken),
             Some(Trouble::MissingScope) => Some(BrokenBy::MissingScope),
             _ => None,
         };
         if let Some(reason) = broken {
-            self.break_link(bot, &row.fan, reason).await?;
+            // It may have been known before, and better.
+            let known = self.break_link(bot, &row, reason).await?;
+            trouble = known.map(BrokenBy::trouble).or(trouble);
+        }
+        let report = report(&row, &outcome, trouble, role);
+        if trouble.is_none() && !all_done(&row, &report) {
+            // It is said to be done and is not: it stays open, and is executed again.
+            return Ok(stands(true));
         }
         let left = outcome.observed.as_ref().is_some_and(|observed| observed.left);
         let sighting = match trouble {
@@ -413,7 +453,8 @@ impl Desk {
             _ => None,
         };
         let key = Some(key).filter(|_| trouble.is_none());
-        self.record(bot, &row, report, sighting, key).await
+        let position = self.record(bot, &row, report, sighting, key).await?;
+        Ok(Recorded { position: position.0, again: false })
     }
 
     async fn record(

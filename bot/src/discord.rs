@@ -287,6 +287,11 @@ impl Discord {
         Self { inner: Arc::clone(&self.inner), until }
     }
 
+    /// Whether Discord has refused the bot's token and not accepted it since, as far as this process has called.
+    pub fn is_token_dead(&self) -> bool {
+        self.inner.pacer.is_token_dead()
+    }
+
     /// Brings a user in with their own token.
     pub async fn join(
         &self,

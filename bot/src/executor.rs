@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::{GuildId, RoleId, Trouble, discord::RoleList};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     discord::{Answer, Discord, Joined, Refusal, Seen},
     hub::{Hub, HubError},
-    wire::{Calls, Command, Known, Observed, OutcomeResult, SeenMember, Started},
+    wire::{Calls, Command, Known, Observed, OutcomeResult, SeenMember, StartRequest, Started},
 };
 
 /// How the execution of a command ended.
@@ -24,7 +24,7 @@ pub(crate) enum Ended {
         refused: Option<Refused>,
         observed: Observed,
         /// The server's roles, where they were read to find out why something was refused.
-        roles: Option<RoleList>,
+        roles: Option<RolesRead>,
         took: Took,
         /// Since when the account was in the server before, as far as was known.
         joined: Option<DateTime<Utc>>,
@@ -35,6 +35,13 @@ pub(crate) enum Ended {
     Superseded,
     /// Discord does not take the bot's token any more.
     TokenDead,
+}
+
+/// A server's roles, and where the log stood before they were read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RolesRead {
+    pub(crate) list: RoleList,
+    pub(crate) since: u64,
 }
 
 /// What Discord says was taken away.
@@ -113,8 +120,15 @@ struct Execution<'a> {
     unsure: BTreeSet<RoleId>,
     refused: Option<Refused>,
     /// The server's roles, read once something is refused.
-    roles: Option<RoleList>,
+    roles: Option<RolesRead>,
     took: Took,
+}
+
+/// Nobody can be brought in without their token.
+fn no_token() -> Refusal {
+    let detail =
+        "Discord gives no token for this account any more; its fan has to connect Discord again";
+    Refusal { trouble: Trouble::LinkBroken, http_status: 0, code: 0, detail: detail.to_owned() }
 }
 
 /// Executes a command: every attempt is recorded before Discord is called.
@@ -164,13 +178,23 @@ impl Execution<'_> {
 
     /// Announces the calls that can be made now. `seen`: the member, who was looked at.
     async fn start(&mut self, seen: Option<Seen>) -> Result<(), Stop> {
-        let Announcing { hub, bot, epoch } = self.announcing;
         let join_attempted = self.known.join_attempted;
         let seen = seen.map(|Seen { joined_at, roles }| {
             let roles = roles.into_iter().collect();
             SeenMember { joined_at, roles, join_attempted }
         });
-        let started = hub.start(bot, &self.command.id, epoch, seen).await.map_err(Stop::Hub)?;
+        self.announce(seen, None).await
+    }
+
+    async fn announce(
+        &mut self,
+        seen: Option<SeenMember>,
+        refused_token: Option<&SecretString>,
+    ) -> Result<(), Stop> {
+        let Announcing { hub, bot, epoch } = self.announcing;
+        let refused_token = refused_token.map(|token| token.expose_secret().to_owned());
+        let request = StartRequest { epoch, seen, refused_token };
+        let started = hub.start(bot, &self.command.id, request).await.map_err(Stop::Hub)?;
         let Started { access_token, calls, give, known, .. } = started;
         (self.token, self.calls, self.give) = (access_token.map(Into::into), calls, give);
         self.known.clone_from(&known);
@@ -230,17 +254,7 @@ impl Execution<'_> {
         if !self.calls.join && !self.calls.grant.is_empty() {
             self.look().await?;
         } else if self.calls.join {
-            if let Some(token) = self.token.take() {
-                self.join(&token).await?;
-            } else {
-                let refusal = Refusal {
-                    trouble: Trouble::LinkBroken,
-                    http_status: 0,
-                    code: 0,
-                    detail: "Discord gives no token for this account".to_owned(),
-                };
-                self.only_if_member(refusal).await?;
-            }
+            self.join().await?;
         }
         // First what is given, then what is taken: nobody stands without access in between.
         let missing: Vec<_> = self.give.iter().copied().collect();
@@ -263,8 +277,22 @@ impl Execution<'_> {
         self.given.union(&self.unsure).copied().collect()
     }
 
-    async fn join(&mut self, token: &SecretString) -> Result<(), Stop> {
-        match self.discord.join(self.guild(), self.command.user, token).await.settled()? {
+    /// Brings the account in. A token may die before its time and have a living successor: it is renewed once.
+    async fn join(&mut self) -> Result<(), Stop> {
+        let (guild, user) = (self.guild(), self.command.user);
+        let Some(token) = self.token.take() else {
+            return self.only_if_member(no_token()).await;
+        };
+        let mut joined = self.discord.join(guild, user, &token).await.settled()?;
+        if let Err(refusal) = &joined
+            && refusal.trouble == Trouble::LinkBroken
+        {
+            self.announce(None, Some(&token)).await?;
+            if let Some(renewed) = self.token.take() {
+                joined = self.discord.join(guild, user, &renewed).await.settled()?;
+            }
+        }
+        match joined {
             Ok(Joined::Added(at)) => {
                 self.is_gone();
                 (self.present, self.brought_in, self.joined_at) = (Some(true), true, at);
@@ -381,7 +409,7 @@ impl Execution<'_> {
     }
 
     async fn take(&mut self, role: RoleId) -> Result<(), Stop> {
-        let deleted = self.roles.as_ref().is_some_and(|list| list.role(role).is_none());
+        let deleted = self.roles.as_ref().is_some_and(|read| read.list.role(role).is_none());
         if !deleted && self.is_known_refusal(role) {
             return Ok(());
         }
@@ -424,7 +452,7 @@ impl Execution<'_> {
 
     /// Whether the server's roles, read after a refusal, tell that this one will be refused too.
     fn is_known_refusal(&self, role: RoleId) -> bool {
-        self.roles.as_ref().is_some_and(|list| list.why_not(self.guild(), role).is_some())
+        self.roles.as_ref().is_some_and(|read| read.list.why_not(self.guild(), role).is_some())
     }
 
     async fn role_refused(&mut self, role: RoleId, refusal: Refusal) -> Result<(), Stop> {
@@ -470,10 +498,11 @@ impl Execution<'_> {
     /// The server's roles as they are now; `None` where Discord does not show them.
     async fn role_list(&mut self) -> Result<Option<&RoleList>, Stop> {
         if self.roles.is_none() {
-            self.roles =
-                self.discord.role_list(self.guild()).await.settled()?.ok().map(|(_, list)| list);
+            let since = self.announcing.hub.position();
+            let read = self.discord.role_list(self.guild()).await.settled()?.ok();
+            self.roles = read.map(|(_, list)| RolesRead { list, since });
         }
-        Ok(self.roles.as_ref())
+        Ok(self.roles.as_ref().map(|read| &read.list))
     }
 
     /// One such answer is no proof that the bot is gone: Discord gives it in outages too.

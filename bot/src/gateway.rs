@@ -21,6 +21,7 @@ use crate::{
     discord::{Answer, Gateway},
     heard::Heard,
     members::{Echoes, Looks},
+    queue::Key,
     wire::Observation,
 };
 
@@ -89,6 +90,8 @@ pub(crate) struct Observer {
     pub(crate) echoes: Echoes,
     pub(crate) settings: GatewaySettings,
     pub(crate) identifying: Identifying,
+    /// Told of every member who changed.
+    pub(crate) changed: mpsc::UnboundedSender<Key>,
     pub(crate) shard: u32,
     pub(crate) of: u32,
 }
@@ -170,14 +173,16 @@ impl Observer {
             .build();
         let mut shard = Shard::with_config(ShardId::new(self.shard, self.of), config);
         let (mut bot, mut session) = (None, None);
+        let mut known = self.looks.hub.position();
         let (mut failures, mut began) = (0u32, None::<Instant>);
         while let Some(message) = shard.next().await {
+            let before = std::mem::replace(&mut known, self.looks.hub.position());
             match message {
                 Ok(Message::Text(text)) => {
                     match Heard::read(&text, bot) {
                         Ok(Some(heard)) => {
                             if let Heard::Ready { bot: own, .. } = &heard {
-                                (bot, session) = (Some(*own), self.looks.hub.position());
+                                (bot, session) = (Some(*own), Some(before));
                             }
                             if matches!(heard, Heard::Ready { .. } | Heard::Resumed) {
                                 began = Some(Instant::now());
@@ -213,7 +218,7 @@ impl Observer {
         Closed::Otherwise
     }
 
-    /// `session`: where the log stood when the session began.
+    /// `session`: where the log stood before the session began.
     async fn on(&self, heard: Heard, to_read: &ToRead, session: Option<u64>) {
         let discord = &self.looks.discord;
         match heard {
@@ -254,6 +259,8 @@ impl Observer {
         to_read: &ToRead,
     ) {
         self.echoes.heard(guild, user, roles.clone());
+        // Where nobody works any more, nobody listens either.
+        let _ = self.changed.send((guild, user));
         if self.tell_of_member(guild, user, roles).await.is_some() {
             to_read.member(guild, user);
         }
@@ -269,6 +276,7 @@ impl Observer {
             guild,
             user,
             roles,
+            joined_at: None,
             confirmed: false,
             since: None,
             still_there: None,
@@ -296,7 +304,7 @@ impl Observer {
             }
             for guild in guilds {
                 for _ in 0..LOOKS {
-                    let since = self.looks.hub.position();
+                    let since = Some(self.looks.hub.position());
                     let Answer::Done((_, roles)) = self.looks.discord.look_at_roles(guild).await
                     else {
                         break;

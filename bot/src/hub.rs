@@ -10,8 +10,8 @@ use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
     wire::{
-        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, SeenMember, Share,
-        ShareRequest, Started,
+        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
+        StartRequest, Started,
     },
 };
 
@@ -76,11 +76,11 @@ impl From<RemoteError> for HubError {
 }
 
 impl Hub {
-    /// The log's last position, where this process has the log.
-    pub(crate) fn position(&self) -> Option<u64> {
+    /// Where the log stands, as far as this process has been told.
+    pub(crate) fn position(&self) -> u64 {
         match self {
-            Self::Direct(desk) => Some(desk.store().log().head().0),
-            Self::Remote(_) => None,
+            Self::Direct(desk) => desk.store().log().head().0,
+            Self::Remote(remote) => remote.position(),
         }
     }
 
@@ -110,12 +110,11 @@ impl Hub {
         &self,
         bot: &str,
         id: &str,
-        epoch: u64,
-        seen: Option<SeenMember>,
+        request: StartRequest,
     ) -> Result<Started, HubError> {
         Ok(match self {
-            Self::Direct(desk) => desk.start(bot, id, epoch, seen).await?,
-            Self::Remote(remote) => remote.start(id, epoch, seen).await?,
+            Self::Direct(desk) => desk.start(bot, id, request).await?,
+            Self::Remote(remote) => remote.start(id, &request).await?,
         })
     }
 
@@ -126,7 +125,7 @@ impl Hub {
         outcome: Outcome,
     ) -> Result<Recorded, HubError> {
         Ok(match self {
-            Self::Direct(desk) => Recorded { position: desk.outcome(bot, id, outcome).await?.0 },
+            Self::Direct(desk) => desk.outcome(bot, id, outcome).await?,
             Self::Remote(remote) => remote.outcome(id, &outcome).await?,
         })
     }

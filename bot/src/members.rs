@@ -56,7 +56,8 @@ impl Looks {
         self.look(guild, user, since, |_| None).await
     }
 
-    async fn look(
+    /// The same; `still_there`: what of the member was said to have been taken away.
+    pub(crate) async fn look(
         &self,
         guild: GuildId,
         user: DiscordUserId,
@@ -73,6 +74,7 @@ impl Looks {
                 guild,
                 user,
                 still_there: seen.as_ref().and_then(&still_there),
+                joined_at: seen.as_ref().and_then(|seen| seen.joined_at),
                 roles: seen.map(|seen| seen.roles.into_iter().collect()),
                 confirmed: true,
                 since: Some(since),

@@ -89,6 +89,16 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
+    /// Whether Discord said no to what was asked, so that it had no effect.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::InvalidGrant | Self::Application(_) | Self::Refused(_) | Self::Limited { .. } => {
+                true
+            }
+            Self::Unreachable(_) | Self::Malformed(_) => false,
+        }
+    }
+
     /// How long to wait before trying again, where that can help.
     fn hiccup(&self) -> Option<Duration> {
         match self {

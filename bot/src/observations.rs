@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, GuildId, RoleId, StreamName,
+    DiscordUserId, GuildId, IntegrationId, RoleId, StreamName,
     access::{self, Access, Holder, Sighting},
     account::{self, DiscordAccount},
+    discord::RoleList,
     integration::{self, Integration},
 };
 use eventstore::HandleError;
+use projections::ViewError;
 
 use crate::{
     desk::{Desk, DeskError},
@@ -21,6 +24,7 @@ struct Seen {
     guild: GuildId,
     user: DiscordUserId,
     roles: Option<BTreeSet<RoleId>>,
+    joined_at: Option<DateTime<Utc>>,
     confirmed: bool,
     since: Option<u64>,
     still_there: Option<StillThere>,
@@ -30,30 +34,31 @@ impl Desk {
     pub async fn observe(&self, bot: &str, observation: Observation) -> Result<Noted, DeskError> {
         match observation {
             Observation::Server { guild, roles, since } => {
-                if let Some(since) = since
-                    && self.server_moved_on(guild, since).await?
-                {
-                    return Ok(self.noted(true));
-                }
-                let seen = [
-                    integration::Command::ObserveBot { present: true },
-                    integration::Command::RefreshRoles { roles },
-                ];
-                self.observe_server(bot, guild, &seen).await?;
+                return self.see_server(bot, guild, roles, since, false).await;
             }
             Observation::BotRemoved { guild } => {
-                let seen = [integration::Command::ObserveBot { present: false }];
-                self.observe_server(bot, guild, &seen).await?;
+                let gone = [integration::Command::ObserveBot { present: false }];
+                for row in self.views.integrations().by_guild(guild).await? {
+                    self.observe_server(bot, row.id, &gone).await?;
+                }
             }
             Observation::Missed { guild } => self.compare_members(guild),
             // A server that the session does not name is looked at: the session alone is no proof.
             Observation::Session { shard, of, guilds } => {
                 let mine = connected(&self.views).await?.into_iter();
                 mine.filter(|guild| guild.shard(of) == shard && !guilds.contains(guild))
-                    .for_each(|guild| self.compare(guild));
+                    .for_each(|guild| self.look_over(guild));
             }
-            Observation::Member { guild, user, roles, confirmed, since, still_there } => {
-                let seen = Seen { guild, user, roles, confirmed, since, still_there };
+            Observation::Member {
+                guild,
+                user,
+                roles,
+                joined_at,
+                confirmed,
+                since,
+                still_there,
+            } => {
+                let seen = Seen { guild, user, roles, joined_at, confirmed, since, still_there };
                 return self.observe_member(bot, seen).await;
             }
         }
@@ -87,42 +92,70 @@ impl Desk {
         Ok(false)
     }
 
-    async fn observe_server(
+    /// Takes in a server's roles. `again`: what waits there for somebody is tried again even where they are as before.
+    pub(crate) async fn see_server(
         &self,
         bot: &str,
         guild: GuildId,
+        roles: RoleList,
+        since: Option<u64>,
+        again: bool,
+    ) -> Result<Noted, DeskError> {
+        if let Some(since) = since
+            && self.server_moved_on(guild, since).await?
+        {
+            return Ok(self.noted(true));
+        }
+        for row in self.views.integrations().by_guild(guild).await? {
+            let (roles, again) = (roles.clone(), again && self.waits_for_a_try(row.id).await?);
+            let seen = [
+                integration::Command::ObserveBot { present: true },
+                integration::Command::RefreshRoles { roles, again },
+            ];
+            self.observe_server(bot, row.id, &seen).await?;
+        }
+        Ok(self.noted(false))
+    }
+
+    /// Whether somebody in an integration waits for what may be over without the server's roles telling it.
+    pub async fn waits_for_a_try(&self, id: IntegrationId) -> Result<bool, ViewError> {
+        let waiting = self.views.fan_access().troubles(id).await?;
+        Ok(waiting.keys().any(|(trouble, _)| trouble.is_tried_again() && !trouble.is_decision()))
+    }
+
+    async fn observe_server(
+        &self,
+        bot: &str,
+        id: IntegrationId,
         seen: &[integration::Command],
     ) -> Result<(), DeskError> {
-        for row in self.views.integrations().by_guild(guild).await? {
-            let mut attempts = self.store.attempts();
-            loop {
-                let mut decision = self.store.begin(self.metadata(bot), None);
-                for command in seen {
-                    let stream = integration::stream(row.id);
-                    match decision.handle::<Integration>(&stream, command.clone().to(row.id)).await
-                    {
-                        // One that is not connected there any more has nothing to learn.
-                        Ok(_) | Err(HandleError::Refused(_)) => {}
-                        Err(HandleError::Store(error)) => return Err(error.into()),
-                    }
-                }
-                if decision.commit(&mut attempts).await?.is_some() {
-                    break;
+        let (stream, mut attempts) = (integration::stream(id), self.store.attempts());
+        loop {
+            let mut decision = self.store.begin(self.metadata(bot), None);
+            for command in seen {
+                match decision.handle::<Integration>(&stream, command.clone().to(id)).await {
+                    // One that is not connected there any more has nothing to learn.
+                    Ok(_) | Err(HandleError::Refused(_)) => {}
+                    Err(HandleError::Store(error)) => return Err(error.into()),
                 }
             }
+            if decision.commit(&mut attempts).await?.is_some() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// What a member's roles, or a member's absence, mean for the fan whose account it is.
     async fn observe_member(&self, bot: &str, seen: Seen) -> Result<Noted, DeskError> {
-        let Seen { guild, user, roles, confirmed, since, still_there } = seen;
+        let Seen { guild, user, roles, joined_at, confirmed, since, still_there } = seen;
         // Read first, so that whatever is read for it is newer than all that counts here.
         let (nothing, confirm) = (self.noted(false), self.noted(true));
         let account_key = self.store.vault().account_key(user);
         let account =
             self.store.load::<DiscordAccount>(&account::stream(&account_key)).await?.state;
-        let Some(fan) = account.holder else { return Ok(nothing) };
+        // Whoever let the account go may still be owed a removal that Discord lost.
+        let let_go = account.holder.is_none();
+        let Some(fan) = account.holder.or(account.last) else { return Ok(nothing) };
         let stream = access::stream(guild, &fan);
         let loaded = self.store.load::<Access>(&stream).await?;
         let Some(standing) = loaded.state.standings.get(&account_key) else { return Ok(nothing) };
@@ -130,11 +163,15 @@ impl Desk {
         let unsettled = standing.removal_attempted.is_some()
             || standing.join_attempted.is_some()
             || !standing.maybe_given.is_empty();
-        let sighting = match (roles, still_there) {
+        // Who was removed from the server and is there since the same time never left it.
+        let removed = standing.removed.as_ref().filter(|removed| removed.member);
+        let undone = removed.zip(roles.as_ref());
+        let undone = undone.and_then(|(removed, roles)| removed.left(joined_at, roles, self.now()));
+        let still_there = still_there.map(|StillThere { roles, member }| (roles, member));
+        let sighting = match (roles, still_there.or(undone)) {
             _ if unsettled => return Ok(nothing),
-            (Some(_), Some(StillThere { roles, member })) => {
-                Sighting::StillThere { roles, brought_in: member }
-            }
+            (Some(_), Some((roles, brought_in))) => Sighting::StillThere { roles, brought_in },
+            _ if let_go => return Ok(nothing),
             (None, _) if standing.present == Some(true) => Sighting::Left,
             (None, _) => return Ok(nothing),
             (Some(_), None) if standing.is_outside() => Sighting::Returned,

@@ -243,6 +243,17 @@ impl Queue {
         self.take_turn(key.0);
     }
 
+    /// Makes a command that was put off ready at once, if it `may` be.
+    pub(crate) fn hurry(&mut self, key: Key, may: impl Fn(&Command) -> bool) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if entry.waiting.as_ref().is_some_and(may)
+            && let Some(place) = entry.delayed.take()
+        {
+            self.delayed.remove(&place);
+            self.ready(key);
+        }
+    }
+
     /// Forgets what waits, except for guilds that `keep` names; what runs there is told to end.
     pub(crate) fn keep(&mut self, keep: impl Fn(GuildId) -> bool) {
         self.entries.retain(|(guild, _), entry| {

@@ -11,14 +11,17 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, FanId, GuildId, IntegrationId, RoleId, Trouble,
+    DiscordUserId, FanId, GuildId, RoleId, Trouble,
+    access::Removed,
+    discord::RoleList,
     integration::{Phase, State},
     personal::Personal,
 };
 use eventstore::Position;
 use futures_util::{StreamExt, stream};
-use projections::{FanRow, ViewError, Views};
+use projections::{FanRow, IntegrationRow, ViewError, Views};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -27,10 +30,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::{Comparison, Desk, DeskError},
-    discord::{Answer, Discord},
+    discord::{Answer, Discord, Seen},
     hub::Hub,
     members::Looks,
-    wire::Observation,
+    wire::{Observation, StillThere},
 };
 
 /// How often everything is compared although nobody asked.
@@ -44,6 +47,9 @@ const SERVERS: usize = 4;
 
 /// How many rows are read at once.
 const PAGE: u32 = 500;
+
+/// How often a server is read again because something was recorded of it meanwhile.
+const LOOKS: usize = 3;
 
 /// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -77,6 +83,8 @@ struct Task {
     roles: bool,
     /// Whether its members are to be looked at too.
     members: bool,
+    /// Whether what waits there for somebody is tried again.
+    again: bool,
     /// Everybody up to this account has been looked at.
     after: DiscordUserId,
     tries: u32,
@@ -103,26 +111,47 @@ struct Believed {
     present: Option<bool>,
     /// The roles that it has, from the Hub or from elsewhere, as far as nothing stands in the way.
     roles: BTreeSet<RoleId>,
+    /// What was taken away last.
+    removed: Option<Removed>,
 }
 
 impl Believed {
-    fn of(row: FanRow) -> Self {
-        let mut roles = row.given;
+    /// `list`: the server's roles. What is left of a deleted one is nobody's.
+    fn of(row: FanRow, list: Option<&RoleList>) -> Self {
+        let (mut roles, mut removed) = (row.given, row.removed);
+        if let (Some(removed), Some(list)) = (&mut removed, list) {
+            removed.roles.retain(|role| list.role(*role).is_some());
+        }
         if row.trouble.is_none() {
             roles.extend(row.desired.roles);
         }
-        Self { present: row.present, roles }
+        Self { present: row.present, roles, removed }
     }
 
     /// Whether what Discord shows is something to look at; `None`: it shows no such member.
-    fn differs(&self, seen: Option<&[RoleId]>) -> bool {
+    fn differs(&self, seen: Option<&Seen>, now: DateTime<Utc>) -> bool {
         match seen {
-            Some(roles) => {
-                self.present != Some(true) || !self.roles.iter().all(|role| roles.contains(role))
+            Some(seen) => {
+                self.present != Some(true)
+                    || !self.roles.iter().all(|role| seen.roles.contains(role))
+                    || still_there(self.removed.as_ref(), seen, now).is_some()
             }
             None => self.present == Some(true),
         }
     }
+
+    /// Whether there is nothing more to find: everything was taken away, and nobody shows them any more.
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        let old = self.removed.as_ref().is_some_and(|removed| removed.is_old(now));
+        self.present == Some(false) && self.roles.is_empty() && old
+    }
+}
+
+/// What of a removal a member still has.
+fn still_there(removed: Option<&Removed>, seen: &Seen, now: DateTime<Utc>) -> Option<StillThere> {
+    let roles = seen.roles.iter().copied().collect();
+    let (roles, member) = removed?.left(seen.joined_at, &roles, now)?;
+    Some(StillThere { roles, member })
 }
 
 impl Reconciler {
@@ -162,7 +191,8 @@ impl Reconciler {
                 Some(asked) = self.asked.recv() => waiting.put(asked),
                 _ = round.tick() => match servers(self.desk.views(), in_trouble).await {
                     Ok(troubled) => for guild in troubled {
-                        waiting.put(Comparison { guild, roles: true, members: false });
+                        let (roles, members, again) = (true, false, false);
+                        waiting.put(Comparison { guild, roles, members, again });
                     },
                     Err(error) => tracing::error!(%error, "the servers in trouble cannot be listed"),
                 },
@@ -170,7 +200,8 @@ impl Reconciler {
                     Ok(all) => {
                         hidden.store(false, Ordering::Relaxed);
                         for guild in all {
-                            waiting.put(Comparison { guild, roles: true, members: true });
+                            let (roles, members, again) = (true, true, false);
+                            waiting.put(Comparison { guild, roles, members, again });
                         }
                     }
                     Err(error) => tracing::error!(%error, "the servers cannot be listed for the comparison"),
@@ -213,13 +244,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn put(&mut self, Comparison { guild, roles, members }: Comparison) {
-        let fresh = Task { guild, roles, members, after: DiscordUserId(0), tries: 0 };
+    fn put(&mut self, Comparison { guild, roles, members, again }: Comparison) {
+        let fresh = Task { guild, roles, members, again, after: DiscordUserId(0), tries: 0 };
         // Whoever asks means the server as it is now, so one that is on its way begins anew.
         match self.tasks.iter_mut().find(|task| task.guild == guild) {
             Some(task) => {
-                *task =
-                    Task { roles: roles || task.roles, members: members || task.members, ..fresh };
+                let (roles, members) = (roles || task.roles, members || task.members);
+                *task = Task { roles, members, again: again || task.again, ..fresh };
             }
             None => self.tasks.push_back(fresh),
         }
@@ -280,7 +311,7 @@ impl Looker<'_> {
         }
         let mut believed = BTreeMap::new();
         for integration in integrations {
-            holders(self.desk.views(), integration.id, guild, &mut believed).await?;
+            holders(self.desk.views(), &integration, guild, &mut believed).await?;
         }
         let count = |looked_at: usize| u64::try_from(looked_at).unwrap_or(u64::MAX);
         while let Some((first, _)) = believed.range(after(task.after)..).next() {
@@ -297,15 +328,19 @@ impl Looker<'_> {
 
     /// Reads a server's roles and tells them.
     async fn look_at_server(self, task: Task) -> Result<(), Cut> {
-        let since = Some(self.desk.store().log().head().0);
-        let answer = self.discord.look_at_roles(task.guild).await;
-        if let Answer::Refused(refusal) = &answer
-            && refusal.trouble == Trouble::BotMissing
-        {
-            self.is_bot_gone(task.guild).await?;
+        for _ in 0..LOOKS {
+            let since = Some(self.position());
+            let answer = self.discord.look_at_roles(task.guild).await;
+            if let Answer::Refused(refusal) = &answer
+                && refusal.trouble == Trouble::BotMissing
+            {
+                self.is_bot_gone(task.guild).await?;
+            }
+            let (_, roles) = shown(task, answer)?.ok_or(Cut::Ends)?;
+            if !self.desk.see_server(NAME, task.guild, roles, since, task.again).await?.confirm {
+                break;
+            }
         }
-        let (_, roles) = shown(task, answer)?.ok_or(Cut::Ends)?;
-        self.desk.observe(NAME, Observation::Server { guild: task.guild, roles, since }).await?;
         Ok(())
     }
 
@@ -337,10 +372,11 @@ impl Looker<'_> {
         let whole = page.len() >= Discord::PAGE;
         let last = page.last().map(|(id, _)| *id).filter(|_| whole).unwrap_or(LAST);
         let page: BTreeMap<_, _> = page.into_iter().collect();
-        let differ = believed.range(first..=last).filter(|(user, believed)| {
-            believed.differs(page.get(user).map(|seen| seen.roles.as_slice()))
-        });
-        self.look(task, differ.map(|(user, _)| *user).collect(), since).await?;
+        let now = self.desk.now();
+        let differ = believed
+            .range(first..=last)
+            .filter(|(user, believed)| believed.differs(page.get(user), now));
+        self.look(task, differ.collect(), since).await?;
         Ok(Task { after: last, tries: 0, ..task })
     }
 
@@ -350,10 +386,13 @@ impl Looker<'_> {
         task: Task,
         believed: &BTreeMap<DiscordUserId, Believed>,
     ) -> Result<Task, Cut> {
-        let some: Vec<_> =
-            believed.range(after(task.after)..).take(ONE_BY_ONE).map(|(user, _)| *user).collect();
-        let last = some.last().copied().unwrap_or(LAST);
-        self.look(task, some, self.position()).await?;
+        let (now, since) = (self.desk.now(), self.position());
+        let some =
+            believed.range(after(task.after)..).filter(|(_, believed)| !believed.is_over(now));
+        let some: Vec<_> = some.take(ONE_BY_ONE).collect();
+        let last = if some.len() < ONE_BY_ONE { None } else { some.last() };
+        let last = last.map_or(LAST, |(user, _)| **user);
+        self.look(task, some, since).await?;
         Ok(Task { after: last, tries: 0, ..task })
     }
 
@@ -362,14 +401,23 @@ impl Looker<'_> {
         self.desk.store().log().head().0
     }
 
-    async fn look(self, task: Task, users: Vec<DiscordUserId>, since: u64) -> Result<(), Cut> {
+    async fn look(
+        self,
+        task: Task,
+        members: Vec<(&DiscordUserId, &Believed)>,
+        since: u64,
+    ) -> Result<(), Cut> {
         let looks = Looks {
             hub: Hub::Direct(self.desk.clone()),
             discord: self.discord.clone(),
             name: NAME.to_owned(),
         };
-        let look = |user| looks.look_at(task.guild, user, since);
-        let mut looks = stream::iter(users).map(look).buffer_unordered(TOGETHER);
+        let look = |(user, believed): (&DiscordUserId, &Believed)| {
+            let (user, removed) = (*user, believed.removed.clone());
+            let left = move |seen: &Seen| still_there(removed.as_ref(), seen, self.desk.now());
+            looks.look(task.guild, user, since, left)
+        };
+        let mut looks = stream::iter(members).map(look).buffer_unordered(TOGETHER);
         while let Some(answer) = looks.next().await {
             // Where one is refused, all others would be too.
             shown(task, answer)?.ok_or(Cut::Ends)?;
@@ -424,23 +472,26 @@ async fn servers(
 /// Adds what the Hub believes of the accounts that have something in a server, or were seen in it.
 async fn holders(
     views: &Views,
-    integration: IntegrationId,
+    integration: &IntegrationRow,
     guild: GuildId,
     believed: &mut BTreeMap<DiscordUserId, Believed>,
 ) -> Result<(), ViewError> {
     let mut after: Option<FanId> = None;
     loop {
-        let page = views.fan_access().fans(integration, None, after.as_ref(), PAGE).await?;
+        let page = views.fan_access().fans(integration.id, None, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.fan.clone());
         let there = page.into_iter().filter(|row| {
             row.guild == Some(guild)
-                && (row.present != Some(false) || !row.given.is_empty() || row.desired.present)
+                && (row.present != Some(false)
+                    || !row.given.is_empty()
+                    || row.desired.present
+                    || row.removed.is_some())
         });
         for row in there {
             let account = row.account.as_ref().and_then(Personal::known).map(|account| account.id);
             if let Some(account) = account {
-                believed.insert(account, Believed::of(row));
+                believed.insert(account, Believed::of(row, integration.state.roles.as_ref()));
             }
         }
     }
@@ -450,33 +501,61 @@ async fn holders(
 mod tests {
     use super::*;
 
-    fn believed(present: Option<bool>, roles: &[u64]) -> Believed {
-        Believed { present, roles: roles.iter().map(|role| RoleId(*role)).collect() }
+    fn roles<C: FromIterator<RoleId>>(roles: &[u64]) -> C {
+        roles.iter().map(|role| RoleId(*role)).collect()
+    }
+
+    fn believed(present: Option<bool>, has: &[u64]) -> Believed {
+        Believed { present, roles: roles(has), removed: None }
+    }
+
+    fn minute(n: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + 60 * n, 0).unwrap()
+    }
+
+    fn seen(has: &[u64]) -> Seen {
+        Seen { joined_at: Some(minute(0)), roles: roles(has) }
     }
 
     #[test]
     fn only_what_differs_is_looked_at() {
+        let differs =
+            |believed: &Believed, shown: &[u64]| believed.differs(Some(&seen(shown)), minute(9));
         let there = believed(Some(true), &[1, 2]);
-        assert!(!there.differs(Some(&[RoleId(1), RoleId(2), RoleId(9)])));
-        assert!(there.differs(Some(&[RoleId(1)])));
-        assert!(there.differs(None));
+        assert!(!differs(&there, &[1, 2, 9]));
+        assert!(differs(&there, &[1]));
+        assert!(there.differs(None, minute(9)));
         let gone = believed(Some(false), &[]);
-        assert!(gone.differs(Some(&[])));
-        assert!(!gone.differs(None));
+        assert!(differs(&gone, &[]));
+        assert!(!gone.differs(None, minute(9)));
         let unknown = believed(None, &[]);
-        assert!(unknown.differs(Some(&[])) && !unknown.differs(None));
+        assert!(differs(&unknown, &[]) && !unknown.differs(None, minute(9)));
+    }
+
+    #[test]
+    fn what_a_removal_took_is_looked_for_while_it_can_be_told_whose_doing_it_is() {
+        let took = |member: bool| {
+            let removed = Removed { at: minute(8), roles: roles(&[3]), member, joined_at: None };
+            Believed { removed: Some(removed), ..believed(Some(!member), &[]) }
+        };
+        let stays = took(false);
+        assert!(stays.differs(Some(&seen(&[3, 4])), minute(9)));
+        assert!(!stays.differs(Some(&seen(&[4])), minute(9)));
+        assert!(!stays.differs(Some(&seen(&[3])), minute(20)));
+        let gone = took(true);
+        assert!(!gone.is_over(minute(9)) && gone.is_over(minute(20)) && !stays.is_over(minute(20)));
     }
 
     #[test]
     fn a_server_waits_once_and_is_compared_once_at_a_time() {
         let (kim, eve) = (GuildId(1), GuildId(2));
         let mut waiting = Waiting::default();
-        let members = |guild| Comparison { guild, roles: false, members: true };
+        let members = |guild| Comparison { guild, roles: false, members: true, again: true };
         waiting.put(members(kim));
         waiting.put(members(eve));
-        waiting.put(Comparison { guild: kim, roles: true, members: false });
+        waiting.put(Comparison { guild: kim, roles: true, members: false, again: false });
         let first = waiting.next().unwrap();
-        assert_eq!((first.guild, first.roles, first.members), (kim, true, true));
+        assert_eq!((first.guild, first.roles, first.members, first.again), (kim, true, true, true));
         waiting.put(members(kim));
         assert_eq!(waiting.next().unwrap().guild, eve);
         assert!(waiting.next().is_none());
@@ -487,12 +566,13 @@ mod tests {
     #[test]
     fn one_that_was_cut_off_goes_on_unless_it_was_asked_for_anew() {
         let guild = GuildId(1);
-        let cut = Task { guild, roles: false, members: true, after: DiscordUserId(500), tries: 1 };
+        let (members, after) = (true, DiscordUserId(500));
+        let cut = Task { guild, roles: false, members, again: false, after, tries: 1 };
         let mut waiting = Waiting::default();
         waiting.resume(Some(cut));
         assert_eq!(waiting.next().unwrap().after, DiscordUserId(500));
         waiting.ended(guild);
-        waiting.put(Comparison { guild, roles: false, members: true });
+        waiting.put(Comparison { guild, roles: false, members, again: false });
         waiting.resume(Some(cut));
         assert_eq!(waiting.next().unwrap().after, DiscordUserId(0));
         assert!(waiting.next().is_none());

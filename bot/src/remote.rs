@@ -1,6 +1,12 @@
 //! The Hub over REST: what `desk` does, for a bot process of its own.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -13,7 +19,7 @@ use crate::{
     http::{self, ClientError, DEADLINE},
     wire::{
         Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded,
-        SeenMember, Share, ShareRequest, StartRequest, Started,
+        Share, ShareRequest, StartRequest, Started,
     },
 };
 
@@ -56,12 +62,22 @@ pub struct Remote {
     http: reqwest::Client,
     hub: Url,
     key: SecretString,
+    /// The highest position of the log that the Hub has told.
+    told: Arc<AtomicU64>,
 }
 
 impl Remote {
     pub fn new(hub: Url, key: SecretString) -> Result<Self, ClientError> {
         let http = http::client(&format!("hub-bot/{}", env!("CARGO_PKG_VERSION")))?;
-        Ok(Self { http, hub, key })
+        Ok(Self { http, hub, key, told: Arc::default() })
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    fn is_at(&self, position: u64) {
+        self.told.fetch_max(position, Ordering::Relaxed);
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -80,7 +96,9 @@ impl Remote {
     }
 
     pub(crate) async fn acquire(&self, request: &LeaseRequest) -> Result<Vec<Lease>, RemoteError> {
-        Ok(self.post::<Leases>("/v1/bot/leases", request).await?.data)
+        let Leases { data, position } = self.post("/v1/bot/leases", request).await?;
+        self.is_at(position);
+        Ok(data)
     }
 
     pub(crate) async fn release(&self, bot: &str, epoch: u64) -> Result<(), RemoteError> {
@@ -97,10 +115,9 @@ impl Remote {
     pub(crate) async fn start(
         &self,
         id: &str,
-        epoch: u64,
-        seen: Option<SeenMember>,
+        request: &StartRequest,
     ) -> Result<Started, RemoteError> {
-        self.post(&format!("/v1/bot/commands/{id}/start"), &StartRequest { epoch, seen }).await
+        self.post(&format!("/v1/bot/commands/{id}/start"), request).await
     }
 
     pub(crate) async fn outcome(
@@ -108,11 +125,16 @@ impl Remote {
         id: &str,
         outcome: &Outcome,
     ) -> Result<Recorded, RemoteError> {
-        self.post(&format!("/v1/bot/commands/{id}/outcome"), outcome).await
+        let path = format!("/v1/bot/commands/{id}/outcome");
+        let recorded: Recorded = self.post(&path, outcome).await?;
+        self.is_at(recorded.position);
+        Ok(recorded)
     }
 
     pub(crate) async fn observe(&self, observation: &Observation) -> Result<Noted, RemoteError> {
-        self.post("/v1/bot/observations", observation).await
+        let noted: Noted = self.post("/v1/bot/observations", observation).await?;
+        self.is_at(noted.position);
+        Ok(noted)
     }
 
     /// Follows the command stream, again from where it was whenever it breaks.
@@ -161,6 +183,7 @@ impl Remote {
             for (id, data) in lines.take(&part?) {
                 let command: Command = serde_json::from_str(&data)
                     .map_err(|error| RemoteError::Malformed(error.to_string()))?;
+                self.is_at(command.position);
                 if commands.send(command).await.is_err() {
                     return Ok(heard);
                 }

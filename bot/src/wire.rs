@@ -36,6 +36,8 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Leases {
     pub data: Vec<Lease>,
+    /// Where the log stands: what is read on Discord from now on goes back with it as `since`.
+    pub position: u64,
 }
 
 /// Names a lease to renew or release.
@@ -181,7 +183,7 @@ impl Command {
 }
 
 /// Announces the calls of a command before they are made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     pub epoch: u64,
@@ -189,6 +191,10 @@ pub struct StartRequest {
     /// so that what they have from elsewhere is never taken for the Hub's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<SeenMember>,
+    /// The token that `start` answered, where Discord refused it with 50025. It is renewed once, whatever time it has
+    /// left; the answer has no token where Discord does not renew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_token: Option<String>,
 }
 
 /// A member as Discord shows them.
@@ -288,6 +294,10 @@ pub struct Outcome {
 pub struct Recorded {
     /// The log position that the report reached.
     pub position: u64,
+    /// The command stands still and is to be executed again: what is to be done has grown meanwhile, or the report
+    /// does not show all of it.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// What a bot process saw on Discord beside the answers to its calls.
@@ -312,6 +322,9 @@ pub enum Observation {
         guild: GuildId,
         user: DiscordUserId,
         roles: Option<BTreeSet<RoleId>>,
+        /// Since when the user is in the server, by Discord's clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joined_at: Option<DateTime<Utc>>,
         /// Read for this, and not told by an event that may be older than the last answer.
         confirmed: bool,
         /// The log position that was known before the member was read: whatever was decided or reported about them

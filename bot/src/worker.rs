@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use domain::{GuildId, Trouble, discord::RoleList, trouble};
+use domain::{GuildId, Trouble, trouble};
 use futures_util::FutureExt;
+use projections::CommandKind;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
@@ -20,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     discord::Discord,
-    executor::{self, Announcing, Ended},
+    executor::{self, Announcing, Ended, RolesRead},
     gateway::{GatewaySettings, Identifying, Observer},
     http::DEADLINE,
     hub::{Hub, HubError},
     members::{Change, Echoes, Looks},
-    queue::{Job, Queue},
+    queue::{Job, Key, Queue},
     wire::{Command, Lease, LeaseRequest, Observation, Outcome, Recorded},
 };
 
@@ -120,11 +121,14 @@ pub struct Worker {
     identifying: Identifying,
     /// What should be heard of this process's own changes; `None` where nobody listens.
     echoes: Option<Echoes>,
+    /// Members of whom something was heard.
+    changed: (mpsc::UnboundedSender<Key>, mpsc::UnboundedReceiver<Key>),
 }
 
 impl Worker {
     pub fn new(hub: Hub, discord: Discord, settings: WorkerSettings) -> Self {
         Self {
+            changed: mpsc::unbounded_channel(),
             hub,
             discord,
             leases: vec![],
@@ -174,6 +178,7 @@ impl Worker {
                     Err(error) => break Err(error),
                 },
                 Some(command) = commands.recv() => self.take(command),
+                Some(member) = self.changed.1.recv() => self.hurry(member),
                 Some(Ok(finished)) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finish(finished),
                 () = wake(wakes) => {}
             }
@@ -219,6 +224,7 @@ impl Worker {
                     echoes: echoes.clone(),
                     settings: gateway.clone(),
                     identifying: self.identifying.clone(),
+                    changed: self.changed.0.clone(),
                     shard,
                     of: self.settings.of.get(),
                 };
@@ -238,6 +244,15 @@ impl Worker {
         }
         let delay = if command.parked.is_some() { self.settings.parked } else { Duration::ZERO };
         self.queue.put(command, Instant::now(), delay);
+    }
+
+    /// A removal that Discord refused because of the member may be accepted once they have changed.
+    fn hurry(&mut self, member: Key) {
+        let tries = &self.tries;
+        let parked = |command: &Command| {
+            command.kind == CommandKind::Revoke && !tries.contains_key(&command.id)
+        };
+        self.queue.hurry(member, parked);
     }
 
     fn lease(&self, guild: GuildId) -> Option<&Lease> {
@@ -425,7 +440,9 @@ async fn execute(
                 tracing::warn!(%error, "what was seen of a server was not taken in");
             }
             match report(hub, name, &command.id, outcome).await {
-                Ok(Recorded { position }) => {
+                // A report that came too late for what was decided meanwhile closes nothing.
+                Ok(Recorded { again: true, .. }) => Again::Later(None),
+                Ok(Recorded { position, again: false }) => {
                     if let Some(echoes) = echoes {
                         let (guild, user) = (command.guild, command.user);
                         echoes.expect(Change {
@@ -461,11 +478,14 @@ async fn execute(
 fn about_server(
     command: &Command,
     refused: &executor::Refused,
-    roles: Option<RoleList>,
+    roles: Option<RolesRead>,
 ) -> Option<Observation> {
+    let guild = command.guild;
     match (refused.trouble, roles) {
-        (Trouble::BotMissing, _) => Some(Observation::BotRemoved { guild: command.guild }),
-        (_, Some(roles)) => Some(Observation::Server { guild: command.guild, roles, since: None }),
+        (Trouble::BotMissing, _) => Some(Observation::BotRemoved { guild }),
+        (_, Some(RolesRead { list, since })) => {
+            Some(Observation::Server { guild, roles: list, since: Some(since) })
+        }
         (_, None) => None,
     }
 }

@@ -270,6 +270,46 @@ pub enum Gone {
     Banned,
 }
 
+/// What an attempt takes, or took by Discord's answer. Discord loses some of what it accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// When it was attempted, by the Hub's clock.
+    pub at: DateTime<Utc>,
+    pub roles: BTreeSet<RoleId>,
+    /// Whether the account itself was removed from the server.
+    pub member: bool,
+    /// Since when the account was in the server, by Discord's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<DateTime<Utc>>,
+}
+
+/// How long roles that a removal took and that are shown all the same count as its doing: after that, somebody else may
+/// well have given them again.
+const FRESH_REMOVAL: TimeDelta = TimeDelta::minutes(5);
+
+impl Removed {
+    /// Whether roles that are shown from now on may have been given again by somebody else.
+    pub fn is_old(&self, now: DateTime<Utc>) -> bool {
+        now - self.at >= FRESH_REMOVAL
+    }
+
+    /// What of it a member still has: roles, and whether the removal from the server itself had no effect. Who was
+    /// removed and joined at another time came again by themselves.
+    pub fn left(
+        &self,
+        joined_at: Option<DateTime<Utc>>,
+        roles: &BTreeSet<RoleId>,
+        now: DateTime<Utc>,
+    ) -> Option<(BTreeSet<RoleId>, bool)> {
+        let times = self.joined_at.zip(joined_at);
+        let same = times.map(|(then, now)| (now - then).abs() <= SAME_JOIN);
+        let counts =
+            if self.member { same == Some(true) } else { same != Some(false) && !self.is_old(now) };
+        let roles: BTreeSet<_> = self.roles.intersection(roles).copied().collect();
+        (counts && (self.member || !roles.is_empty())).then_some((roles, self.member))
+    }
+}
+
 /// Where one account stands in one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -292,6 +332,12 @@ pub struct Standing {
     pub join_attempted: Option<DateTime<Utc>>,
     /// The first removal from the server whose outcome is not known.
     pub removal_attempted: Option<DateTime<Utc>>,
+    /// What the attempt whose outcome is not known takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taking: Option<Removed>,
+    /// What the last attempt took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     pub gone: Option<Gone>,
     /// Roles that the Hub gave and somebody else took away.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -319,6 +365,8 @@ impl Standing {
             with_join: BTreeSet::new(),
             join_attempted: None,
             removal_attempted: None,
+            taking: None,
+            removed: None,
             gone: None,
             missing: BTreeSet::new(),
             drifts: 0,
@@ -351,7 +399,7 @@ impl Standing {
     }
 
     /// What a member whom no call of now brought in has from the Hub, and which of the `desired` roles from elsewhere.
-    pub fn found(&self, seen: &Seen, desired: &BTreeSet<RoleId>) -> Found {
+    pub fn found(&self, seen: &Seen, desired: &BTreeSet<RoleId>, now: DateTime<Utc>) -> Found {
         let same_join = |joined: DateTime<Utc>| {
             self.joined_at.is_some_and(|before| joined - before <= SAME_JOIN)
         };
@@ -377,11 +425,15 @@ impl Standing {
                 .copied()
                 .collect(),
         };
-        let given: BTreeSet<_> = before.intersection(&seen.roles).copied().collect();
+        let undone = self.removed.as_ref();
+        let undone = undone.and_then(|removed| removed.left(seen.joined_at, &seen.roles, now));
+        let (left, stayed) = undone.unwrap_or_default();
+        let given: BTreeSet<_> = before.union(&left).copied().collect();
+        let given: BTreeSet<_> = given.intersection(&seen.roles).copied().collect();
         let from_elsewhere = |role: &&RoleId| seen.roles.contains(*role) && !given.contains(*role);
         Found {
             joined_at: seen.joined_at,
-            brought_in: joined_by_us || (self.brought_in && !came_back),
+            brought_in: joined_by_us || stayed || (self.brought_in && !came_back),
             kept: desired.iter().filter(from_elsewhere).copied().collect(),
             given,
         }
@@ -429,6 +481,8 @@ impl Standing {
                 self.given.extend(roles);
                 self.brought_in |= brought_in;
                 self.present = Some(true);
+                let removed = self.removed.take();
+                self.joined_at = self.joined_at.or(removed.and_then(|removed| removed.joined_at));
             }
             Event::MemberLeft { .. } => self.leave(Gone::Left),
             Event::MemberBanned { .. } => self.leave(Gone::Banned),
@@ -439,6 +493,7 @@ impl Standing {
                 self.brought_in = false;
                 self.joined_at = None;
                 self.join_attempted = None;
+                (self.taking, self.removed) = (None, None);
                 // What stood in the way of bringing them in does not any more.
                 self.trouble = None;
             }
@@ -468,11 +523,21 @@ impl Standing {
         let unsure: Vec<_> = self.given.intersection(&attempt.removes).copied().collect();
         self.given.retain(|role| !attempt.removes.contains(role));
         self.maybe_given.extend(unsure);
+        let (at, roles) = (attempt.at, attempt.removes.clone());
+        self.taking = Some(Removed { at, roles, member: false, joined_at: self.joined_at });
         self.command = attempt.command;
         self.reported = false;
     }
 
     fn report(&mut self, report: &Report) {
+        if let Some(taken) = self.taking.take() {
+            let roles: BTreeSet<_> = taken.roles.difference(&report.given).copied().collect();
+            let ours = self.brought_in && !report.desired.present;
+            let taken = Removed { roles, member: ours && report.present == Some(false), ..taken };
+            self.removed = Some(taken).filter(|taken| taken.member || !taken.roles.is_empty());
+        } else if report.desired.present {
+            self.removed = None;
+        }
         self.account = report.holder.account.clone();
         self.present = report.present;
         self.brought_in = report.brought_in;
@@ -754,7 +819,8 @@ mod tests {
     fn what_a_member_had_before_a_join_whose_answer_is_lost_stays_theirs() {
         let lost = standing(&[JoinAttempted(attempt(5, &[VIP, GOLD]))]);
         let found = |seen: &Seen| {
-            let Found { brought_in, given, kept, .. } = lost.found(seen, &[VIP, GOLD].into());
+            let Found { brought_in, given, kept, .. } =
+                lost.found(seen, &[VIP, GOLD].into(), minute(6));
             (brought_in, given, kept)
         };
         let theirs = (false, [].into(), [VIP].into());
@@ -786,7 +852,7 @@ mod tests {
         assert_eq!((known.roles(), &known.kept), ([GOLD].into(), &found.kept));
         // The process died while it gave Gold: it may be there, and is the Hub's then.
         let wanted = [VIP, GOLD].into();
-        let again = known.found(&seen(0, &[VIP, GOLD]), &wanted);
+        let again = known.found(&seen(0, &[VIP, GOLD]), &wanted, minute(6));
         assert_eq!((again.given, again.kept), ([GOLD].into(), [VIP].into()));
         given::<Access>(looked)
             .when(Command::Start {
@@ -804,11 +870,11 @@ mod tests {
             RemovalAttempted(removal),
             JoinAttempted(attempt(12, &[VIP])),
         ]);
-        let stayed = known.found(&seen_after(12, 1, &[VIP]), &[VIP].into());
+        let stayed = known.found(&seen_after(12, 1, &[VIP]), &[VIP].into(), minute(13));
         assert_eq!((stayed.brought_in, stayed.given), (true, [VIP].into()));
-        let rejoined = known.found(&seen_after(12, 10, &[VIP]), &[VIP].into());
+        let rejoined = known.found(&seen_after(12, 10, &[VIP]), &[VIP].into(), minute(13));
         assert_eq!((rejoined.brought_in, rejoined.kept), (false, [VIP].into()), "by themselves");
-        let brought_back = known.found(&seen_after(12, 13, &[VIP]), &[VIP].into());
+        let brought_back = known.found(&seen_after(12, 13, &[VIP]), &[VIP].into(), minute(13));
         assert_eq!((brought_back.brought_in, brought_back.given), (true, [VIP].into()));
     }
 
@@ -896,6 +962,42 @@ mod tests {
         let standing = state.standings.values().next().unwrap();
         let plan = crate::desired::plan(standing, &Desired::default(), &rules);
         assert!(plan.kick && plan.remove == [VIP].into());
+    }
+
+    #[test]
+    fn what_a_removal_left_is_the_hub_s_still_and_what_was_given_since_is_not() {
+        let left = |member: bool, brought_in: bool, joined: i64, now: i64| {
+            let granted =
+                Report { joined_at: Some(minute(0)), brought_in, ..report(5, true, &[VIP]) };
+            let removal = Attempt { removes: [VIP].into(), ..attempt(8, &[]) };
+            let revoked =
+                Report { present: Some(!member), brought_in: false, ..report(8, false, &[]) };
+            let events =
+                [AccessGranted(granted), RemovalAttempted(removal), AccessRevoked(revoked)];
+            let known = standing(&events);
+            let seen = seen(joined, &[VIP, GOLD]);
+            let undone = known.removed.as_ref().unwrap();
+            let undone = undone.left(seen.joined_at, &seen.roles, minute(now));
+            let found = known.found(&seen, &[VIP].into(), minute(now));
+            let ours = |(roles, member): &(BTreeSet<RoleId>, bool)| (roles.clone(), *member);
+            assert_eq!(
+                undone.as_ref().map(ours),
+                Some((found.given.clone(), found.brought_in)).filter(|_| undone.is_some())
+            );
+            assert!(undone.is_some() || found.kept == [VIP].into());
+            undone
+        };
+        let (vip, nobody) = (BTreeSet::from([VIP]), None);
+        assert_eq!(left(true, true, 0, 9), Some((vip.clone(), true)));
+        assert_eq!(
+            left(true, true, 0, 900),
+            Some((vip.clone(), true)),
+            "the time of joining is proof"
+        );
+        assert_eq!(left(true, true, 8, 9), nobody, "they came again by themselves");
+        assert_eq!(left(false, false, 0, 9), Some((vip, false)));
+        assert_eq!(left(false, false, 0, 13), nobody, "somebody may have given it again");
+        assert_eq!(left(false, false, 8, 9), nobody, "they came again, and were given it");
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Refusal {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     pub holder: Option<FanId>,
+    /// Who held it last, while nobody does.
+    pub last: Option<FanId>,
 }
 
 impl Decider for DiscordAccount {
@@ -86,8 +88,12 @@ impl Decider for DiscordAccount {
 
     fn evolve(state: &mut State, event: &Event) {
         match event {
-            Event::AccountReserved { fan, .. } => state.holder = Some(fan.clone()),
-            Event::AccountReleased { .. } => state.holder = None,
+            Event::AccountReserved { fan, .. } => {
+                (state.holder, state.last) = (Some(fan.clone()), None);
+            }
+            Event::AccountReleased { fan, .. } => {
+                (state.holder, state.last) = (None, Some(fan.clone()));
+            }
         }
     }
 

@@ -304,6 +304,12 @@ mod tests {
                 reason: BrokenBy::InvalidGrant,
             }
             .into(),
+            fan::Event::LinkBroken {
+                fan: fan(),
+                account_key: account_key(),
+                reason: BrokenBy::RenewalLost,
+            }
+            .into(),
             fan::Event::IntegrationActivated { fan: fan(), integration }.into(),
             fan::Event::IntegrationDeactivated { fan: fan(), integration }.into(),
             fan::Event::NotificationRead { fan: fan(), notification: Uuid::from_u128(2) }.into(),

@@ -122,6 +122,8 @@ pub struct Link {
 pub enum BrokenBy {
     /// The refresh token was refused (`invalid_grant`).
     InvalidGrant,
+    /// The same, after the answer to an earlier renewal was lost: the next token may have been in it.
+    RenewalLost,
     /// Discord refused the fan's token when joining (50025).
     InvalidToken,
     /// The fan granted no `guilds.join` (50026).
@@ -135,6 +137,7 @@ impl BrokenBy {
     pub fn trouble(self) -> Trouble {
         match self {
             Self::MissingScope => Trouble::MissingScope,
+            Self::RenewalLost => Trouble::RenewalLost,
             Self::InvalidGrant | Self::InvalidToken | Self::Deauthorized => Trouble::LinkBroken,
         }
     }

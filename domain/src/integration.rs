@@ -216,8 +216,10 @@ pub enum Command {
         server: Server,
         roles: RoleList,
     },
+    /// `again`: also where nothing changed, so that what waits in the server is tried again.
     RefreshRoles {
         roles: RoleList,
+        again: bool,
     },
     /// The bot was seen to be in the server, or not to be.
     ObserveBot {
@@ -505,10 +507,10 @@ impl Decider for Integration {
             ),
             Command::Connect { server, roles } => state.connect(integration, server, roles),
             // A removal that was refused waits for it too.
-            Command::RefreshRoles { roles } => {
+            Command::RefreshRoles { roles, again } => {
                 let guild = state.held_guild().ok_or(Refusal::NotConnected)?;
                 let changed = state.roles.as_ref() != Some(&roles);
-                some(Event::RolesRefreshed { integration, guild, roles }, changed)
+                some(Event::RolesRefreshed { integration, guild, roles }, changed || again)
             }
             Command::ObserveBot { present } => Ok(match state.phase {
                 Phase::Connected | Phase::Removing { .. } if state.bot_missing == present => {
@@ -690,15 +692,15 @@ mod tests {
     }
 
     #[test]
-    fn refreshing_records_changed_facts_only() {
-        let refresh = |roles| Command::RefreshRoles { roles }.to(id());
-        given::<Integration>(connected()).when(refresh(roles())).then_nothing();
+    fn refreshing_records_changed_facts_and_that_somebody_asks_to_try_again() {
+        let refresh = |roles, again| Command::RefreshRoles { roles, again }.to(id());
+        let refreshed = |roles| RolesRefreshed { integration: id(), guild: CLUB, roles };
+        given::<Integration>(connected()).when(refresh(roles(), false)).then_nothing();
+        given::<Integration>(connected()).when(refresh(roles(), true)).then([refreshed(roles())]);
         let fewer = RoleList::new(vec![], []);
-        given::<Integration>(connected()).when(refresh(fewer.clone())).then([RolesRefreshed {
-            integration: id(),
-            guild: CLUB,
-            roles: fewer,
-        }]);
+        given::<Integration>(connected())
+            .when(refresh(fewer.clone(), false))
+            .then([refreshed(fewer)]);
     }
 
     #[test]
@@ -765,7 +767,7 @@ mod tests {
     fn facts_of_a_server_count_until_it_is_released() {
         let fewer = RoleList::new(vec![], []);
         let refreshed = RolesRefreshed { integration: id(), guild: CLUB, roles: fewer.clone() };
-        let refresh = Command::RefreshRoles { roles: fewer }.to(id());
+        let refresh = Command::RefreshRoles { roles: fewer, again: false }.to(id());
         given::<Integration>(removing()).when(refresh.clone()).then([refreshed]);
         let released =
             ServerDisconnected { integration: id(), guild: CLUB, left_behind: 0, left: vec![] };
@@ -854,8 +856,8 @@ mod tests {
             (0u32..2).prop_map(|fans| Command::ChangeRemovalLimit {
                 limit: RemovalLimit { fans, percent: 20 }
             }),
-            Just(Command::RefreshRoles { roles: RoleList::new(vec![], []) }),
-            Just(Command::RefreshRoles { roles: roles() }),
+            Just(Command::RefreshRoles { roles: RoleList::new(vec![], []), again: false }),
+            Just(Command::RefreshRoles { roles: roles(), again: false }),
             any::<bool>().prop_map(|present| Command::ObserveBot { present }),
             tiers.prop_map(|tiers| Command::Attach { tiers }),
             Just(Command::Detach { tier: gold() }),
@@ -865,7 +867,7 @@ mod tests {
     }
 
     proptest! {
-        // Connecting is left out: it always records the roles that it read.
+        // Connecting and trying again are left out: they always record the roles that were read.
         #[test]
         fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..12), command in any_command()) {
             let mut state = crate::fold::<Integration>(&connected());

@@ -67,6 +67,10 @@ troubles! {
     LinkBroken, "link_broken", Fan,
         "Discord no longer accepts the connection to this account.",
         "Connect Discord again.";
+    /// `invalid_grant` after a renewal whose answer was lost
+    RenewalLost, "renewal_lost", Fan,
+        "Discord's answer to the last renewal of this connection was lost, and it no longer accepts the one before.",
+        "Connect Discord again; nobody disconnected anything.";
     /// 50026
     MissingScope, "missing_scope", Fan,
         "Discord was not allowed to add this account to servers.",
@@ -201,6 +205,7 @@ impl Trouble {
         matches!(
             self,
             Self::LinkBroken
+                | Self::RenewalLost
                 | Self::MissingScope
                 | Self::ServerLimit
                 | Self::JoiningLimited

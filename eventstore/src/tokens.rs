@@ -15,11 +15,13 @@ pub struct DiscordToken {
     pub access: SecretString,
     pub refresh: Option<SecretString>,
     pub expires_at: DateTime<Utc>,
+    /// The refresh token was sent to Discord, and what came of that is not known.
+    pub sent: bool,
 }
 
 impl DiscordToken {
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        self.access.expose_secret() == other.access.expose_secret()
+    pub fn is(&self, access: &SecretString) -> bool {
+        self.access.expose_secret() == access.expose_secret()
     }
 }
 
@@ -28,6 +30,8 @@ struct Plain {
     access: String,
     refresh: Option<String>,
     expires_at: DateTime<Utc>,
+    #[serde(default)]
+    sent: bool,
 }
 
 /// The side table's questions.
@@ -58,7 +62,7 @@ impl Tokens<'_> {
         new: &DiscordToken,
     ) -> Result<bool, StoreError> {
         let Some((stands, token)) = self.stored(fan).await? else { return Ok(false) };
-        if !token.is_same_as(old) {
+        if !token.is(&old.access) {
             return Ok(false);
         }
         let sealed = self.seal(fan, new).await?;
@@ -81,6 +85,7 @@ impl Tokens<'_> {
             access: token.access.expose_secret().to_owned(),
             refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
             expires_at: token.expires_at,
+            sent: token.sent,
         };
         let plain =
             zeroize::Zeroizing::new(serde_json::to_vec(&plain).map_err(StoreError::Encode)?);
@@ -104,6 +109,7 @@ impl Tokens<'_> {
             access: plain.access.into(),
             refresh: plain.refresh.map(Into::into),
             expires_at: plain.expires_at,
+            sent: plain.sent,
         };
         Ok(Some((sealed, token)))
     }
@@ -111,7 +117,7 @@ impl Tokens<'_> {
     /// Deletes a token; one that has taken its place stays.
     pub async fn delete(&self, fan: &FanId, old: &DiscordToken) -> Result<(), StoreError> {
         let Some((stands, token)) = self.stored(fan).await? else { return Ok(()) };
-        if token.is_same_as(old) {
+        if token.is(&old.access) {
             sqlx::query("delete from discord_tokens where fan = ?1 and sealed = ?2")
                 .bind(fan.as_str())
                 .bind(stands)

@@ -1,8 +1,10 @@
 //! Bot processes of their own, over REST: the same work, and nothing lost between them.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
-use bot::{Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, budget};
+use bot::{
+    Discord, DiscordSettings, Hub, Remote, Worker, WorkerSettings, budget, gateway::GatewaySettings,
+};
 use discord_sandbox::{Action, Fault, Limit, Limits, NewRole};
 use reqwest::Method;
 use serde_json::json;
@@ -16,8 +18,27 @@ pub(crate) struct Process {
     running: JoinHandle<Result<(), bot::HubError>>,
 }
 
+fn named(name: &str) -> WorkerSettings {
+    WorkerSettings { name: name.to_owned(), ..World::quick_bot() }
+}
+
+fn many(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
+}
+
 impl Process {
     pub(crate) async fn start(world: &World, name: &str, of: u32, want: u32) -> Self {
+        Self::with(world, WorkerSettings { of: many(of), want: many(want), ..named(name) }).await
+    }
+
+    /// One that hears from the gateway what others do.
+    pub(crate) async fn start_listening(world: &World, name: &str) -> Self {
+        let url = Some(world.sandbox.gateway_url().parse().unwrap());
+        let gateway = Some(GatewaySettings { url, patience: Duration::from_millis(150) });
+        Self::with(world, WorkerSettings { gateway, ..named(name) }).await
+    }
+
+    async fn with(world: &World, settings: WorkerSettings) -> Self {
         let key = world.key_of("bot").await;
         let hub = Remote::new(world.node().url().parse().unwrap(), key.into()).unwrap();
         let discord = Discord::new(&DiscordSettings {
@@ -28,10 +49,9 @@ impl Process {
             bot_token: world.sandbox.application().bot_token.clone().into(),
             public_url: world.node().url().parse().unwrap(),
         });
-        let (of, want) = (NonZeroU32::new(of).unwrap(), NonZeroU32::new(want).unwrap());
-        let settings = WorkerSettings { of, want, name: name.to_owned(), ..World::quick_bot() };
+        let name = settings.name.clone();
         let (hub, discord, stop) = (Hub::Remote(hub), discord.unwrap(), CancellationToken::new());
-        let share = budget::keep(hub.clone(), discord.clone(), name.to_owned(), stop.clone());
+        let share = budget::keep(hub.clone(), discord.clone(), name, stop.clone());
         tokio::spawn(share);
         let worker = Worker::new(hub, discord, settings);
         Self { running: tokio::spawn(worker.run(stop.clone())), stop }
@@ -118,7 +138,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), called).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), called).await.unwrap();
         dying.running.abort();
         self.sandbox.clear_faults();
         // Nobody gave the lease back: it has to run out.
@@ -298,11 +318,12 @@ async fn a_program_in_any_language_can_be_the_bot() {
 
     // It says that it is done and shows too little: the command stays open.
     let half = json!({ "epoch": epoch, "result": "done", "observed": { "present": true, "brought_in": true, "given": [] } });
-    post(&outcome, half).await.ok();
+    assert_eq!(post(&outcome, half).await.ok()["again"], true);
     assert_eq!(world.status(&club, "ada").await.0, "pending");
     let observed = json!({ "present": true, "brought_in": true, "given": [club.vip.to_string()] });
     let done = json!({ "epoch": epoch, "result": "done", "observed": observed });
     let first = post(&outcome, done.clone()).await.ok();
+    assert_eq!(first["again"], false);
     assert_eq!(post(&outcome, done).await.ok(), first);
     assert_eq!(world.status(&club, "ada").await.0, "connected");
     post(&start, json!({ "epoch": epoch })).await.problem(409, "superseded");

@@ -1,8 +1,9 @@
 //! What others do on Discord: moderators, members who come and go, a bot that is thrown out, outages.
 
+use discord_sandbox::{Action, Fault};
 use serde_json::json;
 
-use crate::support::World;
+use crate::{bot_process::Process, support::World};
 
 #[tokio::test]
 async fn where_the_creator_says_so_it_is_only_reported() {
@@ -124,6 +125,37 @@ async fn the_hub_s_own_doing_is_not_taken_for_somebody_else_s() {
     let events = world.events().await;
     let others = ["DriftObserved", "MemberLeft", "MemberReturned"];
     assert!(!events.iter().any(|kind| others.contains(&kind.as_str())), "{events:?}");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn what_a_process_read_of_a_server_does_not_overtake_what_was_recorded_since() {
+    let world = World::start_without_bot().await;
+    let process = Process::start_listening(&world, "one").await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let (of_server, roles) = (format!("/guilds/{}", club.guild), format!("{}/roles", club.path()));
+    let bot_is_at = async |world: &World, position: i64| {
+        world.get(&roles).await.ok()["bot"]["top_role_position"] == position
+    };
+    world.moves_bot(&club, 90);
+    world.until("what was heard", async |world| bot_is_at(world, 90).await).await;
+    let lists = async |world: &World| {
+        world.events().await.iter().filter(|kind| *kind == "RolesRefreshed").count()
+    };
+    let before = lists(&world).await;
+    world.sandbox.forget_calls();
+    // It hears of a change and reads; what it is shown is old when it arrives.
+    let late = Action::DelayAfter { ms: 400 };
+    world.sandbox.fault(Fault::once("GET", &of_server, late));
+    world.moves_bot(&club, 0);
+    world.until_called_with("GET", "/guilds/*").await;
+    world.moves_bot(&club, 50);
+    world.post(&format!("{roles}/refresh"), json!({})).await.ok();
+    world.until("it is read again", async |world| world.calls_to("GET", &of_server) >= 3).await;
+    assert!(bot_is_at(&world, 50).await);
+    assert_eq!(lists(&world).await, before + 1);
+    process.stop().await;
     world.prove().await;
 }
 

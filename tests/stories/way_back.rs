@@ -7,7 +7,10 @@ use discord_sandbox::{Action, Choice, Fault, Scope};
 use eventstore::tokens::DiscordToken;
 use serde_json::json;
 
-use crate::support::{Browser, Club, World};
+use crate::{
+    bot_process::Process,
+    support::{Browser, Club, World},
+};
 
 const TOKEN: &str = "/oauth2/token";
 
@@ -36,6 +39,13 @@ impl World {
         tokens.put(&fan, &old).await.unwrap();
         old
     }
+}
+
+/// Where a page leads to Discord.
+fn way_to_discord(page: &str) -> String {
+    let link = page.split("href=\"").find(|rest| rest.contains("/oauth2/authorize"));
+    let link = link.unwrap_or_else(|| panic!("nothing leads to Discord: {page}"));
+    link[..link.find('"').unwrap()].replace("&#38;", "&").replace("&amp;", "&")
 }
 
 #[tokio::test]
@@ -101,6 +111,165 @@ async fn a_token_that_cannot_be_renewed_is_used_while_it_lives_and_asks_for_anot
     }
 }
 
+/// A fan whose token Discord takes no more, although it has time left and can be renewed.
+async fn with_a_dead_token(world: &World, fan: &str) -> u64 {
+    let user = world.user(fan);
+    world.links(fan, user).await.is(200);
+    let (tokens, fan) = (world.node().store().tokens(), fan.parse().unwrap());
+    let held = tokens.get(&fan).await.unwrap().unwrap();
+    tokens.put(&fan, &DiscordToken { access: "dead".into(), ..held }).await.unwrap();
+    user
+}
+
+#[tokio::test]
+async fn a_token_that_dies_before_its_time_is_renewed_once_and_the_fan_gets_in() {
+    for remote in [false, true] {
+        let world = if remote { World::start_without_bot().await } else { World::start().await };
+        let process = if remote { Some(Process::start(&world, "one", 1, 1).await) } else { None };
+        let clubs = [world.club("kim").await, world.club("eve").await];
+        let ada = with_a_dead_token(&world, "ada").await;
+        world.sandbox.forget_calls();
+        for club in &clubs {
+            let body = json!({ "fan": "ada", "creator": club.creator, "tier": "vip", "status": "active", "version": 1 });
+            world.put(&format!("/v1/memberships/ada-{}", club.creator), body).await.ok();
+        }
+        world.settle().await;
+        for club in &clubs {
+            assert_eq!(world.roles(club, ada), Some(vec![club.vip]), "{}", club.creator);
+        }
+        assert_eq!(world.token_calls(), [200]);
+        assert!(!world.events().await.contains(&"LinkBroken".to_owned()));
+        if let Some(process) = process {
+            process.stop().await;
+        }
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_dies_and_cannot_be_renewed_breaks_the_link_once() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = with_a_dead_token(&world, "ada").await;
+    world.sandbox.deauthorize(ada);
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.settle().await;
+    let broken = ("action_required".to_owned(), Some("link_broken".to_owned()));
+    assert_eq!(world.status(&club, "ada").await, broken);
+    // And one that Discord renews and then refuses.
+    let ben = with_a_dead_token(&world, "ben").await;
+    let no =
+        Action::Refuse { status: 403, code: 50025, message: "Invalid OAuth2 access token".into() };
+    let of_ben = format!("/guilds/{}/members/{ben}", club.guild);
+    world.sandbox.fault(Fault::always("PUT", &of_ben, no));
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    world.settle().await;
+    assert_eq!(world.status(&club, "ben").await, broken);
+    assert_eq!(world.calls_to("PUT", &of_ben), 2);
+    let events = world.events().await;
+    assert_eq!(events.iter().filter(|kind| *kind == "LinkBroken").count(), 2, "{events:?}");
+    world.sandbox.clear_faults();
+    for (fan, user) in [("ada", ada), ("ben", ben)] {
+        world.links(fan, user).await.is(200);
+        world.settle().await;
+        assert_eq!(world.roles(&club, user), Some(vec![club.vip]), "{fan}");
+    }
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn while_a_dead_token_cannot_be_renewed_nothing_is_concluded() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = with_a_dead_token(&world, "ada").await;
+    world
+        .sandbox
+        .fault(Fault { times: 2, ..Fault::once("POST", TOKEN, Action::Error { status: 503 }) });
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    assert!(!world.events().await.contains(&"LinkBroken".to_owned()));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn whose_renewal_was_answered_in_vain_is_asked_to_connect_again_and_told_why() {
+    for (lost, code) in [
+        (Action::DropAfter, "renewal_lost"),
+        (Action::ErrorAfterEffect { status: 502 }, "renewal_lost"),
+        // This one was answered: nothing was lost, and the fan has taken the permission back.
+        (Action::RateLimit { scope: Scope::User, retry_after: 0.1 }, "link_broken"),
+    ] {
+        let world = World::start().await;
+        let club = world.club("kim").await;
+        let ada = world.user("ada");
+        world.links("ada", ada).await.is(200);
+        world.token_runs_out("ada").await;
+        if code == "link_broken" {
+            world.sandbox.deauthorize(ada);
+        }
+        world.sandbox.fault(Fault::once("POST", TOKEN, lost.clone()));
+        world.reports(&club, "ada", "vip", "active", 1).await;
+        world.settle().await;
+        let told = ("action_required".to_owned(), Some(code.to_owned()));
+        assert_eq!(world.status(&club, "ada").await, told, "{lost:?}");
+        let link = world.get("/v1/fans/ada/link").await.ok();
+        assert_eq!(link["discord"]["reason"]["code"], code);
+        world.links("ada", ada).await.is(200);
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+        // What was lost once is no excuse for what happens later.
+        world.token_runs_out("ada").await;
+        world.sandbox.deauthorize(ada);
+        world.sandbox.with(|discord| discord.remove_member(club.guild, ada));
+        world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+        world.comes_to(&club, "ada", "action_required", Some("left_server")).await;
+        world.restores(&club, "ada").await;
+        world.comes_to(&club, "ada", "action_required", Some("link_broken")).await;
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_in_vain_is_led_to_where_a_new_attempt_starts() {
+    let world = World::start().await;
+    let (ada, kim) = (world.user("ada"), world.user("kim"));
+    let (guild, ..) = world.server(kim);
+    let id = world.integration("kim").await;
+    let fan = Choice { user: ada, ..Choice::default() };
+    let creator = Choice { user: kim, guild: Some(guild), ..Choice::default() };
+    let deny = |choice: &Choice| Choice { deny: true, ..choice.clone() };
+    let busy = || {
+        let long = Action::RateLimit { scope: Scope::User, retry_after: 3600.0 };
+        world.sandbox.fault(Fault::once("POST", TOKEN, long));
+    };
+    let mut browser = Browser::new(&world);
+    for (path, choice) in
+        [("/v1/fans/ada/link".to_owned(), fan), (format!("/v1/integrations/{id}/connect"), creator)]
+    {
+        let asked = world.post(&path, json!({})).await.ok();
+        let back = |url: &str, choice| world.sandbox.consent(url, choice).unwrap();
+        busy();
+        let used = back(asked["authorize_url"].as_str().unwrap(), &choice);
+        let page = browser.get(&used).await.is(503).has("Discord has too much to do");
+        assert!(!page.html.contains("oauth/discord/callback?"), "{}", page.html);
+        browser.get(&used).await.is(400).has("This way back from Discord cannot be used");
+        let denied = back(&way_to_discord(&page.html), &deny(&choice));
+        let page = browser.get(&denied).await.is(400).has("Discord was not allowed to connect");
+        // A program is told the same.
+        busy();
+        let used = json!({ "authorize_url": way_to_discord(&page.html) });
+        let problem = world.authorize(used, &choice).await.problem(503, "discord_unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("start again"), "{problem}");
+        let again = json!({ "authorize_url": problem["again"] });
+        world.authorize(again, &choice).await.is(200);
+    }
+    assert_eq!(world.get(&format!("/v1/integrations/{id}")).await.ok()["status"], "connected");
+    world.settle().await;
+    let link = world.get("/v1/fans/ada/link").await.ok();
+    assert_eq!(link["discord"]["id"], ada.to_string());
+}
+
 #[tokio::test]
 async fn a_hiccup_of_discord_on_the_way_back_is_waited_out() {
     for route in [TOKEN, "/users/@me"] {
@@ -142,8 +311,7 @@ async fn who_does_not_allow_to_be_added_to_servers_is_offered_to_connect_again()
     let back = world.sandbox.consent(asked["authorize_url"].as_str().unwrap(), &less).unwrap();
     let mut browser = Browser::new(&world);
     let page = browser.get(&back).await.is(400).has("One permission is missing");
-    let again = page.html.split("href=\"").find(|rest| rest.contains("/oauth2/authorize")).unwrap();
-    let again = again[..again.find('"').unwrap()].replace("&#38;", "&").replace("&amp;", "&");
+    let again = way_to_discord(&page.html);
     world.settle().await;
     assert_eq!(
         world.status(&club, "ada").await,

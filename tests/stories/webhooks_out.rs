@@ -123,6 +123,46 @@ async fn an_integration_that_is_not_on_offer_any_more_is_told_too() {
 }
 
 #[tokio::test]
+async fn a_mass_removal_that_waits_is_told_and_so_is_what_becomes_of_it() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    for n in 0..12 {
+        world.member(&club, &format!("fan{n}"), "vip").await;
+    }
+    let receiver = Receiver::start().await;
+    endpoint(&world, &receiver, &["removals.held", "removals.approved", "removals.rejected"]).await;
+    for (decision, version) in [("reject", 2), ("approve", 4)] {
+        let line = |n: u32| {
+            let (fan, membership) = (format!("fan{n}"), format!("fan{n}-vip"));
+            json!({ "membership": membership, "fan": fan, "creator": "kim", "tier": "vip", "status": "expired", "version": version }).to_string()
+        };
+        let lines: Vec<_> = (0..12).map(line).collect();
+        let request = world.request(Method::POST, "/v1/memberships:import");
+        let request = request.header("content-type", "application/x-ndjson").body(lines.join("\n"));
+        let imported = world.send(request).await.ok();
+        let hold = imported["holds"][0]["id"].as_str().unwrap().to_owned();
+        world.settle().await;
+        let came = receiver.take();
+        assert_eq!(came.iter().map(Got::kind).collect::<Vec<_>>(), ["removals.held"]);
+        let data = &came[0].json["data"];
+        assert_eq!((&data["id"], &data["creator"]), (&json!(hold), &json!("kim")));
+        assert_eq!((&data["status"], &data["losing"]), (&json!("waiting"), &json!(12)));
+        assert!(data["position"].is_u64());
+        world.post(&format!("/v1/holds/{hold}/{decision}"), json!({})).await.ok();
+        world.settle().await;
+        let came = receiver.take();
+        let kind = if decision == "reject" { "removals.rejected" } else { "removals.approved" };
+        assert_eq!(came.iter().map(Got::kind).collect::<Vec<_>>(), [kind]);
+        let data = &came[0].json["data"];
+        assert_eq!((&data["id"], &data["decided_by"]), (&json!(hold), &json!("platform")));
+        // Whoever renews and ends again is weighed anew.
+        for n in 0..12 {
+            world.reports(&club, &format!("fan{n}"), "vip", "active", version + 1).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_role_that_somebody_takes_away_is_told_as_drift() {
     let world = World::start_listening().await;
     world.until("a gateway session", async |world| world.sandbox.gateway_sessions() > 0).await;

@@ -227,6 +227,7 @@ fn fan(event: &FanEvent, names: &Names) -> String {
         FanEvent::LinkBroken { reason, .. } => {
             let why = match reason {
                 BrokenBy::InvalidGrant | BrokenBy::InvalidToken => "Discord no longer accepts it",
+                BrokenBy::RenewalLost => "the answer to its last renewal was lost",
                 BrokenBy::MissingScope => "it does not allow joining servers",
                 BrokenBy::Deauthorized => "the fan removed the application in Discord",
             };

@@ -173,6 +173,10 @@ async fn shown(
             None => (t.link_used, t.link_used_lead.plain(&platform), from_platform()),
         },
         "oauth_state_invalid" => (t.way_back, t.way_back_lead.to_owned(), home),
+        "discord_unavailable" => {
+            detail = Some(sentence(&problem.detail));
+            (t.failed, String::new(), WayOut::Again(here))
+        }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => {
             (t.later, t.later_lead.to_owned(), WayOut::Again(here))
         }
@@ -181,6 +185,10 @@ async fn shown(
             detail = Some(sentence(&problem.detail));
             (t.failed, String::new(), home)
         }
+    };
+    let way_out = match &problem.again {
+        Some(url) => WayOut::Again(url.to_string()),
+        None => way_out,
     };
     let signed_out = matches!(problem.code.as_str(), "session_ended" | "not_signed_in");
     let kept =

@@ -5,6 +5,7 @@ use bot::wire::{
     LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
     StartRequest, Started,
 };
+use eventstore::Position;
 use projections::CommandCursor;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -56,7 +57,8 @@ impl FromFields for ShareRequest {
 impl FromFields for StartRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (epoch, seen) = (fields.required("epoch"), fields.optional("seen"));
-        Some(Self { epoch: epoch?, seen: seen? })
+        let refused_token = fields.optional("refused_token");
+        Some(Self { epoch: epoch?, seen: seen?, refused_token: refused_token? })
     }
 }
 
@@ -100,7 +102,7 @@ pub(crate) async fn acquire(
 ) -> Result<Json<Leases>, ApiError> {
     caller.bot()?;
     let data = app.desk.acquire(&holder(&caller, &request.bot), request.of, request.want).await?;
-    Ok(Json(Leases { data }))
+    Ok(Json(Leases { data, position: app.store.log().head().0 }))
 }
 
 /// Renew a lease
@@ -213,7 +215,8 @@ pub(crate) async fn commands(
 /// Announce the calls of a command
 ///
 /// Records the attempt before Discord is called. For a join it answers the fan's token. Where a join is answered 204, or
-/// the user is in the server already, look at the member and start again with `seen` before giving roles.
+/// the user is in the server already, look at the member and start again with `seen` before giving roles. Where Discord
+/// refuses the token, start again with `refused_token`.
 #[utoipa::path(post, path = "/v1/bot/commands/{command}/start", tag = "Bots", operation_id = "start_command",
     params(("command" = String, Path)), request_body = StartRequest,
     responses((status = 200, description = "Discord may be called", body = Started)))]
@@ -221,10 +224,10 @@ pub(crate) async fn start(
     State(app): AppState,
     caller: Caller,
     Path(command): Path<String>,
-    Body(StartRequest { epoch, seen }): Body<StartRequest>,
+    Body(request): Body<StartRequest>,
 ) -> Result<Json<Started>, ApiError> {
     caller.bot()?;
-    Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, epoch, seen).await?))
+    Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, request).await?))
 }
 
 /// Tell what was seen on Discord
@@ -261,6 +264,6 @@ pub(crate) async fn outcome(
     Body(outcome): Body<Outcome>,
 ) -> Result<Written<Recorded>, ApiError> {
     caller.bot()?;
-    let position = app.desk.outcome(&caller.key.id.to_string(), &command, outcome).await?;
-    Ok(Written::ok(position, Recorded { position: position.0 }))
+    let recorded = app.desk.outcome(&caller.key.id.to_string(), &command, outcome).await?;
+    Ok(Written::ok(Position(recorded.position), recorded))
 }

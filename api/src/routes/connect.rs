@@ -5,6 +5,7 @@ use domain::{
     IntegrationId,
     integration::{self, Phase},
 };
+use eventstore::Actor;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use url::Url;
@@ -69,7 +70,17 @@ pub(crate) async fn begin(
     if matches!(state.phase, Phase::Removing { .. }) && !state.bot_missing {
         return Err(ApiError::new(Kind::REMOVING, integration::Refusal::Removing.to_string()));
     }
-    let actor = caller.key.actor();
+    ask(app, id, caller.key.actor(), return_url, browser).await
+}
+
+/// Where a creator's browser is sent on behalf of `actor`.
+pub(crate) async fn ask(
+    app: &App,
+    id: IntegrationId,
+    actor: Actor,
+    return_url: Option<Url>,
+    browser: Option<String>,
+) -> Result<Url, ApiError> {
     let (challenge, verifier) = app.oauth.proof();
     let verifier = verifier.expose_secret().to_owned();
     let purpose = Purpose::Server { integration: id, verifier, actor, return_url, browser };

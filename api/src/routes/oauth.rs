@@ -31,7 +31,7 @@ use crate::{
         self,
         session::{Area, Held},
     },
-    routes::{integrations::command_failed, links, roles},
+    routes::{connect, integrations::command_failed, links, roles},
 };
 
 /// What a browser was sent to Discord for. Stands in the one-time state.
@@ -62,6 +62,18 @@ impl Purpose {
         match self {
             Self::Server { return_url, .. } | Self::Account { return_url, .. } => {
                 return_url.as_ref()
+            }
+        }
+    }
+
+    /// A fresh way to Discord for the same.
+    async fn begin_again(&self, app: &App) -> Result<Url, ApiError> {
+        match self.clone() {
+            Self::Server { integration, actor, return_url, browser, .. } => {
+                connect::ask(app, integration, actor, return_url, browser).await
+            }
+            Self::Account { fan, actor, return_url, browser, .. } => {
+                links::ask(app, fan, actor, return_url, browser).await
             }
         }
     }
@@ -103,7 +115,7 @@ impl FromFields for CallbackQuery {
 #[utoipa::path(get, path = "/oauth/discord/callback", tag = "Browser", operation_id = "oauth_callback",
     params(CallbackQuery), security(()),
     responses((status = 200, description = "A page that says that it is done", body = String, content_type = "text/html"),
-              (status = 400, description = "What went wrong; where a fan did not allow to be added to servers, a page on which they can",
+              (status = 400, description = "What went wrong, and in `again` where to start again; where a fan did not allow to be added to servers, a page on which they can",
                content((String = "text/html"), (Problem = "application/problem+json"))),
               (status = 303, description = "To the `return_url`, with `status=connected`, or with `status=failed` and `error`; `missing_scope`: linked, and not allowed to be added to servers")))]
 pub(crate) async fn callback(
@@ -123,6 +135,7 @@ pub(crate) async fn callback(
             "this link was used before, is older than ten minutes, or is not from here; go back and start again",
         )
     };
+    // From here on the link is used up, whatever comes of it.
     let purpose: Purpose =
         app.store.oauth_states().take(state, app.now()).await?.ok_or_else(unusable)?;
     if !purpose.is_of(&app, &headers).await? {
@@ -132,28 +145,32 @@ pub(crate) async fn callback(
         (Some(code), None) => carry_out(&app, &purpose, code).await,
         _ => Err(ApiError::new(
             Kind::OAUTH_DENIED,
-            "Discord was not allowed to connect; go back and start again",
+            "Discord was not allowed to connect; start again and allow it",
         )),
     };
     match (done, purpose.return_url()) {
         (Ok(Came::Connected), Some(url)) => Ok(back(url, &[("status", "connected")])),
         (Ok(Came::Connected), None) => pages::connected(&app),
-        (Ok(Came::WithoutScope { .. }), Some(url)) => {
+        (Ok(Came::WithoutScope), Some(url)) => {
             Ok(back(url, &[("status", "failed"), ("error", Trouble::MissingScope.code())]))
         }
-        (Ok(Came::WithoutScope { again }), None) => pages::connect_again(&app, &again),
+        (Ok(Came::WithoutScope), None) => {
+            pages::connect_again(&app, &purpose.begin_again(&app).await?)
+        }
         (Err(error), Some(url)) => Ok(back(url, &[("status", "failed"), ("error", error.code())])),
-        (Err(error), None) => Err(error),
+        (Err(error), None) => Err(match purpose.begin_again(&app).await {
+            Ok(again) => error.begin_again_at(again),
+            // What went wrong first is what is told.
+            Err(_) => error,
+        }),
     }
 }
 
 /// What came of the way back.
 enum Came {
     Connected,
-    /// The account is linked, and its fan did not allow the Hub to add them to servers; `again`: where they can.
-    WithoutScope {
-        again: Url,
-    },
+    /// The account is linked, and its fan did not allow the Hub to add them to servers.
+    WithoutScope,
 }
 
 fn back(url: &Url, said: &[(&str, &str)]) -> Response {
@@ -172,12 +189,9 @@ async fn carry_out(app: &Arc<App>, purpose: &Purpose, code: &str) -> Result<Came
         Purpose::Server { integration, actor, .. } => {
             connect(app, *integration, actor, tokens).await?;
         }
-        Purpose::Account { fan, actor, return_url, browser, .. } => {
+        Purpose::Account { fan, actor, .. } => {
             if !link(app, fan, actor, tokens).await? {
-                let (return_url, browser) = (return_url.clone(), browser.clone());
-                let again =
-                    links::ask(app, fan.clone(), actor.clone(), return_url, browser).await?;
-                return Ok(Came::WithoutScope { again });
+                return Ok(Came::WithoutScope);
             }
         }
     }
@@ -250,6 +264,7 @@ async fn link(
         access: tokens.access,
         refresh: tokens.refresh,
         expires_at: app.now() + lifetime,
+        sent: false,
     };
     let metadata = metadata(app, actor);
     let mut attempts = app.store.attempts();

@@ -52,12 +52,18 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
             "no bot holds a shard; start one with `hub serve` or `hub bot`",
         ));
     }
+    if app.discord.is_token_dead() {
+        faults.push(FieldError::new(
+            "bot",
+            "Discord does not accept its token; set a new one and start the hub again",
+        ));
+    }
     Ok(faults)
 }
 
 /// Ready
 #[utoipa::path(get, path = "/readyz", tag = "Operations", operation_id = "readyz", security(()),
-    responses((status = 200, description = "The log takes events, the views follow, a bot holds shards", body = Health)))]
+    responses((status = 200, description = "The log takes events, the views follow, a bot holds shards, Discord accepts its token", body = Health)))]
 pub(crate) async fn readyz(State(app): AppState) -> Result<Json<Health>, ApiError> {
     let faults = faults(&app).await?;
     if faults.is_empty() {
@@ -73,6 +79,8 @@ fn number(count: u64) -> f64 {
 }
 
 fn measure(app: &App) {
+    let accepted = if app.discord.is_token_dead() { 0.0 } else { 1.0 };
+    metrics::gauge!("hub_discord_token_accepted").set(accepted);
     metrics::gauge!("hub_log_position").set(number(app.store.log().head().0));
     for view in app.views.status() {
         metrics::gauge!("hub_view_lag_events", "view" => view.name)

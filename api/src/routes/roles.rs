@@ -105,6 +105,8 @@ pub(crate) async fn get(
 }
 
 /// Read the server's roles anew
+///
+/// What was refused in the server, and may be accepted now, is tried again.
 #[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
     params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
@@ -116,11 +118,13 @@ pub(crate) async fn refresh(
     let (_, state, _) = owned(&app, &caller, id).await?;
     let guild = state.held_guild().ok_or_else(not_connected)?;
     let (_, roles) = read(&app, guild).await?;
+    app.caught_up().await?;
+    let again = app.desk.waits_for_a_try(id).await?;
     let stream = integration::stream(id);
     let mut attempts = app.store.attempts();
     loop {
         let mut decision = app.store.begin(caller.metadata(&app), None);
-        let refresh = integration::Command::RefreshRoles { roles: roles.clone() };
+        let refresh = integration::Command::RefreshRoles { roles: roles.clone(), again };
         decision.handle::<Integration>(&stream, refresh.to(id)).await.map_err(command_failed)?;
         tell(&app, &mut decision, guild, &roles).await?;
         let state = decision.load::<Integration>(&stream).await?;
@@ -141,7 +145,7 @@ pub(crate) async fn tell(
     for row in app.views.integrations().by_guild(guild).await? {
         let shown = [
             integration::Command::ObserveBot { present: true },
-            integration::Command::RefreshRoles { roles: roles.clone() },
+            integration::Command::RefreshRoles { roles: roles.clone(), again: false },
         ];
         for command in shown {
             let stream = integration::stream(row.id);

@@ -3,12 +3,16 @@
 //! How a fan stands is told as the view has it when it is looked at. Where somebody falls behind, what passed
 //! meanwhile is left out; the last state never is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Event, FanId, GuildId, IntegrationId, RoleId, TierId,
+    Event, FanId, GuildId, HoldId, IntegrationId, RoleId, TierId,
     access::{Desired, Event as AccessEvent, Holder},
+    hold::Event as HoldEvent,
     integration::Event as IntegrationEvent,
     status::Status,
 };
@@ -16,15 +20,15 @@ use eventstore::{
     Position, Store,
     webhooks::{Endpoint, Message},
 };
-use projections::{FanChange, FanRow, GoneRow, IntegrationRow, Views};
+use projections::{FanChange, FanRow, GoneRow, HoldStatus, IntegrationRow, Views};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::WebhookError;
-use crate::reason::Reason;
+use crate::{reason::Reason, routes::holds::HoldAnswer};
 
 /// The types of messages. They never change their names.
-pub(crate) const TYPES: [&str; 10] = [
+pub(crate) const TYPES: [&str; 13] = [
     "access.pending",
     "access.granted",
     "access.blocked",
@@ -34,11 +38,17 @@ pub(crate) const TYPES: [&str; 10] = [
     "integration.available",
     UNAVAILABLE,
     STATE_CHANGED,
+    HELD,
+    APPROVED,
+    REJECTED,
     DISABLED,
 ];
 
 const UNAVAILABLE: &str = "integration.unavailable";
 const STATE_CHANGED: &str = "fan.state_changed";
+const HELD: &str = "removals.held";
+const APPROVED: &str = "removals.approved";
+const REJECTED: &str = "removals.rejected";
 const DISABLED: &str = "webhook_endpoint.disabled";
 
 /// How many events are looked at together.
@@ -94,6 +104,14 @@ struct Gone<'a> {
     position: Position,
 }
 
+/// A mass removal that waits for approval, or on which somebody decided.
+#[derive(Serialize)]
+struct HeldRemovals {
+    #[serde(flatten)]
+    hold: HoldAnswer,
+    position: Position,
+}
+
 #[derive(Serialize)]
 struct DisabledEndpoint<'a> {
     endpoint: Uuid,
@@ -109,6 +127,7 @@ pub(super) struct Part {
     times: HashMap<Position, DateTime<Utc>>,
     attached: HashMap<(Position, IntegrationId), TierId>,
     drifted: Vec<Drifted>,
+    holds: Vec<(Position, &'static str, HoldId)>,
 }
 
 struct Drifted {
@@ -124,9 +143,13 @@ impl Part {
         let raw = store.log().read_after(after, READ).await?;
         let Some(last) = raw.last().map(|event| event.position) else { return Ok(None) };
         let times = raw.iter().map(|event| (event.position, event.metadata.at)).collect();
-        let matters = |kind: &str| ["DriftObserved", "MembershipAttached"].contains(&kind);
+        let matters = |kind: &str| {
+            ["DriftObserved", "MembershipAttached"].contains(&kind)
+                || HoldEvent::NAMES.contains(&kind)
+        };
         let some = raw.into_iter().filter(|event| matters(&event.kind)).collect();
-        let mut part = Self { after, last, times, attached: HashMap::new(), drifted: vec![] };
+        let (attached, drifted, holds) = (HashMap::new(), vec![], vec![]);
+        let mut part = Self { after, last, times, attached, drifted, holds };
         for envelope in store.decode(some).await? {
             part.notice(envelope.position, envelope.event);
         }
@@ -144,6 +167,14 @@ impl Part {
             }) => {
                 self.attached.insert((position, integration), tier);
             }
+            Event::Hold(hold) => {
+                let kind = match hold {
+                    HoldEvent::RemovalsHeld(_) => HELD,
+                    HoldEvent::RemovalsApproved { .. } => APPROVED,
+                    HoldEvent::RemovalsRejected { .. } => REJECTED,
+                };
+                self.holds.push((position, kind, hold.hold()));
+            }
             Event::Access(_)
             | Event::Integration(_)
             | Event::Tier(_)
@@ -151,7 +182,6 @@ impl Part {
             | Event::Guild(_)
             | Event::Fan(_)
             | Event::DiscordAccount(_)
-            | Event::Hold(_)
             | Event::Creator(_) => {}
         }
     }
@@ -183,6 +213,9 @@ impl Part {
         }
         for drifted in &self.drifted {
             teller.drifted(drifted).await?;
+        }
+        for (position, kind, hold) in &self.holds {
+            teller.hold(*position, kind, *hold).await?;
         }
         let mut told = teller.told;
         told.sort_by_key(|message| message.position);
@@ -227,9 +260,9 @@ impl Teller<'_> {
         let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
         if let Some(kind) = kind {
             let tier = tier.filter(|_| row.status == Status::Available);
-            self.tell(kind, row.into(), &State { tier, ..state(row, creator.clone()) })?;
+            self.tell_of_fan(kind, row.into(), &State { tier, ..state(row, creator.clone()) })?;
         }
-        self.tell(STATE_CHANGED, row.into(), &state(row, creator))
+        self.tell_of_fan(STATE_CHANGED, row.into(), &state(row, creator))
     }
 
     async fn gone(&mut self, row: &GoneRow) -> Result<(), WebhookError> {
@@ -238,7 +271,7 @@ impl Teller<'_> {
         let (integration, position) = (*integration, *position);
         let gone = Gone { fan, creator, integration, status: None, position };
         for kind in [UNAVAILABLE, STATE_CHANGED] {
-            self.tell(kind, About { integration, fan, position }, &gone)?;
+            self.tell_of_fan(kind, About { integration, fan, position }, &gone)?;
         }
         Ok(())
     }
@@ -252,9 +285,26 @@ impl Teller<'_> {
             let at = FanRow { position: drifted.position, ..row };
             let missing = Some(&drifted.missing);
             let state = State { missing, ..state(&at, creator.to_string()) };
-            self.tell("access.drifted", (&at).into(), &state)?;
+            self.tell_of_fan("access.drifted", (&at).into(), &state)?;
         }
         Ok(())
+    }
+
+    async fn hold(
+        &mut self,
+        position: Position,
+        kind: &'static str,
+        id: HoldId,
+    ) -> Result<(), WebhookError> {
+        let Some(row) = self.views.fan_access().hold(id).await? else { return Ok(()) };
+        let mut hold = HoldAnswer::from(row);
+        match kind {
+            // It stands in the log before what it holds, which may not have been seen yet.
+            HELD => (hold.status, hold.fans) = (HoldStatus::Waiting, hold.losing),
+            APPROVED => hold.status = HoldStatus::Approved,
+            _ => hold.status = HoldStatus::Rejected,
+        }
+        self.tell(kind, position, None, format_args!("{id}"), &HeldRemovals { hold, position })
     }
 
     /// Whose an integration is; `None` once it is removed.
@@ -267,21 +317,33 @@ impl Teller<'_> {
         Ok(found)
     }
 
-    fn tell(
+    fn tell_of_fan(
         &mut self,
         kind: &'static str,
         About { integration, fan, position }: About<'_>,
         data: &impl Serialize,
     ) -> Result<(), WebhookError> {
+        let subject = format_args!("{integration}/{fan}");
+        self.tell(kind, position, Some(fan), subject, data)
+    }
+
+    fn tell(
+        &mut self,
+        kind: &'static str,
+        position: Position,
+        fan: Option<&FanId>,
+        subject: fmt::Arguments<'_>,
+        data: &impl Serialize,
+    ) -> Result<(), WebhookError> {
         let wanting = |endpoint: &&Endpoint| endpoint.wants(kind) && endpoint.since < position;
         let timestamp = self.part.times.get(&position).copied().unwrap_or_default();
         for endpoint in self.endpoints.iter().filter(wanting) {
-            let what = format!("{kind}/{position}/{integration}/{fan}");
+            let what = format!("{kind}/{position}/{subject}");
             self.told.push(Message {
                 id: Uuid::new_v5(&endpoint.id, what.as_bytes()),
                 endpoint: endpoint.id,
                 position,
-                fan: Some(fan.clone()),
+                fan: fan.cloned(),
                 kind,
                 body: serde_json::to_string(&Envelope { r#type: kind, timestamp, data })?,
             });

@@ -19,8 +19,10 @@ pub enum Scope {
 pub enum Action {
     /// Discord says no, and nothing happens.
     Refuse { status: u16, code: u64, message: String },
-    /// The answer comes late.
+    /// The call has its effect late, and so comes the answer.
     Delay { ms: u64 },
+    /// The call has its effect at once, and the answer comes late: what it shows may be old by then.
+    DelayAfter { ms: u64 },
     /// The call has its effect, and the answer is an error of the server.
     ErrorAfterEffect { status: u16 },
     /// An error of the server, and nothing happens.

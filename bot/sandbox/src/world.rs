@@ -246,11 +246,18 @@ impl World {
     }
 
     fn tell(&mut self, kind: &'static str, guild: u64, data: Value) {
-        self.told.push(Event { kind, guild, of_members: false, data });
+        self.tell_bot(Event { kind, guild, of_members: false, data });
     }
 
     fn tell_of_members(&mut self, kind: &'static str, guild: u64, data: Value) {
-        self.told.push(Event { kind, guild, of_members: true, data });
+        self.tell_bot(Event { kind, guild, of_members: true, data });
+    }
+
+    /// A bot hears of the servers that it is in, and of no others.
+    fn tell_bot(&mut self, event: Event) {
+        if self.member(event.guild, self.bot_user).is_some() {
+            self.told.push(event);
+        }
     }
 
     /// The servers where somebody may add the bot.
@@ -260,5 +267,31 @@ impl World {
             member
                 .is_some_and(|member| permissions::allows(guild, member, permissions::MANAGE_GUILD))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bot_hears_of_a_server_only_while_it_is_in_it() {
+        let mut world = World::new(9, DateTime::default());
+        let owner = world.add_user(None, "kim");
+        let ada = world.add_user(None, "ada");
+        let new = NewGuild { name: "Club".into(), owner, ..NewGuild::default() };
+        let guild = world.add_guild(new);
+        let heard = |world: &mut World| -> Vec<_> {
+            std::mem::take(&mut world.told).into_iter().map(|event| event.kind).collect()
+        };
+        assert_eq!(heard(&mut world), [""; 0]);
+        world.add_bot(guild, 0);
+        world.add_member(guild, ada);
+        assert_eq!(heard(&mut world), ["GUILD_CREATE", "GUILD_MEMBER_ADD"]);
+        world.remove_member(guild, 9);
+        world.remove_member(guild, ada);
+        world.add_role(guild, NewRole::default());
+        world.set_unavailable(guild, true);
+        assert_eq!(heard(&mut world), ["GUILD_DELETE"]);
     }
 }

@@ -483,6 +483,11 @@ impl<W> Lines<W> {
         self.dead.take().is_some()
     }
 
+    /// Whether Discord has refused the token and not accepted it since.
+    pub(super) fn is_token_dead(&self) -> bool {
+        self.dead.is_some()
+    }
+
     /// How many calls could be made now if only the share were larger.
     pub(super) fn could_call(&mut self, now: Instant) -> u32 {
         let keys: BTreeSet<&Key> = self.ready.iter().flatten().collect();

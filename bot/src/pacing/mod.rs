@@ -241,6 +241,11 @@ impl Pacer {
         }
     }
 
+    /// Whether Discord has refused the token and not accepted it since.
+    pub(crate) fn is_token_dead(&self) -> bool {
+        self.lines().is_token_dead()
+    }
+
     /// Discord accepts the token.
     pub(crate) fn token_accepted(&self) {
         if self.lines().token_accepted() {

@@ -168,6 +168,11 @@ impl Fan {
         if let AccessEvent::RemovalFoundUndone { .. } = event {
             place.holding.extend(&place.contributors);
         }
+        // An outcome closes its command: what has become possible meanwhile is another one's to do.
+        let done = event.report().is_some_and(|report| report.trouble.is_none());
+        if done && place.standing.command == place.decided.version {
+            place.decided.open = false;
+        }
         // What Discord said of an older command does not speak of the newer one that waits.
         if place.standing.command < place.decided.version {
             place.standing.trouble = None;
@@ -284,6 +289,7 @@ impl Fan {
                     desired: place.map(|place| place.decided.desired.clone()).unwrap_or_default(),
                     present: place.and_then(|place| place.standing.present),
                     given: place.map(|place| place.standing.given.clone()).unwrap_or_default(),
+                    removed: place.and_then(|place| place.standing.removed.clone()),
                     status,
                     trouble,
                     leftovers,

@@ -18,7 +18,7 @@ use std::{
 
 use domain::{
     CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
-    access::{Desired, Standing},
+    access::{Desired, Removed, Standing},
     account::AccountKey,
     desired::{Facts, Plan},
     integration::State as Integration,
@@ -49,6 +49,9 @@ pub struct FanRow {
     pub present: Option<bool>,
     /// The roles that the fan has from the Hub.
     pub given: BTreeSet<RoleId>,
+    /// What was taken away last, by Discord's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     pub status: Status,
     pub trouble: Option<(Trouble, Option<RoleId>)>,
     /// Accounts that the fan used before, and from which something is still to be taken away.

@@ -1,10 +1,11 @@
 //! Calls to Discord whose effect, answer or turn is lost.
 
 use chrono::TimeDelta;
-use discord_sandbox::{Action, Fault, Limit, Limits, Scope};
+use discord_sandbox::{Action, Config, Fault, Limit, Limits, Scope};
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{Browser, World};
 
 const MEMBER: &str = "/guilds/*/members/*";
 const ROLE: &str = "/guilds/*/members/*/roles/*";
@@ -48,6 +49,123 @@ async fn case_05_a_removal_that_discord_said_to_have_made_and_did_not_is_made_ag
         world.until("the removal", async |world| world.roles(&club, ada) == left).await;
         world.comes_to(&club, "ada", "revoked", None).await;
         assert!(world.events().await.contains(&"RemovalFoundUndone".to_owned()));
+        world.prove().await;
+    }
+}
+
+/// A hub that does not hear what happens on Discord, with and without the right to see all members at once.
+async fn that_do_not_listen() -> [World; 2] {
+    let config = || Config { limits: Limits::off(), ..Config::default() };
+    let unseen = Config { members_intent: false, ..config() };
+    [World::start_with_discord(config()).await, World::start_with_discord(unseen).await]
+}
+
+#[tokio::test]
+async fn case_05_a_removal_that_was_not_made_is_found_by_comparing_where_nobody_listens() {
+    for (on_end, path, left) in
+        [("roles_only", ROLE, Some(vec![])), ("remove_from_server", MEMBER, None)]
+    {
+        for world in that_do_not_listen().await {
+            let club = world.club("kim").await;
+            world.patch(&club.path(), json!({ "on_end": on_end })).await.ok();
+            let ada = world.member(&club, "ada", "vip").await;
+            world.sandbox.fault(Fault::once("DELETE", path, Action::LostUpdate));
+            world.reports(&club, "ada", "vip", "expired", 2).await;
+            world.settle().await;
+            assert_eq!(world.roles(&club, ada), Some(vec![club.vip]), "the answer was 204");
+            world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+            world.until("the removal", async |world| world.roles(&club, ada) == left).await;
+            world.comes_to(&club, "ada", "revoked", None).await;
+            assert!(world.events().await.contains(&"RemovalFoundUndone".to_owned()));
+            // And what somebody else gives later is theirs.
+            world.clock.advance(TimeDelta::minutes(10));
+            world.sandbox.with(|discord| {
+                discord.add_member(club.guild, ada);
+                discord.set_role(club.guild, ada, club.vip, true);
+            });
+            let ben = world.member(&club, "ben", "vip").await;
+            world.takes_away(&club, ben);
+            world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+            world.is_given(&club, ben).await;
+            assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+            world.prove().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_05_a_removal_that_was_found_undone_and_is_then_refused_is_not_shown_as_done() {
+    for world in that_do_not_listen().await {
+        let club = world.club("kim").await;
+        let ada = world.member(&club, "ada", "vip").await;
+        world.sandbox.fault(Fault::once("DELETE", MEMBER, Action::LostUpdate));
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        let no = Action::Refuse { status: 403, code: 50013, message: "Missing Permissions".into() };
+        world.sandbox.fault(Fault::always("DELETE", MEMBER, no.clone()));
+        world.sandbox.fault(Fault::always("DELETE", ROLE, no));
+        world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+        world.comes_to(&club, "ada", "revoke_blocked", Some("fan_above_bot")).await;
+        world.sandbox.clear_faults();
+        world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+        world.comes_to(&club, "ada", "revoked", None).await;
+        assert_eq!(world.roles(&club, ada), None);
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn case_05_what_a_lost_removal_left_is_the_hub_s_to_take_after_a_renewal_too() {
+    for (on_end, path, left) in
+        [("roles_only", ROLE, Some(vec![])), ("remove_from_server", MEMBER, None)]
+    {
+        let world = World::start().await;
+        let club = world.club("kim").await;
+        world.patch(&club.path(), json!({ "on_end": on_end })).await.ok();
+        let ada = world.member(&club, "ada", "vip").await;
+        world.sandbox.fault(Fault::once("DELETE", path, Action::LostUpdate));
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        world.reports(&club, "ada", "vip", "active", 3).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+        world.reports(&club, "ada", "vip", "expired", 4).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), left, "{on_end}");
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
+async fn case_05_a_lost_removal_is_made_up_for_after_the_account_was_let_go_too() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.sandbox.fault(Fault::once("DELETE", MEMBER, Action::LostUpdate));
+    world.delete("/v1/fans/ada/link").await.is(202);
+    world.until("the removal", async |world| world.roles(&club, ada).is_none()).await;
+    let events = world.events().await;
+    let at = |kind: &str| events.iter().position(|event| event == kind).unwrap();
+    assert!(at("AccountReleased") < at("RemovalFoundUndone"), "{events:?}");
+    world.links("ben", ada).await.is(200);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_05_without_the_right_to_hear_of_members_a_lost_removal_is_found_by_looking() {
+    for (on_end, path, left) in
+        [("roles_only", ROLE, Some(vec![])), ("remove_from_server", MEMBER, None)]
+    {
+        let world = World::start_listening_without_members().await;
+        world.listens().await;
+        let club = world.club("kim").await;
+        world.patch(&club.path(), json!({ "on_end": on_end })).await.ok();
+        let ada = world.member(&club, "ada", "vip").await;
+        world.sandbox.fault(Fault::once("DELETE", path, Action::LostUpdate));
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.until("the removal", async |world| world.roles(&club, ada) == left).await;
+        world.comes_to(&club, "ada", "revoked", None).await;
         world.prove().await;
     }
 }
@@ -238,7 +356,26 @@ async fn case_09_a_dead_token_stops_everything_at_once_and_nothing_is_lost() {
     world.until_called(MEMBER).await;
     let refused = || world.sandbox.calls().iter().filter(|call| call.status == 401).count();
     assert!(refused() <= 2, "{}", refused());
+    // Whoever looks sees why, once the answer has been heard.
+    while world.send(world.bare(Method::GET, "/readyz")).await.status == 200 {}
+    let faults = world.send(world.bare(Method::GET, "/readyz")).await.problem(503, "not_ready");
+    assert_eq!(faults["errors"][0]["field"], "bot");
+    let of_health = async || world.get(&format!("{}/health", club.path())).await.ok();
+    assert_eq!(of_health().await["data"][1]["reasons"][0]["code"], "bot_token_dead");
+    let accepted = async |expected: &str| {
+        let metrics = world.send(world.bare(Method::GET, "/metrics")).await.ok();
+        let line = format!("hub_discord_token_accepted {expected}");
+        assert!(metrics.as_str().unwrap().lines().any(|found| found == line), "{metrics}");
+    };
+    accepted("0").await;
+    let mut operator = Browser::of(&world, "operator", None).await;
+    operator.get("/operator").await.is(200).has("Discord does not accept its token");
+    // And that it is over, as soon as one call is accepted.
     world.sandbox.set_bot_token_alive(true);
+    assert_eq!(of_health().await["ok"], true);
+    accepted("1").await;
+    world.send(world.bare(Method::GET, "/readyz")).await.is(200);
+    operator.get("/operator").await.is(200).has("The bot holds 1 shard");
     world.start_again().await;
     world.settle().await;
     assert_eq!(world.get(&club.path()).await.ok()["fans"]["connected"], 20);

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use discord_sandbox::NewRole;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{Club, World};
 
 #[tokio::test]
 async fn case_21_a_role_that_a_moderator_took_away_is_given_again() {
@@ -159,6 +159,66 @@ async fn case_22_a_fan_who_became_staff_loses_the_role_and_the_creator_is_told_t
     world.prove().await;
 }
 
+/// A fan who became staff above the bot, and whose removal was refused for it.
+async fn stays_as_staff(world: &World, club: &Club) -> (u64, u64) {
+    let ada = world.member(club, "ada", "vip").await;
+    let staff = world.sandbox.with(|discord| {
+        let new = NewRole { name: "staff".into(), position: 200, ..NewRole::default() };
+        let staff = discord.add_role(club.guild, new).unwrap();
+        discord.set_role(club.guild, ada, staff, true);
+        staff
+    });
+    world.reports(club, "ada", "vip", "expired", 2).await;
+    world.comes_to(club, "ada", "revoke_blocked", Some("fan_above_bot")).await;
+    (ada, staff)
+}
+
+#[tokio::test]
+async fn case_22_who_is_staff_no_more_is_removed_as_soon_as_that_is_heard() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let (ada, staff) = stays_as_staff(&world, &club).await;
+    // Something else about them changes nothing.
+    world.sandbox.with(|discord| discord.set_role(club.guild, ada, club.gold, true));
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await.0, "revoke_blocked");
+    world.sandbox.with(|discord| discord.set_role(club.guild, ada, staff, false));
+    world.comes_to(&club, "ada", "revoked", None).await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_22_who_is_staff_no_more_is_removed_when_somebody_asks() {
+    for ask in ["roles/refresh", "sync"] {
+        let world = World::start().await;
+        let club = world.club("kim").await;
+        let (ada, staff) = stays_as_staff(&world, &club).await;
+        let path = format!("{}/{ask}", club.path());
+        // Asked too early, it is refused again and shown as such.
+        let refusals = async |world: &World| {
+            world.events().await.iter().filter(|kind| *kind == "RevokeBlocked").count()
+        };
+        world.post(&path, json!({})).await.ok();
+        world.until("one more try", async |world| refusals(world).await == 2).await;
+        assert_eq!(
+            world.status(&club, "ada").await,
+            ("revoke_blocked".into(), Some("fan_above_bot".into()))
+        );
+        world.sandbox.with(|discord| discord.set_role(club.guild, ada, staff, false));
+        world.post(&path, json!({})).await.ok();
+        world.comes_to(&club, "ada", "revoked", None).await;
+        assert_eq!(world.roles(&club, ada), None);
+        // Where nobody waits, asking records nothing.
+        let before = world.node().store().log().head();
+        world.post(&path, json!({})).await.ok();
+        world.settle().await;
+        assert_eq!(world.node().store().log().head(), before, "{ask}");
+        world.prove().await;
+    }
+}
+
 #[tokio::test]
 async fn case_22_an_administrator_is_given_and_loses_roles_and_is_never_removed() {
     let world = World::start().await;
@@ -184,7 +244,6 @@ async fn case_22_an_administrator_is_given_and_loses_roles_and_is_never_removed(
     assert_eq!((status.as_str(), code.as_deref()), ("revoke_blocked", Some("fan_above_bot")));
     // The creator is told, and taking the role from them lets the removal happen.
     world.sandbox.with(|discord| discord.set_role(club.guild, ada, admin, false));
-    world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 1));
     world.raise_bot(&club).await;
     world.settle().await;
     assert_eq!(world.roles(&club, ada), None);
@@ -205,7 +264,7 @@ async fn case_26_a_role_that_another_bot_fights_for_is_reported_and_not_fought_f
     world.comes_to(&club, "ada", "blocked", Some("role_contested")).await;
     assert_eq!(world.roles(&club, ada), Some(vec![]));
     // The creator looked into it.
-    world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 1));
+    world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
     world.is_given(&club, ada).await;
     world.prove().await;
 }

@@ -97,6 +97,31 @@ async fn case_01_a_disconnect_goes_on_by_itself_once_the_roles_are_in_order() {
 }
 
 #[tokio::test]
+async fn case_01_what_is_refused_while_a_server_is_let_go_heals_too() {
+    for listens in [true, false] {
+        let world = if listens { World::start_listening().await } else { World::start().await };
+        let club = world.club("kim").await;
+        world.patch(&club.path(), json!({ "on_end": "roles_only" })).await.ok();
+        let ada = world.member(&club, "ada", "vip").await;
+        world.moves_bot(&club, 0);
+        world.post(&format!("{}/disconnect", club.path()), json!({})).await.is(202);
+        world.comes_to(&club, "ada", "revoke_blocked", Some("role_above_bot")).await;
+        assert_eq!(world.get(&club.path()).await.ok()["status"], "removing");
+        world.moves_bot(&club, 100);
+        if !listens {
+            world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
+        }
+        world
+            .until("let go", async |world| {
+                world.get(&club.path()).await.ok()["status"] == "disconnected"
+            })
+            .await;
+        assert_eq!(world.roles(&club, ada), Some(vec![]));
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
 async fn case_03_a_server_that_another_creator_holds_leaves_the_integration_as_it_was() {
     let world = World::start().await;
     let club = world.club("kim").await;
@@ -191,6 +216,29 @@ async fn case_08_a_bot_that_was_thrown_out_during_a_disconnect_finishes_it_when_
         })
         .await;
     assert_eq!(world.roles(&club, ada), None);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_08_what_becomes_possible_while_somebody_is_brought_in_is_done_after_it() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+    world.has_trouble(&club, "bot_missing").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.comes_to(&club, "ada", "blocked", Some("bot_missing")).await;
+    // The bot comes back below the role, and is put above it while the join is on its way.
+    world.sandbox.forget_calls();
+    world.sandbox.fault(Fault::once("PUT", MEMBER, Action::DelayAfter { ms: 500 }));
+    world.connect(&club.integration, club.owner, club.guild).await.is(200);
+    world.until_called_with("PUT", MEMBER).await;
+    world.raise_bot(&club).await;
+    world.is_given(&club, ada).await;
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None, "the hub brought her in");
     world.prove().await;
 }
 

@@ -159,6 +159,7 @@ fn trouble(t: &Troubles, code: &str) -> (&'static str, Option<Action>) {
         "not_linked" => (t.not_linked, Some(Action::Connect)),
         "not_activated" => (t.not_activated, Some(Action::Activate)),
         "link_broken" => (t.link_broken, Some(Action::ConnectAgain)),
+        "renewal_lost" => (t.renewal_lost, Some(Action::ConnectAgain)),
         "missing_scope" => (t.missing_scope, Some(Action::ConnectAgain)),
         "account_gone" => (t.account_gone, Some(Action::ConnectAgain)),
         "left_server" => (t.left_server, Some(Action::Restore)),

@@ -124,6 +124,7 @@ texts! {
         not_linked: &'static str = "Connect your Discord account to get in.";
         not_activated: &'static str = "There is a place for you. Activate it to get in.";
         link_broken: &'static str = "Discord no longer lets us use the connection to your account. Connect it again to get in.";
+        renewal_lost: &'static str = "We lost Discord's answer when we renewed the connection to your account. Connect it again to get in.";
         missing_scope: &'static str = "Discord was not allowed to add you to servers. Connect again and leave “Join servers for you” allowed.";
         left_server: &'static str = "You left this server, or were removed from it. Restore your access to be brought in again.";
         server_limit: &'static str = "Your Discord account is in as many servers as Discord allows. Leave one in Discord, then restore your access here.";

@@ -123,12 +123,12 @@ impl Heard<'_> {
                 self.ends(204, None, None);
                 Some(respond(Reply::empty(), HeaderMap::new()))
             }
-            Action::ErrorAfterEffect { .. } | Action::DropAfter => None,
+            Action::DelayAfter { .. } | Action::ErrorAfterEffect { .. } | Action::DropAfter => None,
         }
     }
 
     /// The answer, unless a fault hides it.
-    fn answered(
+    async fn answered(
         &self,
         fault: Option<&Action>,
         status: u16,
@@ -144,7 +144,10 @@ impl Heard<'_> {
                 self.ends(*status, None, None);
                 respond(Reply::error(*status, 0, "Internal Server Error"), HeaderMap::new())
             }
-            _ => {
+            other => {
+                if let Some(Action::DelayAfter { ms }) = other {
+                    faults::wait(*ms).await;
+                }
                 self.ends(status, code, None);
                 answer
             }
@@ -226,7 +229,7 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         && parts.method == Method::POST
     {
         let answer = oauth::answer(&state, endpoint, &parts.headers, &body);
-        return heard.answered(fault.as_ref(), answer.status().as_u16(), None, answer);
+        return heard.answered(fault.as_ref(), answer.status().as_u16(), None, answer).await;
     }
     if state.config.check_user_agent && !is_bot_agent(&parts.headers) {
         heard.ends(403, Some(40333), None);
@@ -238,7 +241,8 @@ pub(crate) async fn answer(Extract(state): Extract<Arc<State>>, request: Request
         Err(refused) => return *refused,
     };
     let reply = heard.effect(&parts, &body);
-    heard.answered(fault.as_ref(), reply.status, reply.code, respond(reply, limit_headers))
+    let (status, code) = (reply.status, reply.code);
+    heard.answered(fault.as_ref(), status, code, respond(reply, limit_headers)).await
 }
 
 fn dispatch(world: &mut World, state: &State, ask: &Ask) -> Reply {

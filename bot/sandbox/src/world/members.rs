@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{Member, What, World};
+use crate::gateway::Event;
 
 impl World {
     /// Tells of a member as if they had just come, as Discord sometimes does of those who are there.
@@ -25,9 +26,10 @@ impl World {
         known
             .members
             .insert(user, Member { user, roles: BTreeSet::new(), joined_at: now, pending });
-        let mut told = self.member_json(guild, user);
-        told["guild_id"] = json!(guild.to_string());
-        self.tell_of_members("GUILD_MEMBER_ADD", guild, told);
+        // A bot that comes hears of the server as a whole, and not of itself.
+        if user != self.bot_user {
+            self.tell_of_member_again(guild, user);
+        }
         self.note(guild, What::Joined(self.named(user)));
         true
     }
@@ -54,14 +56,14 @@ impl World {
     fn part(&mut self, guild: u64, user: u64) -> bool {
         let gone =
             self.guilds.get_mut(&guild).and_then(|guild| guild.members.remove(&user)).is_some();
-        if gone {
+        if gone && user == self.bot_user {
+            // The last that it hears of the server.
+            let (kind, data) = ("GUILD_DELETE", json!({ "id": guild.to_string() }));
+            self.told.push(Event { kind, guild, of_members: false, data });
+            self.remove_bot_role(guild);
+        } else if gone {
             let told = json!({ "guild_id": guild.to_string(), "user": self.user_json(user) });
             self.tell_of_members("GUILD_MEMBER_REMOVE", guild, told);
-            if user == self.bot_user {
-                // The bot hears of nothing that comes after.
-                self.tell("GUILD_DELETE", guild, json!({ "id": guild.to_string() }));
-                self.remove_bot_role(guild);
-            }
         }
         gone
     }

@@ -40,7 +40,10 @@ fn sentence(action: &Action) -> String {
         Action::Refuse { status, code, message } => {
             format!("is refused with {status}: {code} {message}")
         }
-        Action::Delay { ms } => format!("is answered {} s late", seconds(*ms)),
+        Action::Delay { ms } => format!("takes effect {} s late", seconds(*ms)),
+        Action::DelayAfter { ms } => {
+            format!("takes effect and is answered {} s late", seconds(*ms))
+        }
         Action::ErrorAfterEffect { status } => format!("takes effect and is answered {status}"),
         Action::Error { status } => format!("fails with {status}"),
         Action::DropBefore => "is cut off before it takes effect".to_owned(),

@@ -99,6 +99,7 @@ impl Wanted {
             "error" => Action::Error { status: status(503)? },
             "error_after_effect" => Action::ErrorAfterEffect { status: status(502)? },
             "delay" => Action::Delay { ms: whole(seconds()? * 1_000.0) },
+            "delay_after" => Action::DelayAfter { ms: whole(seconds()? * 1_000.0) },
             "drop_before" => Action::DropBefore,
             "drop_after" => Action::DropAfter,
             "lost_update" => Action::LostUpdate,
