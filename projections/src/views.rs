@@ -432,7 +432,7 @@ mod tests {
 
         let views = folder.path().join("views");
         std::fs::create_dir_all(&views).unwrap();
-        let generation = open::<Count<1>>(&views).await.unwrap();
+        let generation = open::<Count<1>>(&views, store.log().head()).await.unwrap();
         let serving = Live {
             folder: views.clone(),
             reader: Reader::new(generation.readers()),
@@ -443,6 +443,9 @@ mod tests {
         // What is of another shape is not taken up, and stays for whoever understands it.
         assert!(serving.newer::<Count<1>>(&generation).await.unwrap().is_none());
         generation.close().await.unwrap();
-        assert_eq!(open::<Count<2>>(&views).await.unwrap().position(), Position(1));
+        assert_eq!(
+            open::<Count<2>>(&views, store.log().head()).await.unwrap().position(),
+            Position(1)
+        );
     }
 }
