@@ -176,12 +176,13 @@ impl Place {
         let due = changed || !self.decided.open || more || (self.decided.parked && !parked);
         if open && due {
             self.decided.version = position;
-            self.decided.plan = plan;
         }
         if !open {
-            self.decided.plan = Plan::default();
             self.holding.clone_from(through);
         }
+        // Also where it makes fewer calls now: whoever executes it may have taken it as it is from here on, so a call
+        // that comes back needs a new one.
+        self.decided.plan = plan;
         self.decided.open = open;
         self.decided.parked = parked;
     }
@@ -491,7 +492,8 @@ mod tests {
         };
         assert_eq!(decide(&mut place, &[GOLD], 5), (5, 1));
         assert_eq!(decide(&mut place, &[VIP, GOLD], 6), (5, 0), "less of it is no other command");
-        assert_eq!(decide(&mut place, &[], 7), (7, 2));
+        assert_eq!(decide(&mut place, &[GOLD], 7), (7, 1), "it may have been taken as it was");
+        assert_eq!(decide(&mut place, &[], 8), (8, 2));
     }
 
     fn drifted(times: usize) -> Place {
