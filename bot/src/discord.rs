@@ -261,6 +261,13 @@ impl Call {
     }
 }
 
+/// Why a call is not made.
+enum Stopped {
+    NoPermit(NoPermit),
+    /// It is known what would be answered.
+    Refused(Refusal),
+}
+
 /// An answer that has arrived.
 struct Arrived {
     status: StatusCode,
@@ -440,7 +447,14 @@ impl Discord {
         };
         let roles = known.roles.into_iter().map(Into::into);
         let server = Server { id: guild, name: known.name, icon: known.icon };
-        Answer::Done((server, RoleList::new(roles.collect(), seen.roles), known.mfa_level))
+        let roles = RoleList::new(roles.collect(), seen.roles);
+        self.roles_seen(guild, &roles);
+        Answer::Done((server, roles, known.mfa_level))
+    }
+
+    /// What was refused for a reason that the roles no longer show is asked for again at once.
+    pub(crate) fn roles_seen(&self, guild: GuildId, roles: &RoleList) {
+        self.inner.breakers.mended(guild, |role| roles.why_not(guild, role).is_none());
     }
 
     /// Remembers that a server is out of order, or that it is back.
@@ -505,8 +519,9 @@ impl Discord {
         loop {
             let permitted = async {
                 loop {
-                    let passed = breakers.pass(&call.subjects).await;
-                    let permit = pacer.permit(call.route, call.turn).await?;
+                    let passed = breakers.pass(&call.subjects).await.map_err(Stopped::Refused)?;
+                    let permit =
+                        pacer.permit(call.route, call.turn).await.map_err(Stopped::NoPermit)?;
                     if breakers.holds(passed, &call.subjects) {
                         return Ok(permit);
                     }
@@ -516,7 +531,7 @@ impl Discord {
             let permitted = async {
                 // Whoever asks to look does not wait for everybody else.
                 if call.turn == Turn::Asked {
-                    let busy = NoPermit::Later(ASKED_WAIT);
+                    let busy = Stopped::NoPermit(NoPermit::Later(ASKED_WAIT));
                     timeout(ASKED_WAIT, permitted).await.unwrap_or(Err(busy))
                 } else {
                     permitted.await
@@ -524,8 +539,9 @@ impl Discord {
             };
             let permit = match self.until.run_until_cancelled(permitted).await {
                 Some(Ok(permit)) => permit,
-                Some(Err(NoPermit::TokenDead)) => return Answer::TokenDead,
-                Some(Err(NoPermit::Later(wait))) => {
+                Some(Err(Stopped::Refused(refusal))) => return Answer::Refused(refusal),
+                Some(Err(Stopped::NoPermit(NoPermit::TokenDead))) => return Answer::TokenDead,
+                Some(Err(Stopped::NoPermit(NoPermit::Later(wait)))) => {
                     return later("Discord asked to wait".to_owned(), Some(wait));
                 }
                 None => return Answer::Unwanted,
@@ -560,6 +576,11 @@ impl Discord {
                 }
             }
         }
+    }
+
+    /// The server's roles show that a role is refused to everybody.
+    pub(crate) fn refuses_role(&self, guild: GuildId, role: RoleId, refusal: &Refusal) {
+        self.inner.breakers.shown(Subject::Role(guild, role), refusal);
     }
 
     /// What an answer means for the calls that wait.

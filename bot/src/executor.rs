@@ -461,6 +461,13 @@ impl Execution<'_> {
             Trouble::BotMissing => self.bot_missing(refusal).await,
             Trouble::MissingPermissions => {
                 let trouble = self.diagnose(Some(role)).await?;
+                let shown = trouble != Trouble::MissingPermissions;
+                if shown {
+                    self.discord.refuses_role(self.guild(), role, &refusal);
+                } else if refusal.http_status == 0 {
+                    let why = "the server's roles have changed since it was refused".to_owned();
+                    return Err(Stop::now(Ended::Later { why, after: None }));
+                }
                 self.refuse(trouble, Some(role), refusal);
                 Ok(())
             }

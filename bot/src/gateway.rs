@@ -231,6 +231,7 @@ impl Observer {
                 discord.set_outage(guild, false);
                 match roles {
                     Some(roles) => {
+                        discord.roles_seen(guild, &roles);
                         let told = Observation::Server { guild, roles, since: session };
                         if self.tell(told).await.is_some() {
                             to_read.server(guild);

@@ -25,7 +25,7 @@ impl Folder {
 
     /// Beside whoever serves it, or with nobody serving it.
     pub(crate) async fn beside(&self) -> Store {
-        open(&self.path(), Access::Beside, None).await.unwrap()
+        open(&self.path(), Access::Prepare, None).await.unwrap()
     }
 }
 
@@ -59,7 +59,9 @@ async fn the_log_takes_no_other_master_key_than_the_first() {
         "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=",
     );
-    drop(open(&folder.path(), Access::Beside, Some(first)).await.unwrap());
+    let refused = open(&folder.path(), Access::Beside, Some(first)).await.map(drop);
+    assert!(matches!(refused, Err(OpenError::Missing(_))), "{refused:?}");
+    drop(open(&folder.path(), Access::Prepare, Some(first)).await.unwrap());
     let refused = open(&folder.path(), Access::Beside, Some(other)).await.map(drop);
     assert!(matches!(refused, Err(OpenError::WrongMasterKey)), "{refused:?}");
     let refused = open(&folder.path(), Access::Beside, Some("short")).await.map(drop);
