@@ -35,6 +35,8 @@ struct Running {
     revoke: bool,
     /// Cancelled once a newer command has come.
     unwanted: CancellationToken,
+    /// It may have come too early for what was heard while it ran.
+    hurried: bool,
 }
 
 /// A guild's users whose commands are ready, and how many are in flight; removals and others apart.
@@ -211,7 +213,8 @@ impl Queue {
                 let Some(command) = entry.waiting.take() else { continue };
                 let unwanted = CancellationToken::new();
                 let version = command.version;
-                entry.running = Some(Running { version, revoke, unwanted: unwanted.clone() });
+                entry.running =
+                    Some(Running { version, revoke, unwanted: unwanted.clone(), hurried: false });
                 lane.running += 1;
                 return Some(Job { command, unwanted });
             }
@@ -224,7 +227,10 @@ impl Queue {
         let key = key(&command);
         self.running = self.running.saturating_sub(1);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let revoke = entry.running.take().is_some_and(|running| running.revoke);
+        let running = entry.running.take();
+        let revoke = running.as_ref().is_some_and(|running| running.revoke);
+        let hurried = running.is_some_and(|running| running.hurried);
+        let again = again.map(|again| if hurried { Duration::ZERO } else { again });
         if let Some(guild) = self.guilds.get_mut(&key.0) {
             let lane = guild.lane(revoke);
             lane.running = lane.running.saturating_sub(1);
@@ -243,9 +249,13 @@ impl Queue {
         self.take_turn(key.0);
     }
 
-    /// Makes a command that was put off ready at once, if it `may` be.
+    /// Makes a command that was put off ready at once, if it `may` be. A removal that is running is tried once more if
+    /// it is put off.
     pub(crate) fn hurry(&mut self, key: Key, may: impl Fn(&Command) -> bool) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(running) = entry.running.as_mut().filter(|running| running.revoke) {
+            running.hurried = true;
+        }
         if entry.waiting.as_ref().is_some_and(may)
             && let Some(place) = entry.delayed.take()
         {
@@ -332,6 +342,19 @@ mod tests {
             queue.ended(job.command, None, now);
         }
         order
+    }
+
+    #[test]
+    fn a_removal_that_is_hurried_while_it_runs_is_tried_once_more() {
+        let (mut queue, now) = (Queue::new(8), Instant::now());
+        let late = Duration::from_hours(1);
+        queue.put(command(1, 1, 1, CommandKind::Revoke), now, NOW);
+        let running = queue.next(now).unwrap();
+        queue.hurry((GuildId(1), DiscordUserId(1)), |_| true);
+        queue.ended(running.command, Some(late), now);
+        let again = queue.next(now).unwrap();
+        queue.ended(again.command, Some(late), now);
+        assert!(queue.next(now).is_none());
     }
 
     #[test]
