@@ -95,6 +95,8 @@ pub struct Node {
     policies: Policies,
     telling: Webhooks,
     shutdown: CancellationToken,
+    /// Ends the views, which whatever is under way at shutdown still waits for.
+    last: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -153,7 +155,8 @@ impl Node {
         });
 
         let mut tasks = JoinSet::new();
-        let (following, stop) = (views.clone(), shutdown.clone());
+        let last = CancellationToken::new();
+        let (following, stop) = (views.clone(), last.clone());
         tasks.spawn(async move {
             following.run(stop).await.context("a view stopped following the log")
         });
@@ -196,7 +199,7 @@ impl Node {
         });
         tasks.spawn(tidy(store.clone(), shutdown.clone()));
         tasks.spawn(watch(store.clone(), shutdown.clone()));
-        Ok(Self { addr, store, views, policies, telling, shutdown, tasks })
+        Ok(Self { addr, store, views, policies, telling, shutdown, last, tasks })
     }
 
     pub fn url(&self) -> String {
@@ -275,6 +278,9 @@ impl Node {
         let mut result = Ok(());
         let ending = async {
             while let Some(ended) = self.tasks.join_next().await {
+                if self.tasks.len() == 1 {
+                    self.last.cancel();
+                }
                 let ended = ended.context("a part of the hub panicked").flatten();
                 if result.is_ok() {
                     result = ended;

@@ -42,6 +42,7 @@ impl Chaos {
         if pause < 40 {
             // The hub has done some of it by then, or nothing yet.
             let mut log = self.world.node().store().log().watch();
+            log.mark_unchanged();
             let _ = tokio::time::timeout(Duration::from_millis(pause), log.changed()).await;
         }
     }

@@ -33,6 +33,7 @@ impl Chaos {
             loop {
                 self.world.settle().await;
                 let mut log = self.world.node().store().log().watch();
+                log.mark_unchanged();
                 if tokio::time::timeout(QUIET, log.changed()).await.is_err() {
                     return;
                 }
