@@ -119,7 +119,8 @@ pub(crate) struct ApiError {
     errors: Vec<FieldError>,
     /// Seconds after which asking again makes sense.
     retry_after: Option<u64>,
-    again: Option<Url>,
+    /// Seldom there and large.
+    again: Option<Box<Url>>,
 }
 
 impl ApiError {
@@ -141,7 +142,7 @@ impl ApiError {
 
     /// `url`: where it can be begun anew; asking for the same once more is of no use.
     pub(crate) fn begin_again_at(self, url: Url) -> Self {
-        Self { again: Some(url), ..self }
+        Self { again: Some(Box::new(url)), ..self }
     }
 
     /// The same answer whether a thing does not exist or is somebody else's.
@@ -258,7 +259,7 @@ impl IntoResponse for ApiError {
             detail: self.detail,
             code: code.to_owned(),
             errors: self.errors,
-            again: self.again,
+            again: self.again.map(|url| *url),
         };
         let mut response = (status, Json(&problem)).into_response();
         // Where a browser asked, a page is made of it.

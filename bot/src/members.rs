@@ -130,10 +130,13 @@ impl Change {
     }
 }
 
-/// What was heard of members, and when.
+/// A member's roles as they were told, and when; `None`: they are no member.
+type Told = (Instant, Option<BTreeSet<RoleId>>);
+
+/// What was heard of members.
 #[derive(Default)]
 struct Heard {
-    members: HashMap<(GuildId, DiscordUserId), (Instant, Option<BTreeSet<RoleId>>)>,
+    members: HashMap<(GuildId, DiscordUserId), Told>,
     /// How many there were when old ones were looked for last.
     left: usize,
 }

@@ -1,5 +1,7 @@
 //! The command line: one line says what is wrong and what to do, and the exit code is not zero.
 
+use std::fmt::Write;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use discord_sandbox::{Config, Sandbox};
 use eventstore::Clock;
@@ -214,8 +216,10 @@ async fn a_webhook_secret_that_is_left_blank_lets_nobody_in() {
         .header("webhook-timestamp", at)
         .header("webhook-signature", format!("v1,{standard}"));
     assert_eq!(forged.body(body).send().await.unwrap().status(), 401);
-    let hex: String =
-        sign(format!("{at}.{body}")).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in sign(format!("{at}.{body}")).as_ref() {
+        write!(hex, "{byte:02x}").unwrap();
+    }
     let forged = hub
         .request(reqwest::Method::POST, "/v1/webhooks/stripe")
         .header("stripe-signature", format!("t={at},v1={hex}"));

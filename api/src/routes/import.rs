@@ -120,7 +120,7 @@ pub(crate) async fn import(
     for (line, terms) in lines {
         match terms {
             Ok(terms) => {
-                by_membership.entry(terms.membership.clone()).or_default().push((line, terms))
+                by_membership.entry(terms.membership.clone()).or_default().push((line, terms));
             }
             Err(error) => refused.add(line, &error),
         }

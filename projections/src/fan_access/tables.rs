@@ -540,28 +540,7 @@ impl Written {
             self.access,
         )
         .await?;
-        let counts: Vec<Value> = self
-            .counts
-            .into_iter()
-            .filter(|(_, fans)| *fans != 0)
-            .map(|((integration, status), fans)| json!([integration, status, fans]))
-            .collect();
-        rows::write(
-            db,
-            "insert into counts (integration, status, fans)
-             select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
-             on conflict (integration, status) do update set fans = fans + excluded.fans",
-            counts.clone(),
-        )
-        .await?;
-        // Whether a count of nobody is there would tell how the log was cut into runs.
-        rows::write(
-            db,
-            "delete from counts where fans = 0
-             and (integration, status) in (select value ->> 0, value ->> 1 from json_each(?1))",
-            counts,
-        )
-        .await?;
+        write_counts(db, self.counts).await?;
         rows::write(
             db,
             "delete from commands where (guild, account_key) in (select value ->> 0, value ->> 1 from json_each(?1))",
@@ -607,4 +586,33 @@ impl Written {
         .await
         .map_err(ViewError::from)
     }
+}
+
+/// Adds to the counts of fans by status what came and went.
+async fn write_counts(
+    db: &mut SqliteConnection,
+    counts: BTreeMap<(IntegrationId, &'static str), i64>,
+) -> Result<(), ViewError> {
+    let counts: Vec<Value> = counts
+        .into_iter()
+        .filter(|(_, fans)| *fans != 0)
+        .map(|((integration, status), fans)| json!([integration, status, fans]))
+        .collect();
+    rows::write(
+        db,
+        "insert into counts (integration, status, fans)
+         select value ->> 0, value ->> 1, value ->> 2 from json_each(?1) where true
+         on conflict (integration, status) do update set fans = fans + excluded.fans",
+        counts.clone(),
+    )
+    .await?;
+    // Whether a count of nobody is there would tell how the log was cut into runs.
+    rows::write(
+        db,
+        "delete from counts where fans = 0
+         and (integration, status) in (select value ->> 0, value ->> 1 from json_each(?1))",
+        counts,
+    )
+    .await?;
+    Ok(())
 }
