@@ -18,7 +18,7 @@ use eventstore::{
     Position, Store, StoreError,
     webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint, Message},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use projections::{Behind, ViewError, Views};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -240,30 +240,32 @@ impl Webhooks {
             if due.is_empty() || current.disabled.is_some() {
                 return Ok(());
             }
-            let mut answers = stream::iter(due)
-                .map(|delivery| async {
-                    let answer = self.attempt(&delivery).await;
-                    (delivery, answer)
-                })
-                .buffer_unordered(AT_ONCE);
-            while let Some((delivery, answer)) = answers.next().await {
-                let Some(answer) = answer? else { continue };
-                let gone = answer == Answer::Gone;
-                let (id, attempts) = (delivery.id, delivery.attempts + 1);
-                let now = store.clock().now();
-                let outcome = sender::outcome(answer, attempts, now);
-                count(outcome.state);
-                let given_up = outcome.state == DeliveryState::Failed;
-                store.webhooks().attempted(id, &outcome, now).await?;
-                if gone {
-                    self.disable(&current, DisabledBy::Gone).await?;
-                } else if given_up
-                    && !store.webhooks().has_taken_since(endpoint.id, delivery.created_at).await?
-                {
-                    self.disable(&current, DisabledBy::Failures).await?;
-                }
-            }
+            // Each records by itself: one that waits unpolled for another would keep its connection to the database.
+            stream::iter(due.into_iter().map(Ok))
+                .try_for_each_concurrent(AT_ONCE, |delivery| self.send_one(&current, delivery))
+                .await?;
         }
+    }
+
+    /// Sends one message and records what came of it.
+    async fn send_one(&self, current: &Endpoint, delivery: Delivery) -> Result<(), WebhookError> {
+        let store = &self.0.store;
+        let Some(answer) = self.attempt(&delivery).await? else { return Ok(()) };
+        let gone = answer == Answer::Gone;
+        let (id, attempts) = (delivery.id, delivery.attempts + 1);
+        let now = store.clock().now();
+        let outcome = sender::outcome(answer, attempts, now);
+        count(outcome.state);
+        let given_up = outcome.state == DeliveryState::Failed;
+        store.webhooks().attempted(id, &outcome, now).await?;
+        if gone {
+            self.disable(current, DisabledBy::Gone).await?;
+        } else if given_up
+            && !store.webhooks().has_taken_since(current.id, delivery.created_at).await?
+        {
+            self.disable(current, DisabledBy::Failures).await?;
+        }
+        Ok(())
     }
 
     /// Sends a message to its endpoint as that is now: it may have been changed since it was looked for what is due.
