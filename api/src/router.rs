@@ -95,6 +95,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(bot::renew))
         .routes(routes!(bot::release))
         .routes(routes!(bot::share))
+        .routes(routes!(bot::identify))
         .routes(routes!(bot::commands))
         .routes(routes!(bot::start))
         .routes(routes!(bot::outcome))

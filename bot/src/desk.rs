@@ -22,6 +22,7 @@ use crate::{
     oauth::{OAuth, OAuthError},
     progress::{Comparisons, Progress},
     renewals::Renewals,
+    turns::Turns,
     wire::{self, Known, Lease, Observed, Outcome, OutcomeResult, Recorded, StartRequest, Started},
 };
 
@@ -76,6 +77,7 @@ pub struct Desk {
     /// Servers that are to be compared with Discord.
     compare: mpsc::UnboundedSender<Comparison>,
     pub(crate) comparisons: Comparisons,
+    pub(crate) turns: Turns,
 }
 
 /// A server that is to be compared with Discord.
@@ -114,8 +116,17 @@ impl Desk {
         calls_per_second: u32,
     ) -> (Self, mpsc::UnboundedReceiver<Comparison>) {
         let (compare, asked) = mpsc::unbounded_channel();
-        let (renewals, comparisons) = (Renewals::default(), Comparisons::default());
-        (Self { store, views, oauth, renewals, calls_per_second, compare, comparisons }, asked)
+        let desk = Self {
+            store,
+            views,
+            oauth,
+            renewals: Renewals::default(),
+            calls_per_second,
+            compare,
+            comparisons: Comparisons::default(),
+            turns: Turns::default(),
+        };
+        (desk, asked)
     }
 
     /// Compares a server with Discord because somebody asks for it.

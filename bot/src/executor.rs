@@ -25,6 +25,8 @@ pub(crate) enum Ended {
         observed: Observed,
         /// The server's roles, where they were read to find out why something was refused.
         roles: Option<RolesRead>,
+        /// Whether Discord accepted anything that changes the member.
+        changed: bool,
         took: Took,
         /// Since when the account was in the server before, as far as was known.
         joined: Option<DateTime<Utc>>,
@@ -121,6 +123,8 @@ struct Execution<'a> {
     refused: Option<Refused>,
     /// The server's roles, read once something is refused.
     roles: Option<RolesRead>,
+    /// Whether Discord accepted anything that changes the member.
+    changed: bool,
     took: Took,
 }
 
@@ -155,6 +159,7 @@ pub(crate) async fn execute(
         unsure: known.maybe_given,
         refused: None,
         roles: None,
+        changed: false,
         took: Took::default(),
     };
     let ended =
@@ -235,6 +240,7 @@ impl Execution<'_> {
             refused: self.refused,
             observed,
             roles: self.roles,
+            changed: self.changed,
             took: self.took,
             joined: self.known.joined_at,
         }
@@ -296,6 +302,7 @@ impl Execution<'_> {
             Ok(Joined::Added(at)) => {
                 self.is_gone();
                 (self.present, self.brought_in, self.joined_at) = (Some(true), true, at);
+                self.changed = true;
                 Ok(())
             }
             Ok(Joined::Already) => self.look().await,
@@ -357,6 +364,7 @@ impl Execution<'_> {
         {
             Ok(()) => {
                 self.took = Took { roles: self.started_roles(), member: true };
+                self.changed = true;
                 self.is_gone();
                 return Ok(true);
             }
@@ -401,7 +409,7 @@ impl Execution<'_> {
             Ok(()) => {
                 self.unsure.remove(&role);
                 self.given.insert(role);
-                self.present = Some(true);
+                (self.present, self.changed) = (Some(true), true);
                 Ok(())
             }
             Err(refusal) => self.role_refused(role, refusal).await,
@@ -421,6 +429,7 @@ impl Execution<'_> {
         {
             Ok(()) => {
                 self.took.roles.insert(role);
+                self.changed = true;
                 self.is_nobody_s(role);
                 Ok(())
             }

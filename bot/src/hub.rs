@@ -10,8 +10,8 @@ use crate::{
     desk::{Desk, DeskError},
     remote::{Remote, RemoteError},
     wire::{
-        Command, Lease, LeaseRequest, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
-        StartRequest, Started,
+        Command, IdentifyRequest, IdentifyTurn, Lease, LeaseRequest, Noted, Observation, Outcome,
+        Recorded, Share, ShareRequest, StartRequest, Started,
     },
 };
 
@@ -103,6 +103,16 @@ impl Hub {
         Ok(match self {
             Self::Direct(desk) => desk.share(&request.bot, request).await?,
             Self::Remote(remote) => remote.share(request).await?,
+        })
+    }
+
+    pub(crate) async fn identify(
+        &self,
+        request: &IdentifyRequest,
+    ) -> Result<IdentifyTurn, HubError> {
+        Ok(match self {
+            Self::Direct(desk) => desk.identify(&request.bot, request)?,
+            Self::Remote(remote) => remote.identify(request).await?,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
 //! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
-//! Discord, `members` reads whom it told of, `reconciler` looks for what was missed, `doctor` says what stands in the
+//! Discord, `echoes` tells their doing from ours, `members` reads members, `reconciler` looks for what was missed, `doctor` says what stands in the
 //! way of an integration. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing` decides when calls may be
 //! made, and `budget` how many of them are this process's; `patience` waits out hiccups while a person waits, and
 //! `renewals` lets one command at a time renew a fan's token.
@@ -11,6 +11,7 @@ pub mod budget;
 pub mod desk;
 pub mod discord;
 pub mod doctor;
+mod echoes;
 mod executor;
 pub mod gateway;
 mod heard;
@@ -28,6 +29,7 @@ pub mod reconciler;
 pub mod remote;
 mod renewals;
 mod settings;
+mod turns;
 pub mod wire;
 pub mod worker;
 

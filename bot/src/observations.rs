@@ -42,7 +42,8 @@ impl Desk {
                     self.observe_server(bot, row.id, &gone).await?;
                 }
             }
-            Observation::Missed { guild } => self.compare_members(guild),
+            Observation::Missed { guild, roles: true } => self.look_over(guild),
+            Observation::Missed { guild, roles: false } => self.compare_members(guild),
             // A server that the session does not name is looked at: the session alone is no proof.
             Observation::Session { shard, of, guilds } => {
                 let mine = connected(&self.views).await?.into_iter();

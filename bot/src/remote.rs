@@ -18,8 +18,8 @@ use url::Url;
 use crate::{
     http::{self, ClientError, DEADLINE},
     wire::{
-        Command, Lease, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded,
-        Share, ShareRequest, StartRequest, Started,
+        Command, IdentifyRequest, IdentifyTurn, Lease, LeaseRef, LeaseRequest, Leases, Noted,
+        Observation, Outcome, Recorded, Share, ShareRequest, StartRequest, Started,
     },
 };
 
@@ -110,6 +110,13 @@ impl Remote {
 
     pub(crate) async fn share(&self, request: &ShareRequest) -> Result<Share, RemoteError> {
         self.post("/v1/bot/share", request).await
+    }
+
+    pub(crate) async fn identify(
+        &self,
+        request: &IdentifyRequest,
+    ) -> Result<IdentifyTurn, RemoteError> {
+        self.post("/v1/bot/identify", request).await
     }
 
     pub(crate) async fn start(

@@ -289,6 +289,25 @@ pub struct Outcome {
     pub observed: Option<Observed>,
 }
 
+/// A process wants to begin a session on the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifyRequest {
+    /// The process's name.
+    pub bot: String,
+    pub shard: u32,
+    /// How many sessions may begin together, as Discord's `GET /gateway/bot` says.
+    #[schema(minimum = 1)]
+    pub max_concurrency: u16,
+}
+
+/// When it may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IdentifyTurn {
+    /// Milliseconds to wait before the session is begun. Whoever asks again before that keeps the turn.
+    pub wait_ms: u64,
+}
+
 /// The report is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Recorded {
@@ -316,7 +335,12 @@ pub enum Observation {
     /// The bot is not in the server any more; an outage does not count.
     BotRemoved { guild: GuildId },
     /// Events of this server may have been missed: everybody in it is to be looked at.
-    Missed { guild: GuildId },
+    Missed {
+        guild: GuildId,
+        /// Whether its roles are to be read, too, and whether the bot is in it.
+        #[serde(default)]
+        roles: bool,
+    },
     /// A member's roles; without `roles`, somebody who is not a member any more.
     Member {
         guild: GuildId,
@@ -337,6 +361,25 @@ pub enum Observation {
     },
     /// The servers that a new gateway session says the bot is in, of those that fall into a shard.
     Session { shard: u32, of: u32, guilds: BTreeSet<GuildId> },
+}
+
+impl Observation {
+    /// A member as the gateway told of them: a hint, to be confirmed by reading.
+    pub(crate) fn heard(
+        guild: GuildId,
+        user: DiscordUserId,
+        roles: Option<BTreeSet<RoleId>>,
+    ) -> Self {
+        Self::Member {
+            guild,
+            user,
+            roles,
+            joined_at: None,
+            confirmed: false,
+            since: None,
+            still_there: None,
+        }
+    }
 }
 
 /// A removal that Discord accepted and that had no effect.

@@ -21,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     discord::Discord,
+    echoes::{Change, Echoes},
     executor::{self, Announcing, Ended, RolesRead},
-    gateway::{GatewaySettings, Identifying, Observer},
+    gateway::{Ears, GatewaySettings, Observer},
     http::DEADLINE,
     hub::{Hub, HubError},
-    members::{Change, Echoes, Looks},
+    members::Looks,
     queue::{Job, Key, Queue},
     wire::{Command, Lease, LeaseRequest, Observation, Outcome, Recorded},
 };
@@ -118,9 +119,8 @@ pub struct Worker {
     fenced: bool,
     /// The shards on which this process listens.
     observers: HashMap<u32, CancellationToken>,
-    identifying: Identifying,
-    /// What should be heard of this process's own changes; `None` where nobody listens.
-    echoes: Option<Echoes>,
+    /// `None` where nobody listens.
+    ears: Option<Ears>,
     /// Members of whom something was heard.
     changed: (mpsc::UnboundedSender<Key>, mpsc::UnboundedReceiver<Key>),
 }
@@ -140,8 +140,7 @@ impl Worker {
             token_dead_until: None,
             fenced: false,
             observers: HashMap::new(),
-            identifying: Identifying::default(),
-            echoes: None,
+            ears: None,
         }
     }
 
@@ -152,7 +151,7 @@ impl Worker {
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), HubError> {
         let (send, mut commands) = mpsc::channel(ON_THE_WAY);
         let mut follower: Option<JoinHandle<()>> = None;
-        let mut echoing = self.hear_echoes();
+        let mut hearing = self.hear();
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = loop {
@@ -184,18 +183,18 @@ impl Worker {
             }
         };
         follower.take().inspect(JoinHandle::abort);
-        echoing.take().inspect(JoinHandle::abort);
+        hearing.take().inspect(JoinHandle::abort);
         self.observers.values().for_each(CancellationToken::cancel);
         self.wind_down().await;
         ended
     }
 
-    /// Whoever listens hears what its own calls did, too, or looks.
-    fn hear_echoes(&mut self) -> Option<JoinHandle<()>> {
+    /// Begins to take in what is heard, if anything is to be.
+    fn hear(&mut self) -> Option<JoinHandle<()>> {
         let patience = self.settings.gateway.as_ref()?.patience;
-        let (echoes, expected) = Echoes::new();
-        self.echoes = Some(echoes.clone());
-        Some(tokio::spawn(echoes.run(self.looks(), expected, patience)))
+        let (ears, work) = Ears::open(self.looks(), patience, self.changed.0.clone());
+        self.ears = Some(ears);
+        Some(tokio::spawn(work))
     }
 
     fn looks(&self) -> Looks {
@@ -208,8 +207,7 @@ impl Worker {
 
     /// Listens on the shards that are held, and on no others.
     fn listen(&mut self) {
-        let (Some(gateway), Some(echoes)) = (&self.settings.gateway, &self.echoes) else { return };
-        let looks = self.looks();
+        let (Some(gateway), Some(ears)) = (&self.settings.gateway, &self.ears) else { return };
         let held: BTreeSet<u32> = self.leases.iter().map(|lease| lease.shard).collect();
         self.observers.retain(|shard, stop| {
             if !held.contains(shard) {
@@ -220,11 +218,8 @@ impl Worker {
         for shard in held {
             if let Entry::Vacant(free) = self.observers.entry(shard) {
                 let observer = Observer {
-                    looks: looks.clone(),
-                    echoes: echoes.clone(),
-                    settings: gateway.clone(),
-                    identifying: self.identifying.clone(),
-                    changed: self.changed.0.clone(),
+                    ears: ears.clone(),
+                    url: gateway.url.clone(),
                     shard,
                     of: self.settings.of.get(),
                 };
@@ -286,17 +281,26 @@ impl Worker {
                 self.queue.ended(job.command, None, Instant::now());
                 continue;
             };
-            let (hub, discord, name, epoch, echoes) = (
+            let (hub, discord, name, epoch, ears) = (
                 self.hub.clone(),
                 self.discord.until(job.unwanted.clone()),
                 self.settings.name.clone(),
                 lease.epoch,
-                self.echoes.clone(),
+                self.ears.clone(),
             );
             self.jobs.spawn(async move {
                 let command = job.command.clone();
-                let executing = execute(&hub, &discord, echoes.as_ref(), &name, epoch, job);
-                AssertUnwindSafe(executing).catch_unwind().await.unwrap_or_else(|_| {
+                let member = (command.guild, command.user);
+                let echoes = ears.as_ref().map(|ears| &ears.echoes);
+                if let Some(echoes) = echoes {
+                    echoes.begin(member);
+                }
+                let executing = execute(&hub, &discord, echoes, &name, epoch, job);
+                let finished = AssertUnwindSafe(executing).catch_unwind().await;
+                if let Some(ears) = &ears {
+                    ears.end(member);
+                }
+                finished.unwrap_or_else(|_| {
                     tracing::error!(command = %command.id, "executing a command panicked; this is a defect of the Hub, so report it");
                     Finished { command, again: Again::Later(None) }
                 })
@@ -410,7 +414,7 @@ async fn execute(
         Err(error) => return Finished { again: after(&command, &error), command },
     };
     let again = match ended {
-        Ended::Report { result, refused, observed, roles, took, joined } => {
+        Ended::Report { result, refused, observed, roles, changed, took, joined } => {
             let parked = refused.as_ref().map(|refused| refused.trouble);
             let server =
                 refused.as_ref().and_then(|refused| about_server(&command, refused, roles));
@@ -443,17 +447,9 @@ async fn execute(
                 // A report that came too late for what was decided meanwhile closes nothing.
                 Ok(Recorded { again: true, .. }) => Again::Later(None),
                 Ok(Recorded { position, again: false }) => {
-                    if let Some(echoes) = echoes {
-                        let (guild, user) = (command.guild, command.user);
-                        echoes.expect(Change {
-                            guild,
-                            user,
-                            observed,
-                            took,
-                            began,
-                            joined,
-                            position,
-                        });
+                    if let Some(echoes) = echoes.filter(|_| changed) {
+                        let member = (command.guild, command.user);
+                        echoes.expect(Change { member, observed, took, began, joined, position });
                     }
                     if parked.is_some_and(Trouble::is_tried_again) {
                         Again::Parked

@@ -45,7 +45,7 @@ pub(crate) async fn verify<P: Projection>(
 ) -> Result<Verdict, ViewError> {
     let place = Place::of::<P>(folder);
     let _lock = place.lock()?;
-    let Some(live) = place.finished()? else { return Err(ViewError::Unknown(P::NAME.to_owned())) };
+    let Some(live) = place.finished()? else { return Err(ViewError::Building(P::NAME)) };
     let (copy, aside) =
         (folder.join(format!("{}.copy", P::NAME)), folder.join(format!("{}.aside", P::NAME)));
     for path in [&copy, &aside] {
@@ -53,7 +53,7 @@ pub(crate) async fn verify<P: Projection>(
     }
     snapshot(&live, &copy).await?;
     let Some(copied) = Generation::open::<P>(copy.clone()).await? else {
-        return Err(ViewError::Unknown(format!("{} of this version", P::NAME)));
+        return Err(ViewError::Building(P::NAME));
     };
     let position = copied.position();
     copied.close().await?;

@@ -175,7 +175,7 @@ impl Generation {
     }
 
     /// Lets a generation that was built from the beginning last: what it holds is on the disk from here on, and
-    /// nothing tears it any more. While somebody reads it, it is left for the next time.
+    /// nothing tears it any more. While somebody reads it, it is left for a later try.
     pub(crate) async fn finish(&mut self) -> Result<(), ViewError> {
         if self.finished {
             return Ok(());

@@ -45,14 +45,20 @@ impl Live {
                 biased;
                 run = runs.recv() => match run {
                     Some(run) => {
-                        self.apply::<P>(&mut generation, &run).await?;
+                        let changes = generation.apply::<P>(&run).await?;
+                        // Before anybody hears of the position: whoever waited for it may look at the file.
                         if run.len() < READ || generation.position() >= store.log().head() {
                             generation.finish().await?;
                         }
+                        self.tell(&generation, changes);
                     }
                     None => return generation.close().await,
                 },
                 _ = look.tick() => {
+                    // A reader may have been in the way of it.
+                    if generation.position() >= store.log().head() {
+                        generation.finish().await?;
+                    }
                     if let Some(newer) = self.newer::<P>(&generation).await? {
                         generation = self.take_up::<P>(generation, newer, &store).await?;
                     }
@@ -61,18 +67,12 @@ impl Live {
         }
     }
 
-    async fn apply<P: Projection>(
-        &self,
-        generation: &mut Generation,
-        run: &Run,
-    ) -> Result<(), ViewError> {
-        let changes = generation.apply::<P>(run).await?;
+    fn tell(&self, generation: &Generation, changes: Vec<Change>) {
         self.position.send_replace(generation.position());
         if !changes.is_empty() {
             // Nobody listening is not a failure.
             let _ = self.changes.send(Arc::new(changes));
         }
-        Ok(())
     }
 
     /// A newer generation of this program's shape, if another process has built one.

@@ -66,6 +66,11 @@ pub enum ViewError {
     #[error("there is no view called {0:?}; `hub views list` names them")]
     Unknown(String),
     #[error(
+        "the view {0} is not built yet by this version of the Hub; let `hub serve` catch up, or build it with \
+         `hub views rebuild {0}`"
+    )]
+    Building(&'static str),
+    #[error(
         "the log skipped from position {last} to {next}; this is a defect of the Hub, so stop and report it"
     )]
     Gap { last: Position, next: Position },

@@ -1,9 +1,11 @@
 //! What bot processes ask: shards, commands, leave to call Discord.
 
+use std::num::NonZeroU16;
+
 use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use bot::wire::{
-    LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome, Recorded, Share, ShareRequest,
-    StartRequest, Started,
+    IdentifyRequest, IdentifyTurn, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome,
+    Recorded, Share, ShareRequest, StartRequest, Started,
 };
 use eventstore::Position;
 use projections::CommandCursor;
@@ -51,6 +53,14 @@ impl FromFields for ShareRequest {
         let (bot, using) = (name(fields), fields.required("using"));
         let (wanted, refused) = (fields.required("wanted"), fields.required("refused"));
         Some(Self { bot: bot?, using: using?, wanted: wanted?, refused: refused? })
+    }
+}
+
+impl FromFields for IdentifyRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (bot, shard) = (name(fields), fields.required("shard"));
+        let max_concurrency = fields.required::<NonZeroU16>("max_concurrency");
+        Some(Self { bot: bot?, shard: shard?, max_concurrency: max_concurrency?.get() })
     }
 }
 
@@ -150,6 +160,21 @@ pub(crate) async fn share(
 ) -> Result<Json<Share>, ApiError> {
     caller.bot()?;
     Ok(Json(app.desk.share(&holder(&caller, &request.bot), &request).await?))
+}
+
+/// Begin a session on the gateway
+///
+/// Discord lets a token begin so many sessions in five seconds, however many processes use it. Answers how long to wait
+/// before a shard identifies; a turn that is not used is lost.
+#[utoipa::path(post, path = "/v1/bot/identify", tag = "Bots", operation_id = "identify", request_body = IdentifyRequest,
+    responses((status = 200, description = "When the shard may identify", body = IdentifyTurn)))]
+pub(crate) async fn identify(
+    State(app): AppState,
+    caller: Caller,
+    Body(request): Body<IdentifyRequest>,
+) -> Result<Json<IdentifyTurn>, ApiError> {
+    caller.bot()?;
+    Ok(Json(app.desk.identify(&holder(&caller, &request.bot), &request)?))
 }
 
 #[derive(IntoParams)]
