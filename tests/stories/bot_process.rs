@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::World;
+use crate::support::{Road, World};
 
 pub(crate) struct Process {
     stop: CancellationToken,
@@ -22,25 +22,40 @@ fn named(name: &str) -> WorkerSettings {
     WorkerSettings { name: name.to_owned(), ..World::quick_bot() }
 }
 
+fn listening(world: &World, name: &str, of: u32) -> WorkerSettings {
+    let url = Some(world.sandbox.gateway_url().parse().unwrap());
+    let gateway = Some(GatewaySettings { url, patience: Duration::from_millis(150) });
+    WorkerSettings { gateway, of: many(of), ..named(name) }
+}
+
 fn many(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
 }
 
 impl Process {
     pub(crate) async fn start(world: &World, name: &str, of: u32, want: u32) -> Self {
-        Self::with(world, WorkerSettings { of: many(of), want: many(want), ..named(name) }).await
+        let settings = WorkerSettings { of: many(of), want: many(want), ..named(name) };
+        Self::with(world, &world.node().url(), settings).await
     }
 
     /// One that hears from the gateway what others do.
     pub(crate) async fn start_listening(world: &World, name: &str) -> Self {
-        let url = Some(world.sandbox.gateway_url().parse().unwrap());
-        let gateway = Some(GatewaySettings { url, patience: Duration::from_millis(150) });
-        Self::with(world, WorkerSettings { gateway, ..named(name) }).await
+        Self::start_listening_on(world, name, 1).await
     }
 
-    async fn with(world: &World, settings: WorkerSettings) -> Self {
+    /// The same, on one of `of` shards.
+    pub(crate) async fn start_listening_on(world: &World, name: &str, of: u32) -> Self {
+        Self::with(world, &world.node().url(), listening(world, name, of)).await
+    }
+
+    /// The same, which reaches the hub over a road.
+    pub(crate) async fn start_listening_over(world: &World, road: &Road) -> Self {
+        Self::with(world, road.url(), listening(world, "far", 1)).await
+    }
+
+    async fn with(world: &World, hub: &str, settings: WorkerSettings) -> Self {
         let key = world.key_of("bot").await;
-        let hub = Remote::new(world.node().url().parse().unwrap(), key.into()).unwrap();
+        let hub = Remote::new(hub.parse().unwrap(), key.into()).unwrap();
         let discord = Discord::new(&DiscordSettings {
             api_url: world.sandbox.base_url().parse().unwrap(),
             authorize_url: world.sandbox.authorize_url().parse().unwrap(),

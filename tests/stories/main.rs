@@ -17,6 +17,7 @@ mod contract;
 mod doctor;
 mod edge_cases;
 mod fans;
+mod gateway;
 mod holds;
 mod main_job;
 mod notices;

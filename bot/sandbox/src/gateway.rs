@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -18,13 +19,24 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use crate::server::{State, lock};
 
 const GUILDS: u64 = 1;
 const GUILD_MEMBERS: u64 = 1 << 1;
+
+/// Sessions that one token may begin a day. Whoever begins more gets another token.
+const SESSIONS: u32 = 1_000;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// The time between two sessions of shards that leave the same rest when divided by `max_concurrency`.
+const BETWEEN: Duration = Duration::from_secs(5);
 
 /// Something that happened in a server.
 #[derive(Debug, Clone)]
@@ -69,10 +81,51 @@ impl Session {
     }
 }
 
+/// The sessions that were begun, and when.
+#[derive(Debug, Default)]
+struct Starts {
+    today: VecDeque<Instant>,
+    /// The last one by what is left of the shard.
+    last: HashMap<u64, Instant>,
+    /// Shards that identified too soon.
+    refused: u64,
+    resumed: u64,
+}
+
+/// Whether a session may be begun.
+enum Start {
+    Allowed,
+    TooSoon,
+    TooMany,
+}
+
+impl Starts {
+    fn left(&mut self, now: Instant) -> u32 {
+        while self.today.front().is_some_and(|at| now.duration_since(*at) >= DAY) {
+            self.today.pop_front();
+        }
+        SESSIONS.saturating_sub(u32::try_from(self.today.len()).unwrap_or(u32::MAX))
+    }
+
+    fn begin(&mut self, rest: u64, now: Instant) -> Start {
+        if self.left(now) == 0 {
+            return Start::TooMany;
+        }
+        self.today.push_back(now);
+        let before = self.last.insert(rest, now);
+        if before.is_some_and(|before| now.duration_since(before) < BETWEEN) {
+            self.refused += 1;
+            return Start::TooSoon;
+        }
+        Start::Allowed
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Gateway {
     events: broadcast::Sender<(Uuid, Value)>,
     sessions: Mutex<HashMap<Uuid, Session>>,
+    starts: Mutex<Starts>,
     /// Counts cuts; whether sessions may be resumed after the last one.
     cuts: watch::Sender<(u64, bool)>,
     connections: AtomicU64,
@@ -86,6 +139,7 @@ impl Gateway {
         Self {
             events,
             sessions: Mutex::default(),
+            starts: Mutex::default(),
             cuts: watch::Sender::new((0, true)),
             connections: AtomicU64::new(0),
             closing: AtomicBool::new(false),
@@ -114,6 +168,34 @@ impl Gateway {
 
     pub(crate) fn set_closing(&self, closing: bool) {
         self.closing.store(closing, Ordering::Relaxed);
+    }
+
+    /// How sessions may be begun, as the REST API tells it.
+    pub(crate) fn session_start_limit(&self, max_concurrency: u64) -> Value {
+        let now = Instant::now();
+        let mut starts = lock(&self.starts);
+        let remaining = starts.left(now);
+        let first = starts.today.front().map_or(DAY, |at| DAY.saturating_sub(now - *at));
+        json!({
+            "total": SESSIONS,
+            "remaining": remaining,
+            "reset_after": u64::try_from(first.as_millis()).unwrap_or(u64::MAX),
+            "max_concurrency": max_concurrency,
+        })
+    }
+
+    /// Lets a day's sessions but so many be begun.
+    pub(crate) fn leave_sessions(&self, left: u32) {
+        let (mut starts, now) = (lock(&self.starts), Instant::now());
+        while starts.left(now) > left {
+            starts.today.push_back(now);
+        }
+    }
+
+    /// How often a session was begun, begun too soon, and resumed.
+    pub(crate) fn starts(&self) -> (usize, u64, u64) {
+        let starts = lock(&self.starts);
+        (starts.today.len(), starts.refused, starts.resumed)
     }
 
     /// How many sessions are known, open or to be resumed.
@@ -263,6 +345,19 @@ impl Connection {
         if shard >= shards {
             return Err(End::Close(4010, "Invalid shard"));
         }
+        let limited = self.state.config.limits.enabled;
+        let rest = shard % self.state.config.max_concurrency.max(1);
+        let start = lock(&self.state.gateway.starts).begin(rest, Instant::now());
+        match start {
+            Start::TooSoon if limited => {
+                return self.send(&json!({ "op": 9, "d": false })).await;
+            }
+            Start::TooMany if limited => {
+                self.state.set_token_alive(false);
+                return Err(End::Close(4004, "Authentication failed"));
+            }
+            Start::Allowed | Start::TooSoon | Start::TooMany => {}
+        }
         let id = Uuid::new_v4();
         let mut session =
             Session { intents, shard, shards, seq: 0, sent: VecDeque::new(), connected: true };
@@ -326,6 +421,7 @@ impl Connection {
             })
         };
         let Some(missed) = missed else { return self.send(&json!({ "op": 9, "d": false })).await };
+        lock(&self.state.gateway.starts).resumed += 1;
         self.session = Some(id);
         self.state.changed();
         for payload in missed {

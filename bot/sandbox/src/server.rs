@@ -51,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether the application may have the privileged intent for members.
     pub members_intent: bool,
+    /// How many sessions may begin together, of shards that leave different rests when divided by it.
+    pub max_concurrency: u64,
     /// Whether calls without a `DiscordBot (url, version)` User-Agent are blocked, as in front of Discord.
     pub check_user_agent: bool,
     /// Whether whoever owns the application has two-factor authentication, which some servers ask for.
@@ -64,6 +66,7 @@ impl Default for Config {
             application: Application::default(),
             limits: Limits::default(),
             members_intent: true,
+            max_concurrency: 1,
             check_user_agent: true,
             owner_mfa: false,
         }
@@ -281,6 +284,16 @@ impl Sandbox {
     /// How often the gateway was connected to.
     pub fn gateway_connections(&self) -> u64 {
         self.state.gateway.connections()
+    }
+
+    /// How many gateway sessions were begun within a day, how many of them too soon, and how many were resumed.
+    pub fn gateway_starts(&self) -> (usize, u64, u64) {
+        self.state.gateway.starts()
+    }
+
+    /// Uses up all gateway sessions of the day but so many.
+    pub fn leave_gateway_sessions(&self, left: u32) {
+        self.state.gateway.leave_sessions(left);
     }
 
     /// Lets the gateway take connections in and close them at once, or no longer.

@@ -6,9 +6,11 @@ mod contract;
 mod discord;
 mod moderators;
 mod receiver;
+mod road;
 mod world;
 
 pub(crate) use answer::Answer;
 pub(crate) use browser::Browser;
 pub(crate) use receiver::{Got, Receiver};
+pub(crate) use road::Road;
 pub(crate) use world::{Club, INBOUND, STRIPE, World};

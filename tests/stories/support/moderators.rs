@@ -30,6 +30,19 @@ impl World {
         world
     }
 
+    /// The same whose bot work is done by other processes.
+    pub(crate) async fn start_without_bot_on(config: discord_sandbox::Config) -> Self {
+        let mut world = Self::prepare(config).await;
+        world.begin().await;
+        world
+    }
+
+    /// The hub's own bot works from here on, and listens.
+    pub(crate) async fn starts_listening(&mut self) {
+        self.listen();
+        self.start_again().await;
+    }
+
     /// The bot hears what happens from here on.
     pub(crate) async fn listens(&self) {
         self.until("a gateway session", async |world| world.sandbox.gateway_sessions() > 0).await;

@@ -101,7 +101,7 @@ impl World {
         world
     }
 
-    fn listen(&mut self) {
+    pub(super) fn listen(&mut self) {
         let url = Some(self.sandbox.gateway_url().parse().unwrap());
         let patience = Duration::from_millis(150);
         let gateway = Some(GatewaySettings { url, patience });

@@ -79,8 +79,7 @@ pub(super) fn application(world: &World, state: &State) -> Reply {
 }
 
 pub(super) fn gateway(state: &State) -> Reply {
-    let limit =
-        json!({ "total": 1000, "remaining": 999, "reset_after": 86_400_000, "max_concurrency": 1 });
+    let limit = state.gateway.session_start_limit(state.config.max_concurrency);
     let url = format!("ws://{}", state.addr);
     Reply::json(200, json!({ "url": url, "shards": 1, "session_start_limit": limit }))
 }
