@@ -1,6 +1,6 @@
 //! The figures of the README: `cargo bench` measures and prints them, floors and all.
 //!
-//! `cargo bench -- append` measures one part alone: `append`, `replay` or `latency`.
+//! `cargo bench --bench figures -- append` measures one part alone: `append`, `replay` or `latency`.
 
 #![expect(
     clippy::unwrap_used,

@@ -126,6 +126,7 @@ fn story(store: &Store, n: u64) -> Vec<Story> {
         present: Some(true),
         brought_in: true,
         joined_at: None,
+        unseen: false,
         trouble: None,
         role: None,
         http_status: None,

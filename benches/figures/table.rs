@@ -24,14 +24,21 @@ pub(crate) fn heading(title: &str) {
 }
 
 /// Appends of one page, each made durable, for a while; answers how many in a second.
-pub(crate) fn fdatasyncs(folder: &Path, during: Duration) -> f64 {
-    use std::io::Write;
+pub(crate) fn fdatasyncs(folder: &Path, during: Duration, over: bool) -> f64 {
+    use std::os::unix::fs::FileExt;
 
-    let mut file = std::fs::File::create(folder.join("floor")).unwrap();
-    let (page, began) = ([7u8; 4096], std::time::Instant::now());
-    let mut count = 0u32;
+    /// As many pages as are written over in turn.
+    const PAGES: u64 = 4_096;
+    let file = std::fs::File::create(folder.join("floor")).unwrap();
+    let page = [7u8; 4096];
+    if over {
+        (0..PAGES).for_each(|n| file.write_all_at(&page, n * 4096).unwrap());
+        file.sync_all().unwrap();
+    }
+    let (mut count, began) = (0u32, std::time::Instant::now());
     while began.elapsed() < during {
-        file.write_all(&page).unwrap();
+        let n = u64::from(count);
+        file.write_all_at(&page, if over { n % PAGES } else { n } * 4096).unwrap();
         file.sync_data().unwrap();
         count += 1;
     }

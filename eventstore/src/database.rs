@@ -47,6 +47,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
+        // Whoever serves copies the write-ahead log on its own; the last one who closes it does in any case.
+        .pragma("wal_autocheckpoint", "0")
         .disable_statement_logging()
 }
 

@@ -1,8 +1,10 @@
 //! The log: events in one order, appended atomically at expected versions.
 //!
-//! `writer` gathers appends and commits them together: `plan` decides what becomes of each, `insert` is the SQL.
+//! `writer` gathers appends and commits them together: `plan` decides what becomes of each, `insert` is the SQL,
+//! `checkpoints` copies what was written into the database.
 //! `recent` keeps the newest events in memory for whoever follows; this file is the log's face.
 
+mod checkpoints;
 mod insert;
 mod plan;
 mod recent;

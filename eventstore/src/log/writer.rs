@@ -3,19 +3,21 @@
 //! While one commit is on its way to the disk, the next batch gathers by itself, so a lone append waits
 //! for nobody and many share one fsync. A conflict fails only its own append.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use domain::StreamName;
 use lru::LruCache;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Append, AppendError, Appended, Request, Write, insert,
+    Append, AppendError, Appended, Request, Write,
+    checkpoints::{self, LastPart},
+    insert,
     plan::{Known, Plan},
     recent::Recent,
 };
@@ -33,16 +35,11 @@ const PATIENCE: u32 = 8;
 /// How many streams' versions are kept in memory.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
-/// How often the write-ahead log is copied into the database.
-const CHECKPOINT: Duration = Duration::from_secs(1);
-
-/// Where the write-ahead log is cut even while appends wait, in pages of 4 KiB: 64 MiB.
-const LONG_WAL: i64 = 16_384;
-
 pub(super) struct Writer {
     db: SqliteConnection,
-    /// Copies the write-ahead log beside the writer, so that no append waits for it.
-    checkpoints: SqliteConnection,
+    last_part: LastPart,
+    /// Copies the write-ahead log beside the writer; dropped, it stops.
+    _checkpoints: JoinSet<()>,
     head: watch::Sender<Position>,
     recent: Arc<Recent>,
     /// The versions of streams that were appended to lately. Nobody else appends, so they are true.
@@ -60,22 +57,26 @@ impl Writer {
         recent: Arc<Recent>,
         stopped: CancellationToken,
     ) -> Result<Self, sqlx::Error> {
-        let db = database::options(path).pragma("wal_autocheckpoint", "0").connect().await?;
-        let checkpoints = database::options(path).connect().await?;
+        let db = database::options(path).connect().await?;
+        let (last_part, mut checkpoints) = (LastPart::default(), JoinSet::new());
+        checkpoints.spawn(checkpoints::run(
+            database::options(path).connect().await?,
+            Arc::clone(&last_part),
+        ));
         head.send_replace(last);
         let versions = LruCache::new(REMEMBERED);
-        Ok(Self { db, checkpoints, head, recent, versions, stopped })
+        Ok(Self { db, last_part, _checkpoints: checkpoints, head, recent, versions, stopped })
     }
 
     /// Writes until nobody can append any more, or the disk fails.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut checkpoint = interval(CHECKPOINT);
-        checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let last_part = Arc::clone(&self.last_part);
         let mut batch = Vec::with_capacity(BATCH);
         let mut last = 0;
         loop {
             tokio::select! {
                 biased;
+                () = last_part.notified() => checkpoints::finish(&mut self.db).await,
                 taken = requests.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
                         break;
@@ -88,7 +89,6 @@ impl Writer {
                         return;
                     }
                 }
-                _ = checkpoint.tick() => self.checkpoint().await,
             }
         }
         self.stopped.cancel();
@@ -219,21 +219,6 @@ impl Writer {
             // Full disk, busy, constraint, too big: SQLite has taken the transaction back.
             (Some(13 | 5 | 19 | 18), _) => Ok(AppendError::Refused(error.to_string())),
             _ => Err(error.to_string()),
-        }
-    }
-
-    async fn checkpoint(&mut self) {
-        let passive =
-            sqlx::query("pragma wal_checkpoint(passive)").fetch_one(&mut self.checkpoints).await;
-        let long = passive.as_ref().is_ok_and(|row| row.get::<i64, _>(1) > LONG_WAL);
-        if long {
-            // Readers or a steady load have kept it from starting over: the writer pauses for it, but waits for no reader.
-            let cut = sqlx::raw_sql(
-                "pragma busy_timeout = 50; pragma wal_checkpoint(truncate); pragma busy_timeout = 10000",
-            );
-            if let Err(error) = cut.execute(&mut self.db).await {
-                tracing::warn!(%error, "the write-ahead log could not be cut; it is tried again");
-            }
         }
     }
 }
