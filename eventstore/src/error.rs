@@ -18,7 +18,7 @@ pub enum OpenError {
     )]
     InUse(PathBuf),
     #[error(
-        "there is no hub in the data folder {0}; start `hub serve` on it first, or choose another with --data"
+        "there is no hub in the data folder {0}; make one with `hub keys create`, or choose another with --data"
     )]
     Missing(PathBuf),
     #[error(
