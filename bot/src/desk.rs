@@ -452,6 +452,13 @@ impl Desk {
             let known = self.break_link(bot, &row, reason).await?;
             trouble = known.map(BrokenBy::trouble).or(trouble);
         }
+        if let Some((trouble, role)) = trouble.zip(role)
+            && trouble.is_fact_of_server()
+            && self.is_healed(row.guild, role).await?
+        {
+            // It was refused, and what the server looks like now shows nothing against it any more.
+            return Ok(stands(true));
+        }
         let report = report(&row, &outcome, trouble, role);
         if trouble.is_none() && !all_done(&row, &report) {
             // It is said to be done and is not: it stays open, and is executed again.
@@ -466,6 +473,13 @@ impl Desk {
         let key = Some(key).filter(|_| trouble.is_none());
         let position = self.record(bot, &row, report, sighting, key).await?;
         Ok(Recorded { position: position.0, again: false })
+    }
+
+    /// Whether the newest roles of a server show nothing against giving or taking one.
+    async fn is_healed(&self, guild: GuildId, role: RoleId) -> Result<bool, DeskError> {
+        let integrations = self.views.integrations().by_guild(guild).await?;
+        let mut lists = integrations.iter().filter_map(|row| row.state.roles.as_ref()).peekable();
+        Ok(lists.peek().is_some() && lists.all(|list| list.why_not(guild, role).is_none()))
     }
 
     async fn record(
@@ -571,6 +585,7 @@ fn report(
     });
     let present = observed.present.or(standing.present);
     let given = observed.given.unwrap_or_else(|| standing.roles());
+    let unseen = observed.unseen && trouble.is_some();
     Report {
         holder: holder(row),
         command: row.version,
@@ -580,6 +595,7 @@ fn report(
         present,
         joined_at: observed.joined_at.filter(|_| present != Some(false)),
         brought_in: present != Some(false) && observed.brought_in.unwrap_or(standing.brought_in),
+        unseen,
         trouble,
         role,
         http_status: outcome.http_status,

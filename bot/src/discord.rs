@@ -467,6 +467,12 @@ impl Discord {
         }
     }
 
+    /// Forgets outages that nobody will tell the end of.
+    pub(crate) fn end_outages(&self, of: impl Fn(GuildId) -> bool) {
+        let mut outages = self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.retain(|guild| !of(*guild));
+    }
+
     pub(crate) fn is_out(&self, guild: GuildId) -> bool {
         self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner).contains(&guild)
     }

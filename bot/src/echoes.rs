@@ -5,13 +5,13 @@
 //! command is at work on them is its own doing until it has ended, so the Hub need not hear of it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use domain::RoleId;
+use domain::{RoleId, Trouble};
 use futures_util::StreamExt;
 use tokio::{
     sync::mpsc,
@@ -53,16 +53,34 @@ pub(crate) struct Change {
 impl Change {
     /// Whether what was heard of the member since the execution began is what the command should have come to.
     fn was_heard(&self, told: Option<&Told>) -> bool {
-        told.is_some_and(|(at, roles)| *at >= self.began && self.shows(roles.as_ref()))
+        told.is_some_and(|told| told.at >= self.began && self.shows(told.seen.as_ref()))
     }
 
     /// Whether a member's roles, or that somebody is no member, are what the command should have come to.
-    fn shows(&self, roles: Option<&BTreeSet<RoleId>>) -> bool {
-        let Some(roles) = roles else { return self.observed.present != Some(true) };
+    fn shows(&self, seen: Option<&Seen>) -> bool {
+        let Some(Seen { roles, .. }) = seen else { return self.observed.present != Some(true) };
         let given = self.observed.given.iter().flatten().chain(&self.observed.kept);
         !self.took.member
             && given.copied().all(|role| roles.contains(&role))
-            && self.took.roles.is_disjoint(roles)
+            && !roles.iter().any(|role| self.took.roles.contains(role))
+    }
+
+    /// Takes over what an earlier change of the member should have taken, and this one did not give.
+    fn owes(&mut self, before: &Self) {
+        let gives = |role: &RoleId| {
+            self.observed
+                .given
+                .iter()
+                .flatten()
+                .chain(&self.observed.kept)
+                .any(|given| given == role)
+        };
+        let roles: Vec<_> = before.took.roles.iter().filter(|role| !gives(role)).copied().collect();
+        self.took.roles.extend(roles);
+        if before.took.member && self.observed.present == Some(false) {
+            self.took.member = true;
+            self.joined = self.joined.or(before.joined);
+        }
     }
 
     /// What of a member should have been taken away. Who joined at another time came again by themselves.
@@ -77,8 +95,13 @@ impl Change {
     }
 }
 
-/// A member's roles as they were told, and when; `None`: they are no member.
-pub(crate) type Told = (Instant, Option<BTreeSet<RoleId>>);
+/// A member as the gateway told of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Told {
+    at: Instant,
+    /// `None`: they are no member.
+    pub(crate) seen: Option<Seen>,
+}
 
 /// What is known of members.
 #[derive(Default)]
@@ -86,19 +109,19 @@ struct Known {
     heard: HashMap<Key, Told>,
     /// How many there were when old ones were looked for last.
     left: usize,
-    /// Members on whom a command is at work, and since when.
-    at_work: HashMap<Key, Instant>,
+    /// Members on whom a command is at work.
+    at_work: HashSet<Key>,
     /// The last change of each member that is yet to be heard.
     expected: HashMap<Key, Arc<Change>>,
 }
 
 impl Known {
-    fn hear(&mut self, member: Key, now: Instant, roles: Option<BTreeSet<RoleId>>) {
+    fn hear(&mut self, member: Key, at: Instant, seen: Option<Seen>) {
         if self.heard.len() >= MANY.max(2 * self.left) {
-            self.heard.retain(|_, (at, _)| now.duration_since(*at) < KEPT);
+            self.heard.retain(|_, told| at.duration_since(told.at) < KEPT);
             self.left = self.heard.len();
         }
-        self.heard.insert(member, (now, roles));
+        self.heard.insert(member, Told { at, seen });
     }
 
     /// Expects a change no more if it was heard; answers whether one is still expected.
@@ -133,32 +156,38 @@ impl Echoes {
 
     /// A member was heard to have these roles, or to be none. Answers whether it may be somebody else's doing: what
     /// comes while a command is at work, or before what it did was heard, is judged once that is over.
-    pub(crate) fn heard(&self, member: Key, roles: Option<BTreeSet<RoleId>>) -> bool {
+    pub(crate) fn heard(&self, member: Key, seen: Option<Seen>) -> bool {
         let mut known = self.known();
-        let own = known.at_work.contains_key(&member) || known.expected.contains_key(&member);
-        known.hear(member, Instant::now(), roles);
+        let own = known.at_work.contains(&member) || known.expected.contains_key(&member);
+        known.hear(member, Instant::now(), seen);
         known.is_expected(member);
         !own
     }
 
     /// A command is at work on a member from now on.
     pub(crate) fn begin(&self, member: Key) {
-        self.known().at_work.insert(member, Instant::now());
+        self.known().at_work.insert(member);
     }
 
-    /// It is no longer. Answers what was heard meanwhile where nothing else will be judged by it.
+    /// It is no longer. Answers what was heard last of a member of whom nothing is expected: it may have come while the
+    /// Hub could not judge it, because it was not known what became of a call.
     pub(crate) fn end(&self, member: Key) -> Option<Told> {
         let mut known = self.known();
-        let began = known.at_work.remove(&member)?;
-        let told = known.heard.get(&member).filter(|(at, _)| *at >= began)?.clone();
-        (!known.expected.contains_key(&member)).then_some(told)
+        if !known.at_work.remove(&member) || known.expected.contains_key(&member) {
+            return None;
+        }
+        known.heard.get(&member).cloned()
     }
 
     /// A command has ended with a change that is to be heard, if it was not yet.
-    pub(crate) fn expect(&self, change: Change) {
-        let (member, change) = (change.member, Arc::new(change));
+    pub(crate) fn expect(&self, mut change: Change) {
         let mut known = self.known();
-        known.at_work.remove(&member);
+        known.at_work.remove(&change.member);
+        // What one before should have taken is still to be seen gone.
+        if let Some(before) = known.expected.get(&change.member) {
+            change.owes(before);
+        }
+        let (member, change) = (change.member, Arc::new(change));
         known.expected.insert(member, Arc::clone(&change));
         if known.is_expected(member) {
             // Where nobody waits any more, the process is ending.
@@ -166,9 +195,18 @@ impl Echoes {
         }
     }
 
-    /// The roles that a member was last heard to have.
-    pub(crate) fn last_heard(&self, member: Key) -> Option<BTreeSet<RoleId>> {
-        self.known().heard.get(&member).and_then(|(_, roles)| roles.clone())
+    /// A change could not be looked for: it is again later, unless another has followed it.
+    fn expect_again(&self, change: Arc<Change>) {
+        let mut known = self.known();
+        if let Entry::Vacant(free) = known.expected.entry(change.member) {
+            free.insert(Arc::clone(&change));
+            let _ = self.changes.send((Instant::now(), change));
+        }
+    }
+
+    /// A member as they were last told of.
+    pub(crate) fn last_heard(&self, member: Key) -> Option<Seen> {
+        self.known().heard.get(&member).and_then(|told| told.seen.clone())
     }
 
     /// Expects a change no more; answers whether it was still expected.
@@ -201,8 +239,13 @@ impl Echoes {
             if self.give_up(&change) {
                 let (guild, user) = change.member;
                 let look = looks.look(guild, user, change.position, |seen| change.left_of(seen));
-                if matches!(look.await, Answer::Later { .. }) {
-                    outbox.put(Observation::Missed { guild, roles: false });
+                match look.await {
+                    Answer::Done(()) => {}
+                    Answer::Refused(refusal) if refusal.trouble == Trouble::BotMissing => {
+                        outbox.put(Observation::Missed { guild, roles: true });
+                    }
+                    // Only this knows what is owed, however long Discord does not show it.
+                    _ => self.expect_again(change),
                 }
             }
         })
@@ -212,6 +255,8 @@ impl Echoes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use domain::{DiscordUserId, GuildId};
 
     use super::*;
@@ -220,7 +265,9 @@ mod tests {
     const GOLD: RoleId = RoleId(11);
     const ADA: Key = (GuildId(1), DiscordUserId(7));
 
+    /// Each one is reported after the one before.
     fn change(given: &[RoleId], took: Took) -> Change {
+        static POSITION: AtomicU64 = AtomicU64::new(1);
         let present = Some(!took.member);
         let given = Some(given.iter().copied().collect());
         Change {
@@ -229,7 +276,7 @@ mod tests {
             took,
             began: Instant::now(),
             joined: DateTime::from_timestamp(1_800_000_000, 0),
-            position: 1,
+            position: POSITION.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -239,12 +286,13 @@ mod tests {
     }
 
     fn told(roles: Option<&[RoleId]>) -> Told {
-        (Instant::now(), roles.map(|roles| roles.iter().copied().collect()))
+        let seen = roles.map(|roles| Seen { joined_at: None, roles: roles.to_vec() });
+        Told { at: Instant::now(), seen }
     }
 
     /// The gateway tells it; answers whether it may be somebody else's doing.
     fn hears(echoes: &Echoes, roles: Option<&[RoleId]>) -> bool {
-        echoes.heard(ADA, told(roles).1)
+        echoes.heard(ADA, told(roles).seen)
     }
 
     #[test]
@@ -294,13 +342,30 @@ mod tests {
     #[test]
     fn what_was_heard_meanwhile_is_told_where_the_command_changed_nothing() {
         let (echoes, _expected) = Echoes::new();
-        hears(&echoes, Some(&[VIP]));
         echoes.begin(ADA);
-        assert_eq!(echoes.end(ADA), None, "nothing was heard since");
+        assert_eq!(echoes.end(ADA), None, "nothing was heard");
         echoes.begin(ADA);
         assert!(!hears(&echoes, None));
-        assert!(matches!(echoes.end(ADA), Some((_, None))), "she has left");
+        assert_eq!(echoes.end(ADA).unwrap().seen, None, "she has left");
         assert!(echoes.known().at_work.is_empty());
+    }
+
+    #[test]
+    fn what_one_change_owes_the_next_one_is_to_show_too() {
+        let (echoes, mut expected) = Echoes::new();
+        let takes = |role: RoleId| Took { roles: [role].into(), member: false };
+        echoes.expect(change(&[VIP], takes(GOLD)));
+        echoes.expect(change(&[], takes(VIP)));
+        assert!(!hears(&echoes, Some(&[GOLD])));
+        let (_, first) = expected.try_recv().unwrap();
+        let (_, second) = expected.try_recv().unwrap();
+        assert!(!echoes.give_up(&first), "another has followed it");
+        assert!(echoes.give_up(&second), "gold was never seen gone");
+        let left = second.left_of(&seen(0, &[GOLD])).unwrap();
+        assert_eq!(left, StillThere { roles: [GOLD].into(), member: false });
+        echoes.expect(change(&[GOLD], takes(VIP)));
+        echoes.expect(change(&[GOLD], Took::default()));
+        assert!(!hears(&echoes, Some(&[GOLD])) && echoes.known().expected.is_empty());
     }
 
     #[test]

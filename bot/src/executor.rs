@@ -121,6 +121,8 @@ struct Execution<'a> {
     /// Given by attempts whose outcome is not known.
     unsure: BTreeSet<RoleId>,
     refused: Option<Refused>,
+    /// Discord refused to show the account, of which something is not known.
+    unseen: bool,
     /// The server's roles, read once something is refused.
     roles: Option<RolesRead>,
     /// Whether Discord accepted anything that changes the member.
@@ -158,6 +160,7 @@ pub(crate) async fn execute(
         kept: known.kept,
         unsure: known.maybe_given,
         refused: None,
+        unseen: false,
         roles: None,
         changed: false,
         took: Took::default(),
@@ -232,6 +235,7 @@ impl Execution<'_> {
             given: Some(self.given.union(&self.unsure).copied().collect()),
             kept: self.kept,
             left,
+            unseen: self.unseen,
         };
         let result =
             if self.refused.is_some() { OutcomeResult::Refused } else { OutcomeResult::Done };
@@ -312,18 +316,27 @@ impl Execution<'_> {
                 self.only_if_member(refusal).await
             }
             Err(refusal) if refusal.trouble == Trouble::BotMissing => {
+                self.unseen = self.is_unsure();
                 self.bot_missing(refusal).await
             }
-            Err(refusal) if refusal.trouble == Trouble::MissingPermissions => {
-                let trouble = self.diagnose(None).await?;
-                self.refuse(trouble, None, refusal);
-                Err(Stop::Refused)
-            }
-            Err(refusal) => {
+            Err(mut refusal) => {
+                if refusal.trouble == Trouble::MissingPermissions {
+                    refusal.trouble = self.diagnose(None).await?;
+                }
+                // An earlier join that was not answered may have brought them in.
+                if self.is_unsure() {
+                    return self.only_if_member(refusal).await;
+                }
                 self.refuse(refusal.trouble, None, refusal);
                 Err(Stop::Refused)
             }
         }
+    }
+
+    /// Whether something that was tried before is not known to have had its effect.
+    fn is_unsure(&self) -> bool {
+        let Known { join_attempted, removal_attempted, maybe_given, .. } = &self.known;
+        join_attempted.is_some() || removal_attempted.is_some() || !maybe_given.is_empty()
     }
 
     /// Nobody can be brought in; whoever is in the server already can be given roles all the same.
@@ -397,15 +410,17 @@ impl Execution<'_> {
     }
 
     async fn give(&mut self, role: RoleId) -> Result<(), Stop> {
-        if self.is_known_refusal(role) {
+        if self.would_be_refused(role) {
             return Ok(());
         }
-        match self
-            .discord
-            .add_role(self.guild(), self.command.user, role, &self.reason)
-            .await
-            .settled()?
+        let (guild, user) = (self.guild(), self.command.user);
+        let mut given = self.discord.add_role(guild, user, role, &self.reason).await.settled()?;
+        if let Err(refusal) = &given
+            && self.is_healed(role, refusal).await?
         {
+            given = self.discord.add_role(guild, user, role, &self.reason).await.settled()?;
+        }
+        match given {
             Ok(()) => {
                 self.unsure.remove(&role);
                 self.given.insert(role);
@@ -418,15 +433,18 @@ impl Execution<'_> {
 
     async fn take(&mut self, role: RoleId) -> Result<(), Stop> {
         let deleted = self.roles.as_ref().is_some_and(|read| read.list.role(role).is_none());
-        if !deleted && self.is_known_refusal(role) {
+        if !deleted && self.would_be_refused(role) {
             return Ok(());
         }
-        match self
-            .discord
-            .remove_role(self.guild(), self.command.user, role, &self.reason)
-            .await
-            .settled()?
+        let (guild, user) = (self.guild(), self.command.user);
+        let mut taken =
+            self.discord.remove_role(guild, user, role, &self.reason).await.settled()?;
+        if let Err(refusal) = &taken
+            && self.is_healed(role, refusal).await?
         {
+            taken = self.discord.remove_role(guild, user, role, &self.reason).await.settled()?;
+        }
+        match taken {
             Ok(()) => {
                 self.took.roles.insert(role);
                 self.changed = true;
@@ -459,14 +477,28 @@ impl Execution<'_> {
         }
     }
 
-    /// Whether the server's roles, read after a refusal, tell that this one will be refused too.
-    fn is_known_refusal(&self, role: RoleId) -> bool {
-        self.roles.as_ref().is_some_and(|read| read.list.why_not(self.guild(), role).is_some())
+    /// Whether the server's roles, read after a refusal, tell that this one would be refused too; that counts as its
+    /// refusal.
+    fn would_be_refused(&mut self, role: RoleId) -> bool {
+        let guild = self.guild();
+        let why = self.roles.as_ref().and_then(|read| read.list.why_not(guild, role));
+        let Some(trouble) = why else { return false };
+        let detail = "the server's roles show that Discord would refuse it".to_owned();
+        self.refuse(trouble, Some(role), Refusal { trouble, http_status: 0, code: 0, detail });
+        true
+    }
+
+    /// Whether a role was refused that the server's roles, read after it, show nothing against: what stood in the way
+    /// may be over, and then one more call tells.
+    async fn is_healed(&mut self, role: RoleId, refusal: &Refusal) -> Result<bool, Stop> {
+        let asked = refusal.trouble == Trouble::MissingPermissions && refusal.http_status > 0;
+        let unread = self.roles.is_none();
+        Ok(asked && unread && self.diagnose(Some(role)).await? == Trouble::MissingPermissions)
     }
 
     async fn role_refused(&mut self, role: RoleId, refusal: Refusal) -> Result<(), Stop> {
         match refusal.trouble {
-            _ if refusal.code == 10007 => Err(Stop::Gone),
+            _ if refusal.not_a_member() => Err(Stop::Gone),
             Trouble::BotMissing => self.bot_missing(refusal).await,
             Trouble::MissingPermissions => {
                 let trouble = self.diagnose(Some(role)).await?;
@@ -551,9 +583,11 @@ impl Execution<'_> {
             Ok(seen) => Ok(Some(seen)),
             Err(refusal) if refusal.not_a_member() => Ok(None),
             Err(refusal) if refusal.trouble == Trouble::BotMissing => {
+                self.unseen = self.is_unsure();
                 self.bot_missing(refusal).await.map(|()| None)
             }
             Err(refusal) => {
+                self.unseen = self.is_unsure();
                 self.refuse(refusal.trouble, None, refusal);
                 Err(Stop::Refused)
             }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use domain::{DiscordUserId, GuildId, RoleId, discord::RoleList};
 use serde::Deserialize;
 
-use crate::discord::{RoleSeen, UserSeen};
+use crate::discord::{RoleSeen, Seen, UserSeen};
 
 /// Something that the gateway told.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,11 +34,11 @@ pub(crate) enum Heard {
     ServerChanged {
         guild: GuildId,
     },
-    /// A member's roles; without, somebody who is not a member any more.
+    /// A member; without, somebody who is not a member any more.
     Member {
         guild: GuildId,
         user: DiscordUserId,
-        roles: Option<BTreeSet<RoleId>>,
+        seen: Option<Seen>,
     },
 }
 
@@ -77,7 +78,9 @@ struct Member {
     guild_id: Option<GuildId>,
     user: UserSeen,
     #[serde(default)]
-    roles: BTreeSet<RoleId>,
+    roles: Vec<RoleId>,
+    #[serde(default)]
+    joined_at: Option<DateTime<Utc>>,
 }
 
 impl Heard {
@@ -123,13 +126,14 @@ impl Heard {
                 Self::ServerChanged { guild }
             }
             "GUILD_MEMBER_ADD" | "GUILD_MEMBER_UPDATE" | "GUILD_MEMBER_REMOVE" => {
-                let Member { guild_id, user, roles } = serde_json::from_str(data)?;
+                let Member { guild_id, user, roles, joined_at } = serde_json::from_str(data)?;
                 let Some(guild) = guild_id else { return Ok(None) };
                 if Some(user.id) == bot && kind != "GUILD_MEMBER_REMOVE" {
                     return Ok(Some(Self::ServerChanged { guild }));
                 }
-                let roles = (kind != "GUILD_MEMBER_REMOVE").then_some(roles);
-                Self::Member { guild, user: user.id, roles }
+                let seen = Seen { joined_at, roles };
+                let seen = (kind != "GUILD_MEMBER_REMOVE").then_some(seen);
+                Self::Member { guild, user: user.id, seen }
             }
             _ => return Ok(None),
         }))
@@ -180,8 +184,8 @@ mod tests {
         };
         assert_eq!(member("UPDATE", 9), Heard::ServerChanged { guild: CLUB });
         let (guild, user) = (CLUB, DiscordUserId(7));
-        let roles = Some([RoleId(5)].into());
-        assert_eq!(member("ADD", 7), Heard::Member { guild, user, roles });
-        assert_eq!(member("REMOVE", 7), Heard::Member { guild, user, roles: None });
+        let seen = Some(Seen { joined_at: None, roles: vec![RoleId(5)] });
+        assert_eq!(member("ADD", 7), Heard::Member { guild, user, seen });
+        assert_eq!(member("REMOVE", 7), Heard::Member { guild, user, seen: None });
     }
 }

@@ -38,8 +38,14 @@ impl Desk {
             }
             Observation::BotRemoved { guild } => {
                 let gone = [integration::Command::ObserveBot { present: false }];
-                for row in self.views.integrations().by_guild(guild).await? {
+                let integrations = self.views.integrations().by_guild(guild).await?;
+                let news = integrations.iter().any(|row| !row.state.bot_missing);
+                for row in integrations {
                     self.observe_server(bot, row.id, &gone).await?;
+                }
+                // It may have come back before this was told, and then nobody else tells.
+                if news {
+                    self.look_over(guild);
                 }
             }
             Observation::Missed { guild, roles: true } => self.look_over(guild),
@@ -176,6 +182,7 @@ impl Desk {
             (None, _) if standing.present == Some(true) => Sighting::Left,
             (None, _) => return Ok(nothing),
             (Some(_), None) if standing.is_outside() => Sighting::Returned,
+            (Some(_), None) if standing.joined_anew(joined_at) => Sighting::Rejoined,
             (Some(roles), None) => {
                 let had = standing.given.union(&standing.kept);
                 let missing: BTreeSet<RoleId> =

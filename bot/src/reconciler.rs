@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     DiscordUserId, FanId, GuildId, RoleId, Trouble,
-    access::Removed,
+    access::{Removed, joined_anew},
     discord::RoleList,
     integration::{Phase, State},
     personal::Personal,
@@ -51,11 +51,12 @@ const PAGE: u32 = 500;
 /// How often a server is read again because something was recorded of it meanwhile.
 const LOOKS: usize = 3;
 
-/// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one.
+/// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one; it doubles as long as
+/// it does not come further.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How often one may be cut off without having come further.
-const TRIES: u32 = 5;
+/// The longest pause before it goes on.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// How many are read one by one before a comparison counts as having come further.
 const ONE_BY_ONE: usize = 100;
@@ -96,6 +97,7 @@ enum Cut {
     Later(Task, Duration),
     /// There is nothing to compare with: what that means is known already, or will be told.
     Ends,
+    /// The Hub could not be asked; it begins anew.
     Failed(DeskError),
 }
 
@@ -105,10 +107,17 @@ impl<E: Into<DeskError>> From<E> for Cut {
     }
 }
 
+/// How a comparison ended; one that was cut off goes on after a pause.
+enum Ended {
+    Done,
+    Cut(Task, Duration),
+}
+
 /// What the Hub believes of an account in a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Believed {
     present: Option<bool>,
+    joined_at: Option<DateTime<Utc>>,
     /// The roles that it has, from the Hub or from elsewhere, as far as nothing stands in the way.
     roles: BTreeSet<RoleId>,
     /// What was taken away last.
@@ -118,14 +127,18 @@ struct Believed {
 impl Believed {
     /// `list`: the server's roles. What is left of a deleted one is nobody's.
     fn of(row: FanRow, list: Option<&RoleList>) -> Self {
-        let (mut roles, mut removed) = (row.given, row.removed);
-        if let (Some(removed), Some(list)) = (&mut removed, list) {
-            removed.roles.retain(|role| list.role(*role).is_some());
-        }
+        let (mut roles, removed) = (row.given, row.removed);
         if row.trouble.is_none() {
             roles.extend(row.desired.roles);
         }
-        Self { present: row.present, roles, removed }
+        let removed = removed.map(|removed| removed.of(list));
+        Self { present: row.present, joined_at: row.joined_at, roles, removed }
+    }
+
+    /// Of an account that is not the fan's any more, only what was taken from it counts.
+    fn let_go(removed: Removed, list: Option<&RoleList>) -> Self {
+        let (present, removed) = (Some(!removed.member), Some(removed.of(list)));
+        Self { present, joined_at: None, roles: BTreeSet::new(), removed }
     }
 
     /// Whether what Discord shows is something to look at; `None`: it shows no such member.
@@ -133,6 +146,7 @@ impl Believed {
         match seen {
             Some(seen) => {
                 self.present != Some(true)
+                    || joined_anew(self.joined_at, seen.joined_at)
                     || !self.roles.iter().all(|role| seen.roles.contains(role))
                     || still_there(self.removed.as_ref(), seen, now).is_some()
             }
@@ -208,19 +222,9 @@ impl Reconciler {
                 },
                 Some((guild, ended)) = running.next() => {
                     waiting.ended(guild);
-                    match ended {
-                        Ok(()) | Err(Cut::Ends) => {}
-                        Err(Cut::Later(task, pause)) if task.tries < TRIES => {
-                            put_off.push_back((Instant::now() + pause.max(PAUSE), task));
-                            put_off.make_contiguous().sort_by_key(|(at, _)| *at);
-                        }
-                        Err(Cut::Later(..)) => {
-                            self.desk.comparisons.end(guild, self.desk.now());
-                            tracing::warn!(%guild, "Discord does not show a server for the comparison; it is compared again with all others");
-                        }
-                        Err(Cut::Failed(error)) => {
-                            tracing::warn!(%error, %guild, "a server could not be compared; it is compared again with all others");
-                        }
+                    if let Ended::Cut(task, pause) = ended {
+                        put_off.push_back((Instant::now() + pause, task));
+                        put_off.make_contiguous().sort_by_key(|(at, _)| *at);
                     }
                 }
                 () = wake(wakes) => waiting.resume(put_off.pop_front().map(|(_, task)| task)),
@@ -286,13 +290,24 @@ struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    async fn compare(self, task: Task) -> (GuildId, Result<(), Cut>) {
-        let ended = self.look_over(task).await;
+    async fn compare(self, task: Task) -> (GuildId, Ended) {
+        let guild = task.guild;
+        let ended = match self.look_over(task).await {
+            Ok(()) | Err(Cut::Ends) => Ended::Done,
+            Err(Cut::Later(task, asked)) => {
+                let pause = PAUSE.saturating_mul(1 << task.tries.saturating_sub(1).min(8));
+                Ended::Cut(task, pause.min(LONGEST_PAUSE).max(asked))
+            }
+            Err(Cut::Failed(error)) => {
+                tracing::warn!(%error, %guild, "a server could not be compared; it is compared again in a while");
+                Ended::Cut(task, LONGEST_PAUSE)
+            }
+        };
         // One that goes on later has not ended.
-        if task.members && !matches!(ended, Err(Cut::Later(..))) {
-            self.desk.comparisons.end(task.guild, self.desk.now());
+        if task.members && matches!(ended, Ended::Done) {
+            self.desk.comparisons.end(guild, self.desk.now());
         }
-        (task.guild, ended)
+        (guild, ended)
     }
 
     /// Looks at a server and at everybody in it who has something from the Hub.
@@ -419,8 +434,9 @@ impl Looker<'_> {
         };
         let mut looks = stream::iter(members).map(look).buffer_unordered(TOGETHER);
         while let Some(answer) = looks.next().await {
-            // Where one is refused, all others would be too.
-            shown(task, answer)?.ok_or(Cut::Ends)?;
+            // One refusal tells little; whether the bot is out is looked at first when it goes on.
+            let again = Task { roles: true, tries: task.tries + 1, ..task };
+            shown(task, answer)?.ok_or(Cut::Later(again, Duration::ZERO))?;
         }
         Ok(())
     }
@@ -439,7 +455,8 @@ fn shown<T>(task: Task, answer: Answer<T>) -> Result<Option<T>, Cut> {
             let task = Task { tries: task.tries + 1, ..task };
             Err(Cut::Later(task, after.unwrap_or_default()))
         }
-        Answer::TokenDead | Answer::Unwanted => Err(Cut::Ends),
+        Answer::TokenDead => Err(Cut::Later(task, LONGEST_PAUSE)),
+        Answer::Unwanted => Err(Cut::Ends),
     }
 }
 
@@ -476,7 +493,7 @@ async fn holders(
     guild: GuildId,
     believed: &mut BTreeMap<DiscordUserId, Believed>,
 ) -> Result<(), ViewError> {
-    let mut after: Option<FanId> = None;
+    let (mut after, roles) = (None::<FanId>, integration.state.roles.as_ref());
     loop {
         let page = views.fan_access().fans(integration.id, None, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
@@ -486,12 +503,18 @@ async fn holders(
                 && (row.present != Some(false)
                     || !row.given.is_empty()
                     || row.desired.present
-                    || row.removed.is_some())
+                    || row.removed.is_some()
+                    || !row.let_go.is_empty())
         });
-        for row in there {
+        for mut row in there {
+            for (account, removed) in std::mem::take(&mut row.let_go) {
+                if let Some(account) = account.known() {
+                    believed.entry(account.id).or_insert_with(|| Believed::let_go(removed, roles));
+                }
+            }
             let account = row.account.as_ref().and_then(Personal::known).map(|account| account.id);
             if let Some(account) = account {
-                believed.insert(account, Believed::of(row, integration.state.roles.as_ref()));
+                believed.insert(account, Believed::of(row, roles));
             }
         }
     }
@@ -506,7 +529,7 @@ mod tests {
     }
 
     fn believed(present: Option<bool>, has: &[u64]) -> Believed {
-        Believed { present, roles: roles(has), removed: None }
+        Believed { present, joined_at: None, roles: roles(has), removed: None }
     }
 
     fn minute(n: i64) -> DateTime<Utc> {

@@ -13,6 +13,8 @@ use projections::{CommandKind, CommandRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::discord;
+
 /// Asks for shards: `want` of the `of` into which all servers fall by Discord's formula.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +267,8 @@ pub struct Observed {
     pub kept: BTreeSet<RoleId>,
     /// The user was a member and is no more.
     pub left: bool,
+    /// Discord refused to show the user: what was not known of them before is not known now.
+    pub unseen: bool,
 }
 
 /// Reports what came of a command.
@@ -364,17 +368,13 @@ pub enum Observation {
 }
 
 impl Observation {
-    /// A member as the gateway told of them: a hint, to be confirmed by reading.
-    pub(crate) fn heard(
-        guild: GuildId,
-        user: DiscordUserId,
-        roles: Option<BTreeSet<RoleId>>,
-    ) -> Self {
+    /// A member as the gateway told of them: a hint, to be confirmed by reading. `None`: somebody who is none any more.
+    pub(crate) fn heard(guild: GuildId, user: DiscordUserId, seen: Option<discord::Seen>) -> Self {
         Self::Member {
             guild,
             user,
-            roles,
-            joined_at: None,
+            joined_at: seen.as_ref().and_then(|seen| seen.joined_at),
+            roles: seen.map(|seen| seen.roles.into_iter().collect()),
             confirmed: false,
             since: None,
             still_there: None,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Decider, Event as AnyEvent, StreamName,
     account::AccountKey,
+    discord::RoleList,
     ids::{FanId, GuildId, RoleId},
     personal::{Account, Personal, Subject},
     trouble::Trouble,
@@ -84,6 +85,11 @@ const SKEW: TimeDelta = TimeDelta::seconds(2);
 /// Two times at which somebody joined are the same join where no more is between them.
 const SAME_JOIN: TimeDelta = TimeDelta::milliseconds(50);
 
+/// Whether somebody who is now seen to have joined then has left since they were first seen; unknown times tell nothing.
+pub fn joined_anew(before: Option<DateTime<Utc>>, now: Option<DateTime<Utc>>) -> bool {
+    before.zip(now).is_some_and(|(before, now)| now - before > SAME_JOIN)
+}
+
 /// What executing a command came to, with the desired access that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -102,6 +108,9 @@ pub struct Report {
     /// Since when the account is in the server, by Discord's clock: who came anew has another time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined_at: Option<DateTime<Utc>>,
+    /// The account could not be looked at: what was not known of it before is not known now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
     /// The role that the trouble is about.
@@ -245,6 +254,8 @@ pub enum Sighting {
     },
     Left,
     Returned,
+    /// They left and joined again by themselves, and nobody saw them gone.
+    Rejoined,
     Banned,
 }
 
@@ -288,6 +299,15 @@ pub struct Removed {
 const FRESH_REMOVAL: TimeDelta = TimeDelta::minutes(5);
 
 impl Removed {
+    /// Without roles that the server's list does not show any more: what is left of a deleted one is nobody's.
+    #[must_use]
+    pub fn of(mut self, list: Option<&RoleList>) -> Self {
+        if let Some(list) = list {
+            self.roles.retain(|role| list.role(*role).is_some());
+        }
+        self
+    }
+
     /// Whether roles that are shown from now on may have been given again by somebody else.
     pub fn is_old(&self, now: DateTime<Utc>) -> bool {
         now - self.at >= FRESH_REMOVAL
@@ -398,6 +418,11 @@ impl Standing {
         }
     }
 
+    /// Whether somebody who joined at this time, by Discord's clock, has left since they were seen inside.
+    pub fn joined_anew(&self, joined_at: Option<DateTime<Utc>>) -> bool {
+        self.present == Some(true) && joined_anew(self.joined_at, joined_at)
+    }
+
     /// What a member whom no call of now brought in has from the Hub, and which of the `desired` roles from elsewhere.
     pub fn found(&self, seen: &Seen, desired: &BTreeSet<RoleId>, now: DateTime<Utc>) -> Found {
         let same_join = |joined: DateTime<Utc>| {
@@ -493,6 +518,9 @@ impl Standing {
                 self.brought_in = false;
                 self.joined_at = None;
                 self.join_attempted = None;
+                // Roles are lost with leaving.
+                self.given.clear();
+                self.kept.clear();
                 (self.taking, self.removed) = (None, None);
                 // What stood in the way of bringing them in does not any more.
                 self.trouble = None;
@@ -530,15 +558,28 @@ impl Standing {
     }
 
     fn report(&mut self, report: &Report) {
+        self.account = report.holder.account.clone();
+        self.trouble = report.trouble.map(|trouble| (trouble, report.role));
+        self.command = report.command;
+        self.reported = true;
+        if report.unseen {
+            return;
+        }
         if let Some(taken) = self.taking.take() {
-            let roles: BTreeSet<_> = taken.roles.difference(&report.given).copied().collect();
+            let mut roles: BTreeSet<_> = taken.roles.difference(&report.given).copied().collect();
             let ours = self.brought_in && !report.desired.present;
-            let taken = Removed { roles, member: ours && report.present == Some(false), ..taken };
+            let member = ours && report.present == Some(false);
+            // What the removal before took may be there still, too.
+            if let Some(before) = self.removed.take_if(|before| !before.is_old(taken.at)) {
+                let gone =
+                    |role: &RoleId| !report.given.contains(role) && !report.kept.contains(role);
+                roles.extend(before.roles.into_iter().filter(gone));
+            }
+            let taken = Removed { roles, member, ..taken };
             self.removed = Some(taken).filter(|taken| taken.member || !taken.roles.is_empty());
         } else if report.desired.present {
             self.removed = None;
         }
-        self.account = report.holder.account.clone();
         self.present = report.present;
         self.brought_in = report.brought_in;
         self.joined_at = report.joined_at.or(self.joined_at.filter(|_| self.present == Some(true)));
@@ -546,9 +587,6 @@ impl Standing {
         self.kept.clone_from(&report.kept);
         self.missing.retain(|role| !report.given.contains(role) && !report.kept.contains(role));
         self.settle();
-        self.trouble = report.trouble.map(|trouble| (trouble, report.role));
-        self.command = report.command;
-        self.reported = true;
         if report.present == Some(true) {
             self.gone = None;
         }
@@ -656,7 +694,12 @@ impl Decider for Access {
                     Sighting::Returned if standing.is_outside() => {
                         vec![Event::MemberReturned { holder }]
                     }
-                    Sighting::Left | Sighting::Banned | Sighting::Returned => vec![],
+                    Sighting::Rejoined if standing.present == Some(true) => {
+                        vec![Event::MemberReturned { holder }]
+                    }
+                    Sighting::Left | Sighting::Banned | Sighting::Returned | Sighting::Rejoined => {
+                        vec![]
+                    }
                 })
             }
         }
@@ -749,6 +792,7 @@ mod tests {
             present: Some(present),
             brought_in: present,
             joined_at: None,
+            unseen: false,
             trouble: None,
             role: None,
             http_status: None,
@@ -796,6 +840,61 @@ mod tests {
         let standing = state.standings.values().next().unwrap();
         let rules = crate::desired::Rules { kick: true, ..Default::default() };
         assert!(crate::desired::plan(standing, &Desired::default(), &rules).kick);
+    }
+
+    #[test]
+    fn a_refusal_to_somebody_who_could_not_be_looked_at_settles_nothing() {
+        let tried = [JoinAttempted(attempt(5, &[VIP]))];
+        let unseen = Report { unseen: true, present: None, ..refused(5, &[]) };
+        let before = standing(&tried);
+        let after = standing(&[tried[0].clone(), AccessBlocked(unseen)]);
+        assert_eq!(after.trouble, Some((Trouble::MissingPermissions, None)));
+        assert!(after.reported);
+        assert_eq!(Standing { trouble: None, reported: false, ..after }, before);
+    }
+
+    #[test]
+    fn what_an_earlier_removal_took_is_looked_for_after_the_next_one_too() {
+        let removal = |command, removes: &[RoleId]| Attempt {
+            removes: removes.iter().copied().collect(),
+            ..attempt(command, &[])
+        };
+        let member = |command, given: &[RoleId]| Report {
+            brought_in: false,
+            ..report(command, true, given)
+        };
+        let story = [
+            AccessGranted(member(5, &[VIP, GOLD])),
+            RolesAttempted(removal(6, &[GOLD])),
+            AccessChanged(member(6, &[VIP])),
+            RemovalAttempted(removal(7, &[VIP])),
+            AccessRevoked(Report {
+                present: Some(true),
+                brought_in: false,
+                ..report(7, false, &[])
+            }),
+        ];
+        let removed = standing(&story).removed.unwrap();
+        assert_eq!(removed.roles, [VIP, GOLD].into());
+        let again = [&story[..], &[AccessChanged(member(8, &[GOLD]))]].concat();
+        assert_eq!(standing(&again).removed, None, "gold is given again");
+    }
+
+    #[test]
+    fn who_joined_again_unseen_has_nothing_from_the_hub() {
+        let inside = Report { joined_at: Some(minute(0)), ..report(5, true, &[VIP]) };
+        let inside = standing(&[AccessGranted(inside)]);
+        assert!(inside.joined_anew(Some(minute(1))));
+        assert!(!inside.joined_anew(Some(minute(0))) && !inside.joined_anew(None));
+        let rejoined = Command::Observe { holder: holder(1), sighting: Sighting::Rejoined };
+        given::<Access>([AccessGranted(report(5, true, &[VIP]))])
+            .when(rejoined)
+            .then([MemberReturned { holder: holder(1) }]);
+        let after = standing(&[
+            AccessGranted(report(5, true, &[VIP])),
+            MemberReturned { holder: holder(1) },
+        ]);
+        assert_eq!((after.present, after.holds_anything()), (Some(true), false));
     }
 
     #[test]

@@ -310,7 +310,8 @@ pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
                 standing.given.contains(role)
                     || standing.kept.contains(role)
                     || withheld.contains(role)
-                    || rules.refused.contains_key(role)
+                    // What was tried is not known to be refused before its report.
+                    || (rules.refused.contains_key(role) && !standing.maybe_given.contains(role))
             };
             desired.roles.iter().filter(|role| !has(role)).copied().collect()
         },

@@ -283,6 +283,7 @@ mod tests {
             present: Some(true),
             brought_in: true,
             joined_at: None,
+            unseen: false,
             trouble: None,
             role: None,
             http_status: None,

@@ -279,8 +279,6 @@ pub enum Refusal {
         "a role cannot be given in this server; choose others, or mend what `errors` names and refresh the roles"
     )]
     RolesNotAssignable(Vec<Unmanageable>),
-    #[error("this tier is not attached")]
-    NotAttached,
 }
 
 /// Where an integration is on its way.

@@ -97,7 +97,14 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     if plan.is_empty() {
         return None;
     }
-    standing.trouble.or_else(|| broken.filter(|_| plan.join).map(|reason| (reason.trouble(), None)))
+    // What was refused of a role that is not tried any more does not stand in the way of the others.
+    let concerns = |role: Option<RoleId>| {
+        role.is_none_or(|role| plan.grant.contains(&role) || plan.remove.contains(&role))
+    };
+    standing
+        .trouble
+        .filter(|(_, role)| concerns(*role))
+        .or_else(|| broken.filter(|_| plan.join).map(|reason| (reason.trouble(), None)))
 }
 
 /// A role that is all that is left, and that the bot is known not to be able to give or take.
@@ -166,6 +173,10 @@ pub fn status(
             return Some(match obstacle {
                 Some((trouble, _)) if trouble.who() == Who::Fan => {
                     (Status::ActionRequired, obstacle)
+                }
+                // Everything is there, and what should be gone is not.
+                Some(_) if has && !place.plan().remove.is_empty() => {
+                    (Status::RevokeBlocked, obstacle)
                 }
                 _ if has && place.standing.present == Some(true) => {
                     (Status::Connected, kept.map(|(_, matter)| matter))

@@ -184,6 +184,7 @@ fn about_access((fan, what, _): Said, guild: GuildId) -> AccessEvent {
         present: Some(has),
         brought_in: has,
         joined_at: None,
+        unseen: false,
         trouble: None,
         role: None,
         http_status: None,

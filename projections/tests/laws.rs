@@ -565,6 +565,7 @@ impl Game {
             present,
             brought_in: !out && (standing.brought_in || row.plan.join),
             joined_at: None,
+            unseen: false,
             trouble: (!done).then_some(Trouble::MissingPermissions),
             role: None,
             http_status: None,

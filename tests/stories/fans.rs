@@ -1,4 +1,4 @@
-//! What a fan does by themselves: activate, leave, switch accounts, be told.
+//! What a fan does by themselves: activate, leave, be told.
 
 use serde_json::json;
 

@@ -8,7 +8,6 @@
 
 mod support;
 
-mod access;
 mod audit;
 mod bot_process;
 mod by_hand;

@@ -1,4 +1,4 @@
-//! What others do on Discord: moderators, members who come and go, a bot that is thrown out, outages.
+//! What is seen on Discord beside the answers to calls: what a creator wants done about it, and comparisons.
 
 use discord_sandbox::{Action, Fault};
 use serde_json::json;

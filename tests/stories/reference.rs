@@ -180,3 +180,20 @@ fn every_command_option_and_variable_has_its_line() {
         }
     }
 }
+
+#[test]
+fn whatever_the_architecture_cites_is_there() {
+    let architecture = text(&place("docs/architecture.md"));
+    let cited = architecture.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = cited.filter(|cited| cited.contains('/') && !cited.contains(' ')).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    // Rooms are said in full once and then left out.
+    let below = ["", "tests/stories", "eventstore", "eventstore/src", "bot/src", "api/src"];
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| {
+            !path.starts_with('/') && !below.iter().any(|room| place(room).join(path).exists())
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

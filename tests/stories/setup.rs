@@ -294,3 +294,21 @@ async fn another_server_can_be_connected_after_the_first_was_let_go() {
     );
     world.prove().await;
 }
+
+#[tokio::test]
+async fn a_change_of_an_attachment_reaches_every_fan() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let (ada, ben) =
+        (world.member(&club, "ada", "vip").await, world.member(&club, "ben", "vip").await);
+    world.attach(&club, "vip", &[club.gold]).await;
+    world.settle().await;
+    assert_eq!(
+        (world.roles(&club, ada), world.roles(&club, ben)),
+        (Some(vec![club.gold]), Some(vec![club.gold]))
+    );
+    world.delete(&format!("{}/memberships/vip", club.path())).await.is(204);
+    world.settle().await;
+    assert_eq!((world.roles(&club, ada), world.roles(&club, ben)), (None, None));
+    world.prove().await;
+}

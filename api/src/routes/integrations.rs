@@ -199,7 +199,7 @@ pub(crate) fn refused(refusal: integration::Refusal) -> ApiError {
 
     let text = refusal.to_string();
     match refusal {
-        Refusal::Unknown | Refusal::NotAttached => ApiError::not_found(),
+        Refusal::Unknown => ApiError::not_found(),
         Refusal::ConnectedElsewhere => ApiError::new(Kind::CONNECTED_ELSEWHERE, text),
         Refusal::NotConnected => ApiError::new(Kind::NOT_CONNECTED, text),
         Refusal::Removing => ApiError::new(Kind::REMOVING, text),

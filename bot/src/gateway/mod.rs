@@ -8,12 +8,10 @@ mod outbox;
 mod reading;
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use domain::RoleId;
 use futures_util::StreamExt;
 use tokio::{
     sync::mpsc,
@@ -29,7 +27,7 @@ use self::{
     reading::{Reader, ToRead},
 };
 use crate::{
-    discord::{Answer, Gateway},
+    discord::{Answer, Gateway, Seen},
     echoes::Echoes,
     heard::Heard,
     members::Looks,
@@ -101,19 +99,19 @@ impl Ears {
         (ears, work)
     }
 
-    /// A member's roles, or that somebody is none.
-    pub(crate) fn hear(&self, (guild, user): Key, roles: Option<BTreeSet<RoleId>>) {
+    /// A member, or that somebody is none.
+    pub(crate) fn hear(&self, (guild, user): Key, seen: Option<Seen>) {
         // Where nobody works any more, nobody listens either.
         let _ = self.changed.send((guild, user));
-        if self.echoes.heard((guild, user), roles.clone()) {
-            self.outbox.put(Observation::heard(guild, user, roles));
+        if self.echoes.heard((guild, user), seen.clone()) {
+            self.outbox.put(Observation::heard(guild, user, seen));
         }
     }
 
     /// A command on a member has ended.
     pub(crate) fn end(&self, (guild, user): Key) {
-        if let Some((_, roles)) = self.echoes.end((guild, user)) {
-            self.outbox.put(Observation::heard(guild, user, roles));
+        if let Some(told) = self.echoes.end((guild, user)) {
+            self.outbox.put(Observation::heard(guild, user, told.seen));
         }
     }
 }
@@ -155,6 +153,7 @@ impl Observer {
             }
         };
         stop.run_until_cancelled(Box::pin(listening)).await;
+        self.ears.looks.discord.end_outages(|guild| guild.shard(self.of) == self.shard);
     }
 
     /// What Discord tells of its gateway; a stand-in whose address is set need not tell anything.
@@ -245,6 +244,9 @@ impl Observer {
         match heard {
             Heard::Resumed => {}
             Heard::Ready { guilds, .. } => {
+                discord.end_outages(|guild| {
+                    guild.shard(self.of) == self.shard && !guilds.contains(&guild)
+                });
                 outbox.put(Observation::Session { shard: self.shard, of: self.of, guilds });
             }
             Heard::Server { guild, roles } => {
@@ -265,7 +267,7 @@ impl Observer {
                 outbox.put(Observation::BotRemoved { guild });
             }
             Heard::ServerChanged { guild } => to_read.server(guild),
-            Heard::Member { guild, user, roles } => self.ears.hear((guild, user), roles),
+            Heard::Member { guild, user, seen } => self.ears.hear((guild, user), seen),
         }
     }
 }

@@ -2,12 +2,12 @@
 //! the Hub is away, and nothing waits for it that the gateway counts on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use domain::{DiscordUserId, GuildId, RoleId};
+use domain::{DiscordUserId, GuildId};
 use tokio::{sync::Notify, time::sleep};
 
 use super::reading::ToRead;
@@ -45,7 +45,7 @@ struct OfServer {
     server: Option<Observation>,
     /// Whether it is to be compared, and whether its roles are, too.
     missed: Option<bool>,
-    members: BTreeMap<DiscordUserId, Option<BTreeSet<RoleId>>>,
+    members: BTreeMap<DiscordUserId, Observation>,
 }
 
 impl OfServer {
@@ -55,8 +55,8 @@ impl OfServer {
             Observation::Missed { roles, .. } => {
                 self.missed = Some(roles || self.missed == Some(true));
             }
-            Observation::Member { user, roles, .. } => {
-                self.members.insert(user, roles);
+            Observation::Member { user, .. } => {
+                self.members.insert(user, observation);
                 if self.members.len() > MOST_MEMBERS {
                     self.members.clear();
                     self.missed.get_or_insert(false);
@@ -69,25 +69,21 @@ impl OfServer {
     /// Keeps what the Hub did not take, unless something newer waits.
     fn put_back(&mut self, observation: Observation) {
         match observation {
-            Observation::Member { user, roles, .. } => {
-                self.members.entry(user).or_insert(roles);
+            Observation::Member { user, .. } => {
+                self.members.entry(user).or_insert(observation);
             }
-            // The bot may be back when it is told again, which only a reading shows.
-            Observation::BotRemoved { guild } => {
+            // It may be otherwise when it is told again, which only a reading shows.
+            Observation::Server { guild, .. } | Observation::BotRemoved { guild } => {
                 self.put(Observation::Missed { guild, roles: true });
             }
-            missed @ Observation::Missed { .. } => self.put(missed),
-            of_server => drop(self.server.get_or_insert(of_server)),
+            other => self.put(other),
         }
     }
 
     fn next(&mut self, guild: GuildId) -> Option<Observation> {
         let missed = |roles| Observation::Missed { guild, roles };
         let server = self.server.take().or_else(|| self.missed.take().map(missed));
-        server.or_else(|| {
-            let (user, roles) = self.members.pop_first()?;
-            Some(Observation::heard(guild, user, roles))
-        })
+        server.or_else(|| self.members.pop_first().map(|(_, member)| member))
     }
 }
 
@@ -178,9 +174,10 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use domain::discord::RoleList;
+    use domain::{RoleId, discord::RoleList};
 
     use super::*;
+    use crate::discord::Seen;
 
     const CLUB: GuildId = GuildId(1);
     const BAR: GuildId = GuildId(2);
@@ -192,7 +189,8 @@ mod tests {
     }
 
     fn member(guild: GuildId, user: u64, roles: &[RoleId]) -> Observation {
-        Observation::heard(guild, DiscordUserId(user), Some(roles.iter().copied().collect()))
+        let seen = Seen { joined_at: None, roles: roles.to_vec() };
+        Observation::heard(guild, DiscordUserId(user), Some(seen))
     }
 
     fn server(guild: GuildId, since: u64) -> Observation {
@@ -234,17 +232,18 @@ mod tests {
     #[test]
     fn what_the_hub_did_not_take_is_kept_unless_something_newer_waits() {
         let outbox = Outbox::default();
-        for observation in [server(CLUB, 1), member(CLUB, 7, &[]), missed(CLUB, false)] {
+        for observation in [member(CLUB, 7, &[]), missed(CLUB, false)] {
             outbox.put_back(observation);
         }
-        assert_eq!(told(&outbox), [server(CLUB, 1), missed(CLUB, false), member(CLUB, 7, &[])]);
+        assert_eq!(told(&outbox), [missed(CLUB, false), member(CLUB, 7, &[])]);
         outbox.put(server(CLUB, 2));
         outbox.put(member(CLUB, 7, &[VIP]));
-        outbox.put_back(server(CLUB, 1));
         outbox.put_back(member(CLUB, 7, &[]));
-        outbox.put_back(Observation::BotRemoved { guild: CLUB });
+        for old in [server(CLUB, 1), Observation::BotRemoved { guild: CLUB }] {
+            outbox.put_back(old);
+        }
         let expected = [server(CLUB, 2), missed(CLUB, true), member(CLUB, 7, &[VIP])];
-        assert_eq!(told(&outbox), expected, "whether the bot is out is read");
+        assert_eq!(told(&outbox), expected, "what the server looks like is read");
     }
 
     #[test]

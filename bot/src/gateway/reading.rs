@@ -88,14 +88,10 @@ async fn read_servers(looks: &Looks, outbox: &Outbox, mut asked: mpsc::Unbounded
         for guild in guilds {
             for _ in 0..LOOKS {
                 let since = Some(looks.hub.position());
-                let roles = match looks.discord.look_at_roles(guild).await {
-                    Answer::Done((_, roles)) => roles,
+                let Answer::Done((_, roles)) = looks.discord.look_at_roles(guild).await else {
                     // Whether the bot is out, and what the server looks like once it answers, a comparison finds.
-                    Answer::Refused(_) | Answer::Later { .. } => {
-                        outbox.put(Observation::Missed { guild, roles: true });
-                        break;
-                    }
-                    Answer::TokenDead | Answer::Unwanted => break,
+                    outbox.put(Observation::Missed { guild, roles: true });
+                    break;
                 };
                 let seen = Observation::Server { guild, roles, since };
                 match looks.hub.observe(&looks.name, seen).await {
@@ -134,8 +130,8 @@ async fn read_members(
                 Ok(Noted { position, .. }) => looks.look_at(guild, user, position).await,
                 Err(error) => Answer::Later { why: error.to_string(), after: None },
             };
-            if matches!(sure, Answer::Later { .. }) {
-                outbox.put(Observation::Missed { guild, roles: false });
+            if !matches!(sure, Answer::Done(())) {
+                outbox.put(Observation::Missed { guild, roles: true });
             }
         })
         .await;

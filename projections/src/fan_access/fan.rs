@@ -122,6 +122,11 @@ impl Fan {
                 self.facts.link = Some(link.clone());
                 self.facts.broken = None;
                 self.unlinked.remove(&link.account_key);
+                // What was the matter with the connection is mended, wherever it stood in the way.
+                let places = self.facts.standings.values_mut();
+                for place in places.filter_map(|places| places.get_mut(&link.account_key)) {
+                    place.standing.trouble.take_if(|(trouble, _)| trouble.is_of_account());
+                }
                 let all = self.facts.memberships.keys().cloned().collect();
                 self.activate_what_is_offered(&all, known);
             }
@@ -279,6 +284,15 @@ impl Fan {
                     trouble: obstacle(other, self.facts.broken),
                 });
                 let leftovers = leftovers.collect();
+                let let_go = places.into_iter().flatten().filter(|(_, other)| {
+                    other.contributors.contains(id)
+                        && !other.holding.contains(id)
+                        && place.is_none_or(|place| !std::ptr::eq(place, *other))
+                });
+                let let_go = let_go.filter_map(|(_, other)| {
+                    Some((other.standing.account.clone(), other.standing.removed.clone()?))
+                });
+                let let_go = let_go.collect();
                 let account =
                     place.map(|place| &place.standing.account).or(linked.map(|link| &link.account));
                 let row = FanRow {
@@ -288,11 +302,13 @@ impl Fan {
                     account: account.cloned(),
                     desired: place.map(|place| place.decided.desired.clone()).unwrap_or_default(),
                     present: place.and_then(|place| place.standing.present),
+                    joined_at: place.and_then(|place| place.standing.joined_at),
                     given: place.map(|place| place.standing.given.clone()).unwrap_or_default(),
                     removed: place.and_then(|place| place.standing.removed.clone()),
                     status,
                     trouble,
                     leftovers,
+                    let_go,
                     position,
                 };
                 Some((*id, row))

@@ -16,6 +16,7 @@ use std::{
     str::FromStr,
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
     access::{Desired, Removed, Standing},
@@ -47,6 +48,9 @@ pub struct FanRow {
     pub desired: Desired,
     /// Whether Discord last showed the fan in the server.
     pub present: Option<bool>,
+    /// Since when, by Discord's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<DateTime<Utc>>,
     /// The roles that the fan has from the Hub.
     pub given: BTreeSet<RoleId>,
     /// What was taken away last, by Discord's answer.
@@ -57,6 +61,9 @@ pub struct FanRow {
     /// Accounts that the fan used before, and from which something is still to be taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
+    /// Accounts that the fan used before and that hold nothing any more, by Discord's answer, and what it took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub let_go: Vec<(Personal<Account>, Removed)>,
     /// The last event that changed this row.
     pub position: Position,
 }

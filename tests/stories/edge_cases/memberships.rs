@@ -286,3 +286,17 @@ async fn a_membership_that_time_ended_is_shown_as_expired_and_repeating_it_chang
     );
     world.prove().await;
 }
+
+#[tokio::test]
+async fn a_paused_membership_gives_nothing_until_it_is_taken_up_again() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ada", "vip", "paused", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    world.reports(&club, "ada", "vip", "active", 3).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}

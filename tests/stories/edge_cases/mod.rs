@@ -6,3 +6,4 @@ mod fans;
 mod memberships;
 mod moderators;
 mod servers;
+mod unseen;
