@@ -133,10 +133,12 @@ impl Bare {
             .connect()
             .await
             .unwrap();
-        sqlx::raw_sql(include_str!("../../eventstore/migrations/0001_log.sql"))
-            .execute(&mut db)
-            .await
-            .unwrap();
+        for migration in [
+            include_str!("../../eventstore/migrations/0001_log.sql"),
+            include_str!("../../eventstore/migrations/0006_forgetting.sql"),
+        ] {
+            sqlx::raw_sql(migration).execute(&mut db).await.unwrap();
+        }
         Self { db, next: 0 }
     }
 

@@ -15,12 +15,13 @@ use sqlx::{
 use crate::error::OpenError;
 
 /// Migrations in order. A released one is never edited; the next one is added below it.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0001_log.sql"),
     include_str!("../migrations/0002_side_tables.sql"),
     include_str!("../migrations/0003_webhooks.sql"),
     include_str!("../migrations/0004_call_shares.sql"),
     include_str!("../migrations/0005_due_deliveries.sql"),
+    include_str!("../migrations/0006_forgetting.sql"),
 ];
 
 /// How a process works on a data folder.

@@ -1,9 +1,17 @@
 //! What requests with an idempotency key came to, so that a repetition is answered alike.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Row, SqlitePool};
 
 use crate::{error::StoreError, metadata::Position};
+
+/// How many keys are looked at together for old ones.
+const PAGE: u32 = 1_000;
+
+/// The pause between two pages.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What came of the first request under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +65,39 @@ impl Answers<'_> {
         Ok(())
     }
 
-    /// Forgets what requests and the bot's reports that came before a time were answered. The keys of timers are
-    /// kept as long as what they did.
+    /// Forgets what requests and the bot's reports that came before a time were answered; answers how many. The keys of
+    /// timers are kept as long as what they did, and are not looked at.
     pub async fn forget_before(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let gone = sqlx::query(
-            "delete from idempotency where at < ?1 and (key like 'http:%' or key like 'outcome:%')",
+        let mut gone = 0;
+        for (first, end) in [("http:", "http;"), ("outcome:", "outcome;")] {
+            let mut after = first.to_owned();
+            while let Some(last) = self.last_of_page(&after, end).await? {
+                let done =
+                    sqlx::query("delete from idempotency where key > ?1 and key <= ?2 and at < ?3")
+                        .bind(&after)
+                        .bind(&last)
+                        .bind(before.timestamp_micros())
+                        .execute(self.0)
+                        .await?;
+                gone += done.rows_affected();
+                after = last;
+                // Appends go first.
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The last key of the next page of keys before `end`.
+    async fn last_of_page(&self, after: &str, end: &str) -> Result<Option<String>, StoreError> {
+        let last = sqlx::query_scalar(
+            "select max(key) from (select key from idempotency where key > ?1 and key < ?2 order by key limit ?3)",
         )
-        .bind(before.timestamp_micros())
-        .execute(self.0)
+        .bind(after)
+        .bind(end)
+        .bind(PAGE)
+        .fetch_one(self.0)
         .await?;
-        Ok(gone.rows_affected())
+        Ok(last)
     }
 }

@@ -151,7 +151,13 @@ async fn answers_of_requests_and_reports_are_forgotten_and_the_keys_of_timers_ar
     store.answers().put("http:1", &[1; 32], Position(1), b"x", at(0)).await.unwrap();
     store.answers().put("outcome:5-1-a:2", &[1; 32], Position(1), b"", at(0)).await.unwrap();
     store.answers().put("expire:m:1", &[1; 32], Position(1), b"", at(0)).await.unwrap();
-    assert_eq!(store.answers().forget_before(at(1)).await.unwrap(), 2);
+    // More than are looked at together, and a new one among them.
+    for n in 1_000..2_100 {
+        let at = if n == 1_500 { at(1) } else { at(0) };
+        store.answers().put(&format!("http:{n}"), &[1; 32], Position(1), b"x", at).await.unwrap();
+    }
+    assert_eq!(store.answers().forget_before(at(1)).await.unwrap(), 1_101);
+    assert!(store.answers().get("http:1500").await.unwrap().is_some());
     assert!(store.answers().get("http:1").await.unwrap().is_none());
     assert!(store.answers().get("expire:m:1").await.unwrap().is_some());
 }
