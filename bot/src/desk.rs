@@ -456,7 +456,8 @@ impl Desk {
             && trouble.is_fact_of_server()
             && self.is_healed(row.guild, role).await?
         {
-            // It was refused, and what the server looks like now shows nothing against it any more.
+            // It was refused, and what is known of the server shows nothing against it: one of both is out of date.
+            self.look_over(row.guild);
             return Ok(stands(true));
         }
         let report = report(&row, &outcome, trouble, role);

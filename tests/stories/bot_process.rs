@@ -331,6 +331,11 @@ async fn a_program_in_any_language_can_be_the_bot() {
         (&json!([]), &json!([club.vip.to_string()]), &json!(false))
     );
 
+    // It is refused a role that the server's roles show nothing against: that is looked into, and tried again.
+    let old = json!({ "epoch": epoch, "result": "refused", "code": "role_above_bot", "role": club.vip.to_string() });
+    assert_eq!(post(&outcome, old).await.ok()["again"], true);
+    assert_eq!(world.status(&club, "ada").await.0, "pending");
+
     // It says that it is done and shows too little: the command stays open.
     let half = json!({ "epoch": epoch, "result": "done", "observed": { "present": true, "brought_in": true, "given": [] } });
     assert_eq!(post(&outcome, half).await.ok()["again"], true);

@@ -47,6 +47,9 @@ struct Person {
     /// By tier: the version last reported, and whether it is live.
     memberships: BTreeMap<&'static str, (u64, bool)>,
     left: bool,
+    /// The creator gave a role by hand, or withholds access.
+    granted: bool,
+    withheld: bool,
 }
 
 /// What moderators and members did that the hub is not answerable for.
@@ -106,7 +109,7 @@ impl Chaos {
     /// The roles that a fan should have, and whether anything at all.
     fn desired(&self, fan: &str) -> Option<BTreeSet<u64>> {
         let person = &self.people[fan];
-        if person.left || person.linked.is_none() {
+        if person.left || person.withheld || person.linked.is_none() {
             return None;
         }
         let live: Vec<_> = person
@@ -119,7 +122,8 @@ impl Chaos {
             "gold" => vec![self.club.vip, self.club.gold],
             _ => vec![self.club.vip],
         });
-        (!live.is_empty()).then(|| roles.collect())
+        let by_hand = person.granted.then_some(self.club.gold);
+        (person.granted || !live.is_empty()).then(|| roles.chain(by_hand).collect())
     }
 
     fn joined_at(&self, user: u64) -> Option<DateTime<Utc>> {

@@ -15,7 +15,8 @@ impl Chaos {
     pub(super) async fn moves(&mut self) {
         let fan = self.dice.pick(&FANS);
         match self.dice.below(100) {
-            0..=24 => self.membership(fan).await,
+            0..=20 => self.membership(fan).await,
+            21..=24 => self.by_hand(fan).await,
             25..=36 => self.link(fan).await,
             37..=54 => self.moderator(fan),
             55..=58 => self.by_themselves(fan),
@@ -64,6 +65,30 @@ impl Chaos {
         let version = known.0;
         self.played(format!("{fan}'s {tier} is {status}"));
         self.world.reports(&self.club, fan, tier, status, version).await;
+    }
+
+    /// The creator gives a role, or withholds access, or takes either back.
+    async fn by_hand(&mut self, fan: &'static str) {
+        let (give, begins) = (self.dice.below(2) == 0, self.dice.below(3) < 2);
+        let what = if give { "grants" } else { "revocations" };
+        self.played(format!("{what} of {fan}, begins: {begins}"));
+        self.decides(fan, give, begins).await;
+    }
+
+    pub(super) async fn decides(&mut self, fan: &'static str, give: bool, begins: bool) {
+        let what = if give { "grants" } else { "revocations" };
+        let path = format!("{}/{what}/{fan}", self.club.path());
+        let body = if give {
+            json!({ "roles": [self.club.gold.to_string()] })
+        } else {
+            json!({ "why": "spam" })
+        };
+        let answer =
+            if begins { self.world.put(&path, body).await } else { self.world.delete(&path).await };
+        if answer.status.is_success() {
+            let person = self.people.get_mut(fan).unwrap();
+            *(if give { &mut person.granted } else { &mut person.withheld }) = begins;
+        }
     }
 
     async fn link(&mut self, fan: &'static str) {

@@ -77,6 +77,9 @@ impl Chaos {
             for tier in TIERS {
                 self.reports(fan, tier, "expired").await;
             }
+            for give in [true, false] {
+                self.decides(fan, give, false).await;
+            }
         }
         self.comes_to_rest().await;
     }
@@ -169,7 +172,9 @@ impl Chaos {
             "left_server" | "banned" => !present,
             "fan_above_bot" => {
                 let has = self.world.roles(&self.club, user).unwrap_or_default();
-                self.above_bot(&has.iter().collect::<Vec<_>>())
+                // Everybody has the lowest role of all, which a bot at the very bottom is not above.
+                let all: Vec<_> = has.iter().chain([&self.club.guild]).collect();
+                self.above_bot(&all)
             }
             "role_above_bot" | "role_tied_with_bot" => {
                 self.above_bot(&[&self.club.vip, &self.club.gold])

@@ -7,7 +7,7 @@ use discord_sandbox::{Action, Fault};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Club, World};
+use crate::support::{Browser, Club, World};
 
 const MEMBER: &str = "/guilds/*/members/*";
 const ROLE: &str = "/guilds/*/members/*/roles/*";
@@ -43,6 +43,9 @@ async fn a_role_that_cannot_be_taken_beside_one_that_stays_is_shown_as_owed() {
     assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
     let owed = ("revoke_blocked".into(), Some("role_above_bot".into()));
     assert_eq!(world.status(&club, "ada").await, owed);
+    // She has what she pays for; what is left over is the creator's to mend.
+    let mut fan = Browser::of(&world, "fan", Some("ada")).await;
+    fan.get("/fan/memberships").await.is(200).has("Connected").lacks("Ending");
     world.raise_bot(&club).await;
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));

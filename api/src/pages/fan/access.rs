@@ -96,6 +96,19 @@ impl Access {
         }
     }
 
+    /// The same below a membership that runs: who has all of it has it, whatever else could not be taken away yet.
+    pub(super) fn of_what_is_live(self, t: &'static Texts) -> Self {
+        match self.status {
+            Status::RevokeBlocked => Self {
+                chip: chip(&t.standing, Status::Connected, None),
+                status: Status::Connected,
+                words: None,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// The same below a membership that is over: what the fan has there is given by something else, and stands there.
     pub(super) fn of_what_is_over(self, t: &'static Texts, shown: &FanIntegration) -> Self {
         let kept = shown

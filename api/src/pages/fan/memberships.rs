@@ -83,7 +83,11 @@ impl Membership {
                 .iter()
                 .map(|shown| {
                     let access = Access::of(app, t, held.membership.as_str(), shown);
-                    if held.live { access } else { access.of_what_is_over(t, shown) }
+                    if held.live {
+                        access.of_what_is_live(t)
+                    } else {
+                        access.of_what_is_over(t, shown)
+                    }
                 })
                 .collect(),
         }
