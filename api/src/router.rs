@@ -29,9 +29,9 @@ use crate::{
     idempotency, pages,
     routes::{
         attachments, audit, bot, connect, fan_grants, fans, health, holds, import,
-        integration_fans, integrations, keys, links, manual, memberships, notifications, oauth,
-        ops, providers, roles, sessions, streams, tiers, webhook_deliveries, webhook_endpoints,
-        webhooks,
+        integration_fans, integrations, keys, leaving, links, manual, memberships, notifications,
+        oauth, ops, providers, roles, sessions, streams, tiers, webhook_deliveries,
+        webhook_endpoints, webhooks,
     },
     telemetry,
 };
@@ -60,9 +60,9 @@ fn described() -> OpenApiRouter<Arc<App>> {
         // Creator
         .routes(routes!(providers::list))
         .routes(routes!(integrations::create, integrations::list))
-        .routes(routes!(integrations::get, integrations::change, integrations::delete))
+        .routes(routes!(integrations::get, integrations::change, leaving::delete))
         .routes(routes!(connect::connect))
-        .routes(routes!(integrations::disconnect))
+        .routes(routes!(leaving::disconnect))
         .routes(routes!(roles::get))
         .routes(routes!(roles::refresh))
         .routes(routes!(attachments::put_all, attachments::list))

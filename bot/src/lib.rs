@@ -1,10 +1,11 @@
 //! The bot: executes commands on Discord, and the two other things that speak to Discord beside it.
 //!
-//! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them. `worker` follows the
-//! command stream, `executor` brings one account to its desired access. `gateway` hears what others change on
-//! Discord, `echoes` tells their doing from ours, `members` reads members, `reconciler` looks for what was missed, `doctor` says what stands in the
-//! way of an integration. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing` decides when calls may be
-//! made, and `budget` how many of them are this process's; `patience` waits out hiccups while a person waits, and
+//! `desk` is what a bot process asks of the Hub, `remote` asks the same over REST, `hub` is either of them.
+//! `worker` follows the command stream, `work` takes one from its attempt to its report, `executor` brings one
+//! account to its desired access. `gateway` hears what others change on Discord, `echoes` tells their doing from
+//! ours, `members` reads members, `reconciler` looks for what was missed, `doctor` says what stands in the way of
+//! an integration. Only `discord`, `gateway` and `oauth` speak to Discord; `pacing` decides when calls may be made,
+//! and `budget` how many of them are this process's; `patience` waits out hiccups while a person waits, and
 //! `renewals` lets one command at a time renew a fan's token.
 
 pub mod budget;
@@ -31,6 +32,7 @@ mod renewals;
 mod settings;
 mod turns;
 pub mod wire;
+mod work;
 pub mod worker;
 
 pub use desk::{Desk, DeskError};

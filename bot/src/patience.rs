@@ -1,8 +1,8 @@
-//! Patience with hiccups of Discord, where a person waits for the answer.
+//! Patience with hiccups of Discord, where a person waits for the answer; and waiting for a time.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a person waits before they are told to try again.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -39,6 +39,14 @@ async fn within<T, E, Attempt: Future<Output = Result<T, E>>>(
         }
         sleep(wait).await;
         pause *= 2;
+    }
+}
+
+/// Waits for a time; for ever where there is none.
+pub(crate) async fn wake(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

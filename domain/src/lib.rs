@@ -1,7 +1,7 @@
 //! The rules of the Hub: what may happen, and what follows from what has happened.
 //!
 //! Nothing in here reads a clock, a file or a socket. A decider answers events or a refusal; folding
-//! events into state cannot fail. Each aggregate has a file of its own, and `event` lists them all.
+//! events into state cannot fail. Each aggregate has a room of its own, and `event` lists them all.
 
 pub mod access;
 pub mod account;

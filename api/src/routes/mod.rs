@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod integration_fans;
 pub(crate) mod integrations;
 pub(crate) mod keys;
+pub(crate) mod leaving;
 pub(crate) mod left_behind;
 pub(crate) mod links;
 pub(crate) mod manual;

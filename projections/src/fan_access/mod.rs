@@ -1,7 +1,7 @@
 //! How every fan stands in every integration, and the command stream that brings them there.
 //!
 //! Both fold the same reasons, so they are tables of one view. `follow` applies events one by one;
-//! `fan` holds what one fan's events change; `tables` reads and writes; `holds` and `notices` have what waits for people
+//! `fan` holds what one fan's events change; `tables` reads, `written` writes; `holds` and `notices` have what waits for people
 //! and what they are told; this file answers questions.
 
 pub(crate) mod fan;
@@ -9,6 +9,7 @@ pub(crate) mod follow;
 pub mod holds;
 pub mod notices;
 mod tables;
+mod written;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -16,7 +16,7 @@ use crate::{
         texts::{self, Html},
     },
     plan::plan,
-    routes::integrations::{self, Force},
+    routes::leaving::{self, Force},
 };
 
 #[derive(Template)]
@@ -108,7 +108,7 @@ pub(crate) async fn disconnect(
 ) -> Result<Response, ApiError> {
     let force = Force { force: values.get("force").is_some() };
     let (caller, if_match) = (signed.caller, IfMatch(None));
-    integrations::disconnect(State(app), caller, Path(id), Query(force), if_match, Body(Nothing))
+    leaving::disconnect(State(app), caller, Path(id), Query(force), if_match, Body(Nothing))
         .await?;
     Ok(see_other(&super::place(id, "?done=removing")))
 }
@@ -119,6 +119,6 @@ pub(crate) async fn delete(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let force = Force { force: values.get("force").is_some() };
-    integrations::delete(State(app), signed.caller, Path(id), Query(force), IfMatch(None)).await?;
+    leaving::delete(State(app), signed.caller, Path(id), Query(force), IfMatch(None)).await?;
     Ok(see_other(&format!("{}?done=deleted", Area::Creator.home())))
 }

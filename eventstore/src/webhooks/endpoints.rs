@@ -1,0 +1,165 @@
+//! Endpoints and their secrets.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::{Row, sqlite::SqliteRow};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{DisabledBy, Endpoint, OLD_SECRET, Webhooks, time};
+use crate::{error::StoreError, metadata::Position, vault::Secret};
+
+impl Webhooks<'_> {
+    /// Makes an endpoint; its secret can be asked for by the Hub alone from here on.
+    pub async fn create(
+        &self,
+        url: &str,
+        description: &str,
+        types: &[String],
+        since: Position,
+        now: DateTime<Utc>,
+    ) -> Result<(Endpoint, Secret), StoreError> {
+        let endpoint = Endpoint {
+            id: Uuid::now_v7(),
+            url: url.to_owned(),
+            description: description.to_owned(),
+            types: types.to_vec(),
+            created_at: now,
+            since,
+            disabled: None,
+        };
+        let secret = self.vault.random()?;
+        sqlx::query(
+            "insert into webhook_endpoints (id, url, description, types, sealed, created_at, since)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(endpoint.id.to_string())
+        .bind(url)
+        .bind(description)
+        .bind(json!(types).to_string())
+        .bind(self.vault.seal_secret(&endpoint.id.to_string(), secret.as_ref())?)
+        .bind(now.timestamp_micros())
+        .bind(since.0.cast_signed())
+        .execute(self.db)
+        .await?;
+        Ok((endpoint, secret))
+    }
+
+    /// Every endpoint, oldest first.
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+        let rows = sqlx::query("select * from webhook_endpoints order by id");
+        rows.fetch_all(self.db).await?.iter().map(endpoint).collect()
+    }
+
+    pub async fn endpoint(&self, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
+        sqlx::query("select * from webhook_endpoints where id = ?1")
+            .bind(id.to_string())
+            .fetch_optional(self.db)
+            .await?
+            .map(|row| endpoint(&row))
+            .transpose()
+    }
+
+    /// Stores an endpoint as it was changed; answers whether it was still there.
+    pub async fn change(&self, changed: &Endpoint) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "update webhook_endpoints
+             set url = ?2, description = ?3, types = ?4, since = ?5, disabled_at = ?6, disabled_by = ?7 where id = ?1",
+        )
+        .bind(changed.id.to_string())
+        .bind(&changed.url)
+        .bind(&changed.description)
+        .bind(json!(changed.types).to_string())
+        .bind(changed.since.0.cast_signed())
+        .bind(changed.disabled.map(|(at, _)| at.timestamp_micros()))
+        .bind(changed.disabled.map(|(_, by)| by.as_str()))
+        .execute(self.db)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Disables an endpoint that is not disabled yet; answers whether it was this that did it.
+    pub async fn disable(
+        &self,
+        id: Uuid,
+        by: DisabledBy,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "update webhook_endpoints set disabled_at = ?2, disabled_by = ?3
+             where id = ?1 and disabled_at is null",
+        )
+        .bind(id.to_string())
+        .bind(now.timestamp_micros())
+        .bind(by.as_str())
+        .execute(self.db)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Deletes an endpoint and its deliveries; answers whether there was one.
+    pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
+        let done = sqlx::query("delete from webhook_endpoints where id = ?1")
+            .bind(id.to_string())
+            .execute(self.db)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives an endpoint another secret. The one before signs beside it for [`OLD_SECRET`].
+    pub async fn rotate(&self, id: Uuid, now: DateTime<Utc>) -> Result<Option<Secret>, StoreError> {
+        let secret = self.vault.random()?;
+        let done = sqlx::query(
+            "update webhook_endpoints set old_sealed = sealed, old_until = ?3, sealed = ?2 where id = ?1",
+        )
+        .bind(id.to_string())
+        .bind(self.vault.seal_secret(&id.to_string(), secret.as_ref())?)
+        .bind((now + OLD_SECRET).timestamp_micros())
+        .execute(self.db)
+        .await?;
+        Ok((done.rows_affected() > 0).then_some(secret))
+    }
+
+    /// The secrets that sign for an endpoint now, the newest first.
+    pub async fn secrets(
+        &self,
+        id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Zeroizing<Vec<u8>>>, StoreError> {
+        let row = sqlx::query(
+            "select sealed, case when old_until > ?2 then old_sealed end as old
+             from webhook_endpoints where id = ?1",
+        )
+        .bind(id.to_string())
+        .bind(now.timestamp_micros())
+        .fetch_optional(self.db)
+        .await?;
+        let Some(row) = row else { return Ok(vec![]) };
+        let sealed = [Some(row.get::<Vec<u8>, _>("sealed")), row.get("old")];
+        sealed
+            .into_iter()
+            .flatten()
+            .map(|sealed| self.vault.open_secret(&id.to_string(), &sealed))
+            .collect()
+    }
+}
+
+pub(super) fn endpoint(row: &SqliteRow) -> Result<Endpoint, StoreError> {
+    let malformed = || StoreError::Malformed("a webhook endpoint");
+    let by = match row.get::<Option<&str>, _>("disabled_by") {
+        None => None,
+        Some("hand") => Some(DisabledBy::Hand),
+        Some("gone") => Some(DisabledBy::Gone),
+        Some("failures") => Some(DisabledBy::Failures),
+        Some(_) => return Err(malformed()),
+    };
+    Ok(Endpoint {
+        id: row.get::<&str, _>("id").parse().map_err(|_| malformed())?,
+        url: row.get("url"),
+        description: row.get("description"),
+        types: serde_json::from_str(row.get("types")).map_err(|_| malformed())?,
+        created_at: time(row, "created_at").ok_or_else(malformed)?,
+        since: Position(row.get::<i64, _>("since").cast_unsigned()),
+        disabled: time(row, "disabled_at").zip(by),
+    })
+}
