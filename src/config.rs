@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 use domain::{CreatorId, TierId, ids::InvalidId};
+use eventstore::{Access, Clock, OpenError, Store, StoreOptions};
 use url::Url;
 
 /// Where the log, its side tables and the views stand.
@@ -20,6 +21,23 @@ pub struct DataArgs {
     /// The key that wraps all other keys: 32 bytes in base64. Without it, a key file in the data folder.
     #[arg(long, env = "HUB_MASTER_KEY", value_name = "BASE64", hide_env_values = true)]
     pub master_key: Option<String>,
+}
+
+impl DataArgs {
+    /// The log and its side tables, by the wall clock.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open(&self, access: Access) -> Result<Store, OpenError> {
+        let master_key = self.master_key.clone().map(Into::into);
+        let options = StoreOptions { clock: Clock::system(), master_key, access };
+        Store::open(&self.data, options).await
+    }
+
+    /// The folder of the views.
+    pub fn views(&self) -> PathBuf {
+        self.data.join("views")
+    }
 }
 
 /// Which Discord is spoken to, and as whom.

@@ -91,7 +91,8 @@ pub struct Worker {
     leases: Vec<Lease>,
     renewed: Instant,
     queue: Queue,
-    tries: HashMap<String, u32>,
+    /// The command of each member that is tried again, and how often it was tried.
+    tries: HashMap<Key, (String, u32)>,
     jobs: JoinSet<Finished>,
     /// Discord does not accept the token: nothing is begun before, and then one command tries.
     token_dead_until: Option<Instant>,
@@ -225,7 +226,8 @@ impl Worker {
     fn hurry(&mut self, member: Key) {
         let tries = &self.tries;
         let parked = |command: &Command| {
-            command.kind == CommandKind::Revoke && !tries.contains_key(&command.id)
+            command.kind == CommandKind::Revoke
+                && tries.get(&(command.guild, command.user)).is_none_or(|(id, _)| *id != command.id)
         };
         self.queue.hurry(member, parked);
     }
@@ -289,7 +291,9 @@ impl Worker {
     }
 
     fn finish(&mut self, Finished { command, again }: Finished) {
-        let tries = self.tries.remove(&command.id).unwrap_or(0);
+        let member = (command.guild, command.user);
+        let known = self.tries.remove(&member).filter(|(id, _)| *id == command.id);
+        let tries = known.map_or(0, |(_, tries)| tries);
         if !matches!(again, Again::TokenDead | Again::Later(_))
             && self.token_dead_until.take().is_some()
         {
@@ -313,7 +317,7 @@ impl Worker {
                 Some(TOKEN_PAUSE)
             }
             Again::Later(asked) => {
-                self.tries.insert(command.id.clone(), tries + 1);
+                self.tries.insert(member, (command.id.clone(), tries + 1));
                 let grown =
                     self.settings.retry.saturating_mul(1 << tries.min(16)).min(LONGEST_RETRY);
                 Some(asked.unwrap_or(grown).max(self.settings.retry))

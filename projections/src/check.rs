@@ -44,8 +44,8 @@ pub(crate) async fn verify<P: Projection>(
     mut progress: impl FnMut(Progress),
 ) -> Result<Verdict, ViewError> {
     let place = Place::of::<P>(folder);
-    let _lock = place.lock()?;
     let Some(live) = place.finished()? else { return Err(ViewError::Building(P::NAME)) };
+    let _lock = place.lock()?;
     let (copy, aside) =
         (folder.join(format!("{}.copy", P::NAME)), folder.join(format!("{}.aside", P::NAME)));
     for path in [&copy, &aside] {

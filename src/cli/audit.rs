@@ -3,7 +3,7 @@
 use api::audit::{AccessAt, Asked, access, explain};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::{FanId, IntegrationId};
-use eventstore::{Access, Clock, Store, StoreOptions};
+use eventstore::{Access, Store};
 use projections::{Audit, audit::AuditBeside};
 
 use super::say;
@@ -57,13 +57,8 @@ const PAGE: u32 = 200;
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let (Command::Access { data, .. } | Command::Explain { data, .. }) = &command;
-    let options = StoreOptions {
-        clock: Clock::system(),
-        master_key: data.master_key.clone().map(Into::into),
-        access: Access::Beside,
-    };
-    let store = Store::open(&data.data, options).await?;
-    let view = AuditBeside::open(&data.data.join("views"), &store).await?;
+    let store = data.open(Access::Beside).await?;
+    let view = AuditBeside::open(&data.views(), &store).await?;
     let told = tell(command, &store, view.audit()).await;
     view.close().await?;
     told

@@ -7,7 +7,7 @@ use bot::{
     doctor::{Check, Finding, examine},
 };
 use domain::{IntegrationId, Trouble, Who};
-use eventstore::{Access, Clock, Position, Store, StoreOptions};
+use eventstore::{Access, Position};
 use projections::{FanAccess, IntegrationRow, Integrations, ViewError, Views};
 use serde_json::{Value, json};
 use url::Url;
@@ -127,15 +127,10 @@ fn told(check: &Check) -> Value {
 
 pub(super) async fn run(Args { data, discord, integration, json }: Args) -> anyhow::Result<()> {
     let mut report = Report { quiet: json, ..Report::default() };
-    let options = StoreOptions {
-        clock: Clock::system(),
-        master_key: data.master_key.map(Into::into),
-        access: Access::Beside,
-    };
-    let views = match Store::open(&data.data, options).await {
+    let views = match data.open(Access::Beside).await {
         Ok(store) => {
             report.tell("data folder", Ok(format!("{} events", store.log().head())));
-            let folder = data.data.join("views");
+            let folder = data.views();
             let listed = Views::list(&folder, &store).await.map_err(|error| error.to_string());
             report.tell(
                 "views",

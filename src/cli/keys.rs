@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
-use eventstore::{Access, Clock, Store, StoreOptions, keys::Role};
+use eventstore::{Access, keys::Role};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
@@ -47,19 +47,10 @@ pub(super) struct Create {
     data: DataArgs,
 }
 
-async fn open(data: DataArgs) -> anyhow::Result<Store> {
-    let options = StoreOptions {
-        clock: Clock::system(),
-        master_key: data.master_key.map(Into::into),
-        access: Access::Prepare,
-    };
-    Ok(Store::open(&data.data, options).await?)
-}
-
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(Create { role, name, expires, data }) => {
-            let store = open(data).await?;
+            let store = data.open(Access::Prepare).await?;
             let now = store.clock().now();
             let lifetime = expires.map(TimeDelta::from_std).transpose()?;
             let expires_at = lifetime.map(|lifetime| now + lifetime);
@@ -67,7 +58,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             say(secret.expose_secret());
         }
         Command::List { data } => {
-            let store = open(data).await?;
+            let store = data.open(Access::Prepare).await?;
             let now = store.clock().now();
             say(format_args!(
                 "{:<36}  {:<24}  {:<8}  {:<20}  NAME",
@@ -90,7 +81,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Revoke { id, data } => {
-            let store = open(data).await?;
+            let store = data.open(Access::Prepare).await?;
             if !store
                 .keys()
                 .revoke(id, store.clock().now())

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, path::Path};
 
 use anyhow::bail;
-use eventstore::{Access, Clock, Store, StoreOptions};
+use eventstore::{Access, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{Progress, VIEWS, Views};
 
@@ -74,21 +74,12 @@ fn chosen(name: Option<String>) -> Vec<String> {
     name.map_or_else(|| VIEWS.map(str::to_owned).to_vec(), |name| vec![name])
 }
 
-async fn open(data: &DataArgs) -> anyhow::Result<Store> {
-    let options = StoreOptions {
-        clock: Clock::system(),
-        master_key: data.master_key.clone().map(Into::into),
-        access: Access::Beside,
-    };
-    Ok(Store::open(&data.data, options).await?)
-}
-
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { data } => {
-            let store = open(&data).await?;
+            let store = data.open(Access::Beside).await?;
             say(format_args!("{:<16}{:>8}{:>12}{:>8}", "VIEW", "VERSION", "POSITION", "LAG"));
-            for view in Views::list(&data.data.join("views"), &store).await? {
+            for view in Views::list(&data.views(), &store).await? {
                 let lag = view.head.0.saturating_sub(view.position.0);
                 say(format_args!(
                     "{:<16}{:>8}{:>12}{lag:>8}",
@@ -100,10 +91,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Rebuild { name, data } => {
-            let store = open(&data).await?;
+            let store = data.open(Access::Beside).await?;
             for name in chosen(name) {
                 let mut shown = Shown::new(&name);
-                let folder = data.data.join("views");
+                let folder = data.views();
                 let position =
                     Views::rebuild(&folder, &store, &name, |progress| shown.progress(progress))
                         .await?;
@@ -113,7 +104,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Verify { name, data } => {
-            verify(&open(&data).await?, &data.data.join("views"), chosen(name)).await
+            verify(&data.open(Access::Beside).await?, &data.views(), chosen(name)).await
         }
     }
 }
