@@ -117,7 +117,7 @@ test("a fault that is switched on is seen on the Hub's page, and what it hit is 
 
 test("a role that Discord refuses to give needs the creator, whose page says why", async () => {
   const dora = await world.account("dora");
-  await discord.getByLabel("Let something go wrong").selectOption("Refuse every role until disarmed: Missing Permissions");
+  await discord.getByLabel("Let something go wrong").selectOption("Refuse the next role twice: Missing Permissions");
   await discord.getByRole("button", { name: "Arm", exact: true }).click();
   await discord.getByRole("button", { name: /^Disarm/ }).waitFor();
   await creator.page.goto(`${world.hub}/creator/integrations`);

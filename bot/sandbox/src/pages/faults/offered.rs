@@ -39,8 +39,8 @@ pub(in crate::pages) struct Preset {
 
 pub(in crate::pages) const ARMED_BY_ONE_CLICK: &[Preset] = &[
     Preset {
-        label: "Refuse every role until disarmed: Missing Permissions",
-        make: || Fault::always("PUT", ROLE, refusal(&REFUSALS[0])),
+        label: "Refuse the next role twice: Missing Permissions",
+        make: || Fault { times: 2, ..Fault::once("PUT", ROLE, refusal(&REFUSALS[0])) },
     },
     Preset {
         label: "Let the next role take effect, and answer 502",
