@@ -5,7 +5,7 @@
 //! command is at work on them is its own doing until it has ended, so the Hub need not hear of it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -195,30 +195,45 @@ impl Echoes {
         }
     }
 
-    /// A change could not be looked for: it is again later, unless another has followed it.
-    fn expect_again(&self, change: Arc<Change>) {
-        let mut known = self.known();
-        if let Entry::Vacant(free) = known.expected.entry(change.member) {
-            free.insert(Arc::clone(&change));
-            let _ = self.changes.send((Instant::now(), change));
-        }
-    }
-
     /// A member as they were last told of.
     pub(crate) fn last_heard(&self, member: Key) -> Option<Seen> {
         self.known().heard.get(&member).and_then(|told| told.seen.clone())
     }
 
-    /// Expects a change no more; answers whether it was still expected.
-    fn give_up(&self, change: &Change) -> bool {
+    /// Whether a change is still expected and nobody is at work on the member. What is at work may take it over, so it is
+    /// due again later.
+    fn is_due(&self, change: &Arc<Change>) -> bool {
         let mut known = self.known();
         let last = known.expected.get(&change.member);
         if last.is_none_or(|last| last.position != change.position) {
             return false;
         }
-        let expected = known.is_expected(change.member);
+        let at_work = known.at_work.contains(&change.member);
+        if at_work {
+            self.put_off(change);
+        }
+        !at_work && known.is_expected(change.member)
+    }
+
+    fn put_off(&self, change: &Arc<Change>) {
+        // Where nobody waits any more, the process is ending.
+        let _ = self.changes.send((Instant::now(), Arc::clone(change)));
+    }
+
+    /// A change was looked for and is expected no more, unless a command has begun meanwhile. Answers what was heard
+    /// since the look began.
+    fn looked(&self, change: &Arc<Change>, began: Instant) -> Option<Told> {
+        let mut known = self.known();
+        let last = known.expected.get(&change.member);
+        if last.is_none_or(|last| last.position != change.position) {
+            return None;
+        }
+        if known.at_work.contains(&change.member) {
+            self.put_off(change);
+            return None;
+        }
         known.expected.remove(&change.member);
-        expected
+        known.heard.get(&change.member).filter(|told| told.at >= began).cloned()
     }
 
     /// Gives every change `patience` to be heard, and reads those members of whom it was not.
@@ -236,17 +251,21 @@ impl Echoes {
             Some((change, expected))
         });
         due.for_each_concurrent(TOGETHER, async |change| {
-            if self.give_up(&change) {
-                let (guild, user) = change.member;
-                let look = looks.look(guild, user, change.position, |seen| change.left_of(seen));
-                match look.await {
-                    Answer::Done(()) => {}
-                    Answer::Refused(refusal) if refusal.trouble == Trouble::BotMissing => {
-                        outbox.put(Observation::Missed { guild, roles: true });
-                    }
-                    // Only this knows what is owed, however long Discord does not show it.
-                    _ => self.expect_again(change),
+            if !self.is_due(&change) {
+                return;
+            }
+            let ((guild, user), began) = (change.member, Instant::now());
+            let look = looks.look(guild, user, change.position, |seen| change.left_of(seen));
+            match look.await {
+                Answer::Done(()) => {}
+                Answer::Refused(refusal) if refusal.trouble == Trouble::BotMissing => {
+                    outbox.put(Observation::Missed { guild, roles: true });
                 }
+                // Only this knows what is owed, however long Discord does not show it.
+                _ => return self.put_off(&change),
+            }
+            if let Some(told) = self.looked(&change, began) {
+                outbox.put(Observation::heard(guild, user, told.seen));
             }
         })
         .await;
@@ -331,12 +350,17 @@ mod tests {
         let (_, awaited) = expected.try_recv().unwrap();
         assert!(!hears(&echoes, Some(&[])), "she has come in");
         assert!(!hears(&echoes, Some(&[VIP])), "the last of it");
-        assert!(!echoes.give_up(&awaited), "nothing is left to read");
+        assert!(!echoes.is_due(&awaited), "nothing is left to read");
         echoes.begin(ADA);
         echoes.expect(change(&[VIP, GOLD], Took::default()));
         let (_, awaited) = expected.try_recv().unwrap();
-        assert!(echoes.give_up(&awaited));
-        assert!(!echoes.give_up(&awaited), "once");
+        echoes.begin(ADA);
+        assert!(!echoes.is_due(&awaited), "what is at work may take it over");
+        assert!(expected.try_recv().is_ok(), "and it is due again");
+        echoes.end(ADA);
+        assert!(echoes.is_due(&awaited));
+        assert_eq!(echoes.looked(&awaited, Instant::now()), None);
+        assert!(!echoes.is_due(&awaited), "once");
     }
 
     #[test]
@@ -359,8 +383,8 @@ mod tests {
         assert!(!hears(&echoes, Some(&[GOLD])));
         let (_, first) = expected.try_recv().unwrap();
         let (_, second) = expected.try_recv().unwrap();
-        assert!(!echoes.give_up(&first), "another has followed it");
-        assert!(echoes.give_up(&second), "gold was never seen gone");
+        assert!(!echoes.is_due(&first), "another has followed it");
+        assert!(echoes.is_due(&second), "gold was never seen gone");
         let left = second.left_of(&seen(0, &[GOLD])).unwrap();
         assert_eq!(left, StillThere { roles: [GOLD].into(), member: false });
         echoes.expect(change(&[GOLD], takes(VIP)));
