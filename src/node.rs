@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use api::{App, Demo, InFlight, PagesSettings, WebhookSettings, Webhooks};
 use bot::{
-    Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Worker, WorkerSettings,
-    budget, worker::PARKED,
+    Desk, Discord, DiscordSettings, Hub, OAuth, Policies, Reconciler, Rhythm, Worker,
+    WorkerSettings, budget,
 };
 use chrono::TimeDelta;
 use eventstore::{Access, Clock, Position, Store, StoreOptions};
@@ -171,9 +171,9 @@ impl Node {
             applied.run(stop).await;
             Ok(())
         });
-        let round = bot.as_ref().map_or(PARKED, |bot| bot.parked);
+        let rhythm = Rhythm::of(bot.as_ref().unwrap_or(&WorkerSettings::new(HERE)));
         let (reconciler, stop) =
-            (Reconciler::new(desk.clone(), discord.clone(), asked, round), shutdown.clone());
+            (Reconciler::new(desk.clone(), discord.clone(), asked, rhythm), shutdown.clone());
         tasks.spawn(async move {
             reconciler.run(stop).await;
             Ok(())

@@ -1,8 +1,10 @@
 //! How fast and how politely Discord comes to show what the Hub has decided, against the sandbox with Discord's limits on.
 //!
 //! `cargo bench --bench convergence` measures all of it in about a quarter of an hour; `-- --quick` a twentieth of it, as a
-//! check: it ends with an error where a call was refused or made in vain. Time is scaled, because under Discord's own windows it would take hours: as many calls in each window, and windows that are
-//! so much shorter. The bot's own limiter is measured beside twilight's, which is given the same calls.
+//! check: it ends with an error where a call was refused or made in vain; `one`, `idle`, `four` and `twilight` measure a
+//! part alone. Time is scaled, because under Discord's own windows it would take hours: as many calls in each window,
+//! and windows that are so much shorter. The bot's own limiter is measured beside twilight's, which is given the same
+//! calls.
 
 #![expect(
     clippy::unwrap_used,
@@ -108,6 +110,9 @@ async fn through_twilight(field: &Field, what: &str, clubs: &[Club], limits: &Li
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|named| named == part);
     let size =
         if quick { Size { servers: 10, fans: 500 } } else { Size { servers: 200, fans: 10_000 } };
     let (many, one) = (many_servers(), one_server());
@@ -130,24 +135,28 @@ async fn main() {
     println!("{} servers and {} fans are connected.", size.servers + 1, size.fans);
     let (clubs, large) = (field.clubs.clone(), vec![field.large.clone()]);
 
-    field.work(1).await;
-    table::heading("One process");
-    let several = format!("{} servers", size.servers);
-    let mut polite = both_ways(&field, &several, &clubs, &many).await;
-    polite &= both_ways(&field, "one server", &large, &one).await;
-
-    table::heading("From a reported membership to the accepted call, on an idle system");
-    idle::measure(&field, &many, if quick { 40 } else { 400 }).await;
-
-    field.work(4).await;
-    table::heading("Four processes on one token");
-    polite &= both_ways(&field, &several, &clubs, &many).await;
-    polite &= both_ways(&field, "one server", &large, &one).await;
+    let (several, mut polite) = (format!("{} servers", size.servers), true);
+    for (part, title, processes) in
+        [("one", "One process", 1), ("four", "Four processes on one token", 4)]
+    {
+        if wanted(part) {
+            field.work(processes).await;
+            table::heading(title);
+            polite &= both_ways(&field, &several, &clubs, &many).await;
+            polite &= both_ways(&field, "one server", &large, &one).await;
+        }
+    }
+    if wanted("idle") {
+        field.work(1).await;
+        table::heading("From a reported membership to the accepted call, on an idle system");
+        idle::measure(&field, &many, if quick { 40 } else { 400 }).await;
+    }
     field.end_all().await;
-
-    table::heading("twilight's own limiter alone, the same grants");
-    through_twilight(&field, &several, &clubs, &many).await;
-    through_twilight(&field, "one server", &large, &one).await;
+    if wanted("twilight") {
+        table::heading("twilight's own limiter alone, the same grants");
+        through_twilight(&field, &several, &clubs, &many).await;
+        through_twilight(&field, "one server", &large, &one).await;
+    }
     // Times depend on the machine; these do not.
     assert!(polite, "calls were refused, or made in vain");
 }

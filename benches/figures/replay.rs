@@ -167,7 +167,11 @@ async fn append(store: &Store, stories: Vec<Story>) {
         for mut event in events {
             store.vault().seal_event(&mut event).await.unwrap();
             let encoded = event.encode().unwrap();
-            new.push(NewEvent { kind: encoded.kind, schema: encoded.schema, data: encoded.data });
+            new.push(NewEvent {
+                kind: encoded.kind.into(),
+                schema: encoded.schema,
+                data: encoded.data.into(),
+            });
         }
         writes.push(Write { stream, expected: 0, events: new });
     }

@@ -29,7 +29,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// How often one asks that has, so that shares follow the work.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// Processes that have nothing to do keep a tenth of all calls ready, to begin without asking; one alone keeps half.
+/// Processes keep a tenth of all calls ready beyond what they want, to begin without asking; one alone that has nothing
+/// to do keeps half.
 const KEPT: u32 = 10;
 
 /// How the calls of the bot's token stand.
@@ -82,28 +83,35 @@ impl Desk {
 
 /// What `holder` is given, and what is to be recorded as in its hands until it asks again.
 fn divide(total: u32, held: &[Held], holder: &str, request: &ShareRequest) -> (u32, u32) {
-    let own = held.iter().find(|share| share.holder == holder).map_or(0, |share| share.calls);
+    let own = held.iter().find(|share| share.holder == holder);
     let others: Vec<&Held> = held.iter().filter(|share| share.holder != holder).collect();
     let taken: u32 = others.iter().map(|share| share.calls).sum();
-    let given = target(total, holder, request.wanted, &others).min(total.saturating_sub(taken));
+    let mut given = target(total, holder, request.wanted, &others).min(total.saturating_sub(taken));
+    if own.is_none_or(|own| own.wanted == 0) {
+        // What gives it work may have given the others some, too. What they don't ask for is its own the next time.
+        given = given.min(total.div_ceil(processes(&others)));
+    }
     // It may go on with what it has until it hears of less, and says so.
-    (given, given.max(request.using.min(own)))
+    (given, given.max(request.using.min(own.map_or(0, |own| own.calls))))
+}
+
+/// How many there are with one more.
+fn processes(others: &[&Held]) -> u32 {
+    u32::try_from(others.len()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// What a process should have beside the others: an even part, and beyond it whatever they don't want.
 fn target(total: u32, holder: &str, wanted: u32, others: &[&Held]) -> u32 {
-    let processes = u32::try_from(others.len()).unwrap_or(u32::MAX).saturating_add(1);
-    // Where little is wanted, some is ready for more.
-    let least = total / processes / 2;
-    let wants = |wanted: u32| if wanted == 0 { 0 } else { wanted.max(least) };
+    let processes = processes(others);
+    if processes == 1 {
+        return if wanted == 0 { (total / 2).max(1) } else { total };
+    }
+    let ready = (total / KEPT / processes).max(1);
+    let wants = |wanted: u32| if wanted == 0 { 0 } else { wanted.saturating_add(ready) };
     if wanted == 0 {
         let wanted =
             others.iter().fold(0, |sum: u32, other| sum.saturating_add(wants(other.wanted)));
-        let ready = if processes == 1 { total / 2 } else { total / KEPT / processes };
-        return ready.max(1).min(total.saturating_sub(wanted));
-    }
-    if processes == 1 {
-        return total;
+        return ready.min(total.saturating_sub(wanted));
     }
     let mut greedy: Vec<(u32, &str)> = others
         .iter()
@@ -241,6 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn work_that_comes_to_all_at_once_is_divided_at_once() {
+        let mut field = Field::default();
+        let all = ["a", "b", "c", "d"];
+        for _ in 0..2 {
+            all.map(|idle| field.asks(idle, 0, 0));
+        }
+        assert_eq!(all.map(|who| field.asks(who, 500, 0)), [13, 13, 13, 11]);
+    }
+
+    #[test]
     fn what_one_does_not_want_is_the_others() {
         let mut field = Field::default();
         for _ in 0..3 {
@@ -248,7 +266,8 @@ mod tests {
             field.asks("b", 500, 0);
             field.asks("c", 10, 0);
         }
-        assert_eq!((field.using["a"], field.using["b"], field.using["c"]), (20, 20, 10));
+        // It keeps one more ready.
+        assert_eq!((field.using["a"], field.using["b"], field.using["c"]), (20, 19, 11));
     }
 
     #[test]

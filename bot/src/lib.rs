@@ -42,7 +42,7 @@ pub use oauth::OAuth;
 pub use pacing::CALLS_PER_SECOND;
 pub use policies::Policies;
 pub use progress::Progress;
-pub use reconciler::Reconciler;
+pub use reconciler::{Reconciler, Rhythm};
 pub use remote::Remote;
 pub use settings::DiscordSettings;
 pub use worker::{Worker, WorkerSettings};

@@ -44,7 +44,7 @@ const ON_THE_WAY: usize = 500;
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// The pause before what waits for somebody to mend something is tried again.
-pub const PARKED: Duration = Duration::from_hours(1);
+const PARKED: Duration = Duration::from_hours(1);
 
 /// How long nothing is begun after Discord did not accept the token.
 const TOKEN_PAUSE: Duration = Duration::from_mins(1);

@@ -144,9 +144,9 @@ impl Decision {
                 store.vault().seal_event(&mut event).await?;
                 let encoded = event.encode().map_err(StoreError::Encode)?;
                 new.push(NewEvent {
-                    kind: encoded.kind,
+                    kind: encoded.kind.into(),
                     schema: encoded.schema,
-                    data: encoded.data,
+                    data: encoded.data.into(),
                 });
             }
             states.push((stream.clone(), expected + new.len() as u64, state));

@@ -53,7 +53,7 @@ pub struct Envelope {
     pub id: Uuid,
     pub stream: StreamName,
     pub version: u64,
-    pub kind: String,
+    pub kind: Arc<str>,
     pub metadata: Metadata,
     pub event: Event,
 }
@@ -162,7 +162,7 @@ impl Store {
             id: raw.id,
             stream: raw.stream.clone(),
             version: raw.version,
-            kind: raw.kind.clone(),
+            kind: Arc::clone(&raw.kind),
             metadata: raw.metadata.clone(),
             event,
         });

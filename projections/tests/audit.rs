@@ -49,7 +49,11 @@ impl Desk {
         let mut writes: Vec<Write> = vec![];
         for (stream, event) in events {
             let encoded = event.encode().unwrap();
-            let new = NewEvent { kind: encoded.kind, schema: encoded.schema, data: encoded.data };
+            let new = NewEvent {
+                kind: encoded.kind.into(),
+                schema: encoded.schema,
+                data: encoded.data.into(),
+            };
             if let Some(write) = writes.iter_mut().find(|write| write.stream == stream) {
                 write.events.push(new);
                 continue;
@@ -126,7 +130,7 @@ async fn events_are_found_by_name_and_time_although_a_clock_ran_backwards() {
                 };
                 let named = |envelope: &&Envelope| {
                     let of = format!("tier/{}/", creator.unwrap_or_default());
-                    kind.is_none_or(|kind| envelope.kind == kind)
+                    kind.is_none_or(|kind| &*envelope.kind == kind)
                         && (creator.is_none() || envelope.stream.as_str().starts_with(&of))
                 };
                 let timely = |envelope: &&Envelope| {

@@ -390,7 +390,7 @@ async fn the_log_is_found_by_fan_creator_integration_type_and_time() {
     let raw = world.node().store().log().read_after(eventstore::Position(0), 500).await.unwrap();
     let raw: Vec<_> = raw
         .iter()
-        .filter(|event| event.kind == "FanLinked")
+        .filter(|event| &*event.kind == "FanLinked")
         .map(|event| event.data.clone())
         .collect();
     assert!(

@@ -43,7 +43,7 @@ impl Told {
         Self {
             position: envelope.position.0,
             id: envelope.id,
-            r#type: envelope.kind,
+            r#type: envelope.kind.to_string(),
             stream: envelope.stream.to_string(),
             version: envelope.version,
             at: envelope.metadata.at,

@@ -253,7 +253,7 @@ impl<'a> Chain<'a> {
         Step {
             kind,
             position: envelope.position.0,
-            r#type: Some(envelope.kind.clone()),
+            r#type: Some(envelope.kind.to_string()),
             at: envelope.metadata.at,
             actor: envelope.metadata.actor.to_string(),
             correlation: envelope.metadata.correlation,

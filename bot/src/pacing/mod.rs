@@ -126,8 +126,7 @@ impl Pacer {
         let allowance = &mut lines.allowance;
         Need {
             using: allowance.using(now),
-            // Twice what it makes, so that it can grow.
-            wanted: allowance.used(now).saturating_mul(2).saturating_add(waiting),
+            wanted: allowance.used(now).saturating_add(waiting),
             refused: allowance.untold(),
         }
     }
@@ -318,10 +317,10 @@ mod tests {
                 })
             })
             .collect();
-        while pacer.need().wanted < 6 {
+        while pacer.need().wanted < 5 {
             pacer.short().await;
         }
-        assert_eq!(pacer.need(), Need { using: 1, wanted: 6, refused: 0 });
+        assert_eq!(pacer.need(), Need { using: 1, wanted: 5, refused: 0 });
         pacer.share(5, None);
         for call in calls {
             call.await.unwrap().unwrap();

@@ -27,10 +27,6 @@ const TOGETHER: usize = 8;
 /// How often a server is read again because something was recorded of it meanwhile.
 const LOOKS: usize = 3;
 
-/// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one; it doubles as long as
-/// it does not come further.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// The longest pause before it goes on.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -72,6 +68,9 @@ pub(super) struct Looker<'a> {
     pub(super) discord: &'a Discord,
     /// Whether Discord has refused to show members; with every sweep it is asked again.
     pub(super) hidden: &'a AtomicBool,
+    /// The pause before a comparison that was cut off goes on, unless Discord asks for a longer one; it doubles as long
+    /// as it does not come further.
+    pub(super) pause: Duration,
 }
 
 impl Looker<'_> {
@@ -80,7 +79,7 @@ impl Looker<'_> {
         let ended = match self.look_over(task).await {
             Ok(()) | Err(Cut::Ends) => Ended::Done,
             Err(Cut::Later(task, asked)) => {
-                let pause = PAUSE.saturating_mul(1 << task.tries.saturating_sub(1).min(8));
+                let pause = self.pause.saturating_mul(1 << task.tries.saturating_sub(1).min(8));
                 Ended::Cut(task, pause.min(LONGEST_PAUSE).max(asked))
             }
             Err(Cut::Failed(error)) => {

@@ -38,6 +38,7 @@ use crate::{
     desk::{Comparison, Desk},
     discord::Discord,
     patience::wake,
+    worker::WorkerSettings,
 };
 
 /// How often everything is compared although nobody asked.
@@ -49,25 +50,39 @@ const SERVERS: usize = 4;
 /// How many rows are read at once.
 const PAGE: u32 = 500;
 
+/// When it looks again.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    /// How often a server is looked at whose roles, or whose missing bot, stand in somebody's way.
+    pub round: Duration,
+    /// The first pause of a comparison that Discord cuts off.
+    pub pause: Duration,
+}
+
+impl Rhythm {
+    /// The one that goes with a bot's. Comparing is not urgent, so it is ten times as patient.
+    pub fn of(bot: &WorkerSettings) -> Self {
+        Self { round: bot.parked, pause: bot.retry * 10 }
+    }
+}
+
 /// The comparison with Discord.
 pub struct Reconciler {
     desk: Desk,
     discord: Discord,
     asked: mpsc::UnboundedReceiver<Comparison>,
-    /// How often servers in trouble are looked at.
-    round: Duration,
+    rhythm: Rhythm,
 }
 
 impl Reconciler {
-    /// `asked`: the servers that the desk asks for. `round`: how often a server is looked at whose roles, or whose
-    /// missing bot, stand in somebody's way.
+    /// `asked`: the servers that the desk asks for.
     pub fn new(
         desk: Desk,
         discord: Discord,
         asked: mpsc::UnboundedReceiver<Comparison>,
-        round: Duration,
+        rhythm: Rhythm,
     ) -> Self {
-        Self { desk, discord, asked, round }
+        Self { desk, discord, asked, rhythm }
     }
 
     /// Compares whatever is asked for, until `shutdown`.
@@ -76,11 +91,12 @@ impl Reconciler {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once; what was missed while nobody listened is told by the gateway.
         sweep.tick().await;
-        let mut round = interval(self.round);
+        let Rhythm { round, pause } = self.rhythm;
+        let mut round = interval(round);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         round.tick().await;
         let hidden = AtomicBool::new(false);
-        let looker = Looker { desk: &self.desk, discord: &self.discord, hidden: &hidden };
+        let looker = Looker { desk: &self.desk, discord: &self.discord, hidden: &hidden, pause };
         let (mut waiting, mut put_off) = (Waiting::default(), VecDeque::new());
         let mut running = stream::FuturesUnordered::new();
         loop {

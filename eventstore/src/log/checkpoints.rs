@@ -25,21 +25,28 @@ pub(super) async fn run(mut db: SqliteConnection, last_part: LastPart) {
     loop {
         sleep(EVERY).await;
         // Where another one is at it, or a reader holds it up, the next one copies more.
-        if copy(&mut db).await.is_ok_and(|length| length > LONG) {
+        let Ok(Copied { length, copied }) = copy(&mut db).await else { continue };
+        if length > TOO_LONG || (length > LONG && copied < length) {
             last_part.notify_one();
         }
     }
 }
 
-/// Copies what no reader needs where it is; answers how long the write-ahead log is, in pages.
-async fn copy(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query("pragma wal_checkpoint(passive)").fetch_one(db).await.map(|row| row.get(1))
+/// How long the write-ahead log is, and how much of it the database has, in pages.
+struct Copied {
+    length: i64,
+    copied: i64,
+}
+
+/// Copies what no reader needs where it is.
+async fn copy(db: &mut SqliteConnection) -> Result<Copied, sqlx::Error> {
+    let row = sqlx::query("pragma wal_checkpoint(passive)").fetch_one(db).await?;
+    Ok(Copied { length: row.get(1), copied: row.get(2) })
 }
 
 /// Copies what came since the last copy, while nobody appends.
 pub(super) async fn finish(db: &mut SqliteConnection) {
-    let copied = copy(db).await;
-    if copied.is_ok_and(|length| length > TOO_LONG) {
+    if copy(db).await.is_ok_and(|Copied { length, .. }| length > TOO_LONG) {
         // It waits for no reader.
         let cut = sqlx::raw_sql(
             "pragma busy_timeout = 50; pragma wal_checkpoint(truncate); pragma busy_timeout = 10000",

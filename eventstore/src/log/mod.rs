@@ -42,9 +42,9 @@ const MAX_APPEND: usize = 1 << 20;
 /// An event that is to be appended: its name, its schema, its data as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    pub kind: String,
+    pub kind: Arc<str>,
     pub schema: u16,
-    pub data: String,
+    pub data: Arc<str>,
 }
 
 /// Events for one stream.
@@ -112,9 +112,9 @@ pub struct Recorded {
     pub stream: StreamName,
     /// The place in its stream, from 1.
     pub version: u64,
-    pub kind: String,
+    pub kind: Arc<str>,
     pub schema: u16,
-    pub data: String,
+    pub data: Arc<str>,
     pub metadata: Metadata,
 }
 
@@ -262,9 +262,9 @@ fn recorded(row: &SqliteRow) -> Result<Arc<Recorded>, StoreError> {
         id: uuid(1)?,
         stream: StreamName::stored(row.get(2)),
         version: number(3).cast_unsigned(),
-        kind: row.get(4),
+        kind: row.get::<&str, _>(4).into(),
         schema: u16::try_from(number(5)).map_err(|_| malformed("an event's schema"))?,
-        data: row.get(6),
+        data: row.get::<&str, _>(6).into(),
         metadata: Metadata {
             at: DateTime::from_timestamp_micros(number(7)).ok_or(malformed("an event's time"))?,
             actor: actor.parse().map_err(|_| malformed("an event's actor"))?,

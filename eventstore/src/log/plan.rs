@@ -154,9 +154,9 @@ impl Plan {
                     id: Uuid::now_v7(),
                     stream: write.stream.clone(),
                     version,
-                    kind: event.kind.clone(),
+                    kind: Arc::clone(&event.kind),
                     schema: event.schema,
-                    data: event.data.clone(),
+                    data: Arc::clone(&event.data),
                     metadata: append.metadata.clone(),
                 }));
                 known.versions.insert(&write.stream, version);

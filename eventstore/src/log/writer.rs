@@ -57,7 +57,8 @@ impl Writer {
         recent: Arc<Recent>,
         stopped: CancellationToken,
     ) -> Result<Self, sqlx::Error> {
-        let db = database::options(path).connect().await?;
+        let mut db = database::options(path).connect().await?;
+        insert::prepare(&mut db).await?;
         let (last_part, mut checkpoints) = (LastPart::default(), JoinSet::new());
         checkpoints.spawn(checkpoints::run(
             database::options(path).connect().await?,
@@ -173,10 +174,10 @@ impl Writer {
             return Ok(None);
         }
         if !plan.is_empty() {
-            match insert::commit(&mut self.db, "begin immediate;", &plan).await {
+            match insert::commit(&mut self.db, &plan, false).await {
                 Ok(()) => self.publish(plan),
                 Err(error) if is_constraint(&error) => {
-                    sqlx::query("rollback").execute(&mut self.db).await?;
+                    self.roll_back().await;
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -193,7 +194,7 @@ impl Writer {
         known.read_keys(&mut self.db).await?;
         let mut plan = Plan::new(*self.head.borrow());
         let answers = appends.iter().map(|append| plan.take(append, &mut known)).collect();
-        insert::commit(&mut self.db, "", &plan).await?;
+        insert::commit(&mut self.db, &plan, true).await?;
         self.publish(plan);
         Ok(answers)
     }
@@ -209,17 +210,17 @@ impl Writer {
 
     /// Why SQLite took nothing; `Err` where it is not known what the disk holds.
     async fn refusal(&mut self, error: sqlx::Error) -> Result<AppendError, String> {
-        // A failed statement may have ended its transaction already; then there is nothing to take back.
-        let rolled_back = sqlx::query("rollback").execute(&mut self.db).await;
-        let code = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<i32>().ok());
-        match (code.map(|code| code & 0xff), rolled_back) {
+        self.roll_back().await;
+        match code(&error) {
             // Full disk, busy, constraint, too big: SQLite has taken the transaction back.
-            (Some(13 | 5 | 19 | 18), _) => Ok(AppendError::Refused(error.to_string())),
+            Some(13 | 5 | 19 | 18) => Ok(AppendError::Refused(error.to_string())),
             _ => Err(error.to_string()),
         }
+    }
+
+    /// A failed statement may have ended its transaction already; then there is nothing to take back.
+    async fn roll_back(&mut self) {
+        let _ = sqlx::query("rollback").execute(&mut self.db).await;
     }
 }
 
@@ -240,9 +241,11 @@ async fn gather(requests: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>
 }
 
 fn is_constraint(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .and_then(|code| code.parse::<i32>().ok());
-    code.is_some_and(|code| code & 0xff == 19)
+    code(error) == Some(19)
+}
+
+/// SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code?.parse::<i32>().ok().map(|code| code & 0xff)
 }

@@ -18,7 +18,7 @@ pub(crate) fn stream(name: &str) -> StreamName {
 }
 
 pub(crate) fn event(data: &str) -> NewEvent {
-    NewEvent { kind: "Happened".into(), schema: 1, data: format!("\"{data}\"") }
+    NewEvent { kind: "Happened".into(), schema: 1, data: format!("\"{data}\"").into() }
 }
 
 pub(crate) fn metadata() -> Metadata {
@@ -45,8 +45,8 @@ pub(crate) async fn an_append_is_read_back_as_it_was_written(log: Log) {
     let read = log.read_stream(&stream("a"), 0).await.unwrap();
     assert_eq!(positions(&read), [1, 2]);
     let second = &read[1];
-    assert_eq!((second.version, second.kind.as_str(), second.schema), (2, "Happened", 1));
-    assert_eq!((second.data.as_str(), &second.metadata), ("\"2\"", &metadata()));
+    assert_eq!((second.version, &*second.kind, second.schema), (2, "Happened", 1));
+    assert_eq!((&*second.data, &second.metadata), ("\"2\"", &metadata()));
     assert_eq!(positions(&log.read_stream(&stream("a"), 1).await.unwrap()), [2]);
     assert_eq!(log.read_stream(&stream("b"), 0).await.unwrap(), []);
 }
@@ -165,7 +165,7 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
     let mut reader = log.subscribe(Position(0));
     let reading = tokio::spawn(async move {
         let mut seen: Vec<Arc<Recorded>> = vec![];
-        while seen.last().is_none_or(|last| last.data != "\"end\"") {
+        while seen.last().is_none_or(|last| &*last.data != "\"end\"") {
             seen.extend(reader.next().await.unwrap());
         }
         seen
@@ -221,8 +221,8 @@ pub(crate) async fn a_reader_that_keeps_only_its_position_sees_all_that_was_comm
     }
     let written: BTreeSet<(u64, String)> = seen
         .iter()
-        .filter(|event| event.data != "\"end\"")
-        .map(|event| (event.position.0, event.data.clone()))
+        .filter(|event| &*event.data != "\"end\"")
+        .map(|event| (event.position.0, event.data.to_string()))
         .collect();
     let told: BTreeSet<(u64, String)> = acknowledged
         .iter()

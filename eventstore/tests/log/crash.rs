@@ -109,8 +109,8 @@ async fn check(folder: &Path, acknowledged: &BTreeMap<u64, (String, String)>) {
     for (position, (stream, data)) in acknowledged {
         let event = &events[usize::try_from(*position).unwrap() - 1];
         assert_eq!(
-            (event.stream.as_str(), &event.data),
-            (stream.as_str(), data),
+            (event.stream.as_str(), &*event.data),
+            (stream.as_str(), data.as_str()),
             "acknowledged at {position}"
         );
     }

@@ -54,6 +54,28 @@ async fn a_role_that_cannot_be_taken_beside_one_that_stays_is_shown_as_owed() {
 }
 
 #[tokio::test]
+async fn a_comparison_goes_on_for_as_long_as_discord_shows_nothing() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    let down = Action::Error { status: 503 };
+    world.sandbox.fault(Fault::always("GET", "/guilds/*/members", down));
+    world.takes_away(&club, ada);
+    world.sandbox.forget_calls();
+    world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+    // More often than anything else is tried before it is put off.
+    let asked = async |world: &World| {
+        let calls = world.sandbox.calls();
+        calls.iter().filter(|call| call.route == "/guilds/*/members").count() > 6
+    };
+    world.until("many tries", asked).await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    world.sandbox.clear_faults();
+    world.is_given(&club, ada).await;
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn whom_a_join_without_an_answer_brought_in_stays_the_hub_s_to_remove_whatever_is_refused_then()
  {
     for code in [50_013, 10_004] {
