@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 use domain::{CreatorId, TierId, ids::InvalidId};
-use eventstore::{Access, Clock, OpenError, Store, StoreOptions};
+use eventstore::{Clock, Mode, OpenError, Store, StoreOptions};
 use url::Url;
 
 /// Where the log, its side tables and the views stand.
@@ -28,9 +28,9 @@ impl DataArgs {
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub async fn open(&self, access: Access) -> Result<Store, OpenError> {
+    pub async fn open(&self, mode: Mode) -> Result<Store, OpenError> {
         let master_key = self.master_key.clone().map(Into::into);
-        let options = StoreOptions { clock: Clock::system(), master_key, access };
+        let options = StoreOptions { clock: Clock::system(), master_key, mode };
         Store::open(&self.data, options).await
     }
 

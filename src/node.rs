@@ -9,7 +9,7 @@ use bot::{
     WorkerSettings, budget,
 };
 use chrono::TimeDelta;
-use eventstore::{Access, Clock, Position, Store, StoreOptions};
+use eventstore::{Clock, Mode, Position, Store, StoreOptions};
 use projections::{CommandCursor, Views};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
@@ -115,7 +115,7 @@ impl Node {
             bot,
             calls_per_second,
         } = settings;
-        let options = StoreOptions { clock, master_key, access: Access::Serve };
+        let options = StoreOptions { clock, master_key, mode: Mode::Serve };
         let store = Store::open(&data, options).await?;
         let views = Views::open(&data.join("views"), &store).await?;
         let listener = TcpListener::bind(listen).await.with_context(|| {

@@ -6,14 +6,14 @@ use discord_sandbox::{Limit, Limits};
 
 use crate::field::Club;
 
-/// How many times shorter windows are where the fans fall into many servers.
-pub(crate) const SCALE: u64 = 10;
+/// How many times shorter windows are where the fans fall into many servers. With more, the machine becomes the limit.
+pub(crate) const SCALE: u64 = 5;
 
 /// And where all of them are in one.
 pub(crate) const SCALE_OF_ONE: u64 = 100;
 
 /// 50 a second, in time that is `SCALE` times faster. A second stays a second, as the bot counts it.
-pub(crate) const CALLS_PER_SECOND: u32 = 500;
+pub(crate) const CALLS_PER_SECOND: u32 = 250;
 
 fn scaled(by: u64) -> Limits {
     let window = Limit { calls: 10, per_ms: 10_000 / by };

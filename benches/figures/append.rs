@@ -15,7 +15,7 @@ use domain::{
     membership::{self, Membership, Status, Terms},
 };
 use eventstore::{
-    Access, Actor, Append, AppendKey, Clock, Log, Metadata, NewEvent, Store, StoreOptions, Write,
+    Actor, Append, AppendKey, Clock, Log, Metadata, Mode, NewEvent, Store, StoreOptions, Write,
 };
 use serde_json::json;
 use sqlx::{
@@ -274,7 +274,7 @@ impl Bare {
 pub(crate) async fn run() {
     // On the disk that is measured, and not in memory.
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let options = StoreOptions { clock: Clock::system(), master_key: None, access: Access::Serve };
+    let options = StoreOptions { clock: Clock::system(), master_key: None, mode: Mode::Serve };
     let store = Store::open(&folder.path().join("data"), options).await.unwrap();
     let mut bare = Bare::open(&folder).await;
     let next = Arc::new(AtomicU64::new(0));

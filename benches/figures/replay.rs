@@ -13,7 +13,7 @@ use domain::{
     membership::{self, Status, Terms},
     tier,
 };
-use eventstore::{Access, Actor, Append, Clock, Metadata, NewEvent, Store, StoreOptions, Write};
+use eventstore::{Actor, Append, Clock, Metadata, Mode, NewEvent, Store, StoreOptions, Write};
 use projections::Views;
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -222,8 +222,7 @@ async fn select(folder: &Path) -> f64 {
 
 pub(crate) async fn run() {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let options =
-        || StoreOptions { clock: Clock::system(), master_key: None, access: Access::Serve };
+    let options = || StoreOptions { clock: Clock::system(), master_key: None, mode: Mode::Serve };
     let store = Store::open(&folder.path().join("data"), options()).await.unwrap();
     for n in 0..SERVERS {
         append(&store, server(n)).await;

@@ -15,7 +15,7 @@ use projections::CommandKind;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, JoinSet},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,15 @@ use crate::{
 
 /// How often leases are renewed: a third of their lifetime.
 const RENEW: Duration = Duration::from_secs(10);
+
+/// How soon after that failed.
+const RENEW_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long after it was asked for a lease is worked under: calls that begin until then have ended before another
+/// process may take it over.
+fn hold() -> Duration {
+    crate::desk::LEASE.to_std().unwrap_or_default().saturating_sub(DEADLINE)
+}
 
 /// How long calls in flight may take to end at shutdown.
 const WIND_DOWN: Duration = DEADLINE;
@@ -83,12 +92,22 @@ impl WorkerSettings {
     }
 }
 
+/// What came of asking for leases.
+enum Held {
+    /// The same as before.
+    Same,
+    Others,
+    /// The Hub did not say.
+    Unknown,
+}
+
 /// A bot process.
 pub struct Worker {
     hub: Hub,
     discord: Discord,
     settings: WorkerSettings,
     leases: Vec<Lease>,
+    /// When the leases were last asked for that were given.
     renewed: Instant,
     queue: Queue,
     /// The command of each member that is tried again, and how often it was tried.
@@ -141,12 +160,12 @@ impl Worker {
             } else {
                 self.spawn_ready();
             }
-            let wakes = self.wakes_at();
+            let (wakes, lets_go) = (self.wakes_at(), self.lets_go_at());
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
                 _ = renew.tick() => match self.hold_shards().await {
-                    Ok(false) => {}
-                    Ok(true) => {
+                    Ok(Held::Same) => {}
+                    Ok(Held::Others) => {
                         follower.take().inspect(JoinHandle::abort);
                         self.listen();
                         let shards: Vec<u32> = self.leases.iter().map(|lease| lease.shard).collect();
@@ -155,8 +174,10 @@ impl Worker {
                             follower = Some(tokio::spawn(async move { hub.follow(shards, of, send).await }));
                         }
                     }
+                    Ok(Held::Unknown) => renew.reset_after(RENEW_AGAIN),
                     Err(error) => break Err(error),
                 },
+                () = wake(lets_go) => self.let_go(),
                 Some(command) = commands.recv() => self.take(command),
                 Some(member) = self.changed.1.recv() => self.hurry(member),
                 Some(Ok(finished)) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finish(finished),
@@ -327,33 +348,41 @@ impl Worker {
         self.queue.ended(command, again, Instant::now());
     }
 
-    /// Renews what is held and takes what is free; answers whether the shards changed.
-    async fn hold_shards(&mut self) -> Result<bool, HubError> {
+    /// Renews what is held and takes what is free.
+    async fn hold_shards(&mut self) -> Result<Held, HubError> {
         let WorkerSettings { name, of, want, .. } = &self.settings;
         let request = LeaseRequest { bot: name.clone(), of: of.get(), want: want.get() };
-        let before: BTreeSet<u64> = self.leases.iter().map(|lease| lease.epoch).collect();
-        // Well before a lease ends, calls under it end too: another process may take it over then.
-        let lifetime = crate::desk::LEASE.to_std().unwrap_or_default();
-        match timeout(RENEW, self.hub.acquire(&request)).await {
+        let asked = Instant::now();
+        let patience = self.lets_go_at().unwrap_or(asked + RENEW);
+        match timeout_at(patience, self.hub.acquire(&request)).await {
             Ok(Ok(leases)) => {
-                self.leases = leases;
-                self.renewed = Instant::now();
+                let epochs = |leases: &[Lease]| {
+                    leases.iter().map(|held| held.epoch).collect::<BTreeSet<_>>()
+                };
+                let same = epochs(&leases) == epochs(&self.leases);
+                (self.leases, self.renewed) = (leases, asked);
+                let (leases, of) = (&self.leases, self.settings.of.get());
+                self.queue.keep(|guild| leases.iter().any(|lease| lease.shard == guild.shard(of)));
+                Ok(if same { Held::Same } else { Held::Others })
             }
-            Ok(Err(HubError::Refused(why))) => return Err(HubError::Refused(why)),
-            Ok(Err(_)) | Err(_) if self.renewed.elapsed() + DEADLINE < lifetime => {}
+            Ok(Err(HubError::Refused(why))) => Err(HubError::Refused(why)),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the Hub does not renew the leases; nothing is executed until it does");
-                self.leases.clear();
+                tracing::debug!(%error, "the Hub does not renew the leases; it is asked again");
+                Ok(Held::Unknown)
             }
-            Err(_) => {
-                tracing::warn!("the Hub does not answer; nothing is executed until it does");
-                self.leases.clear();
-            }
+            Err(_) => Ok(Held::Unknown),
         }
-        let now: BTreeSet<u64> = self.leases.iter().map(|lease| lease.epoch).collect();
-        let (leases, of) = (&self.leases, self.settings.of.get());
-        self.queue.keep(|guild| leases.iter().any(|lease| lease.shard == guild.shard(of)));
-        Ok(now != before)
+    }
+
+    /// When what is held is worked under no longer, unless it is renewed.
+    fn lets_go_at(&self) -> Option<Instant> {
+        (!self.leases.is_empty()).then(|| self.renewed + hold())
+    }
+
+    fn let_go(&mut self) {
+        tracing::warn!("the Hub does not renew the leases; nothing is executed until it does");
+        self.leases.clear();
+        self.queue.keep(|_| false);
     }
 
     async fn wind_down(mut self) {

@@ -26,7 +26,7 @@ const MIGRATIONS: [&str; 6] = [
 
 /// How a process works on a data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum Mode {
     /// As the one that appends events; a second one is refused.
     Serve,
     /// Beside it, or with it stopped: reads events, writes side tables only. There must be a hub in the folder.
@@ -63,15 +63,15 @@ pub(crate) fn pool(path: &Path, size: u32, read_only: bool) -> SqlitePool {
 
 impl Database {
     /// Makes the folder and the database where they are missing, and brings the schema up to date.
-    pub(crate) async fn open(folder: &Path, access: Access) -> Result<Self, OpenError> {
+    pub(crate) async fn open(folder: &Path, mode: Mode) -> Result<Self, OpenError> {
         let in_folder = |source| OpenError::Folder { folder: folder.to_owned(), source };
         let path = folder.join("hub.sqlite");
-        if access == Access::Beside && !path.exists() {
+        if mode == Mode::Beside && !path.exists() {
             return Err(OpenError::Missing(folder.to_owned()));
         }
         std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let lock = match access {
-            Access::Serve => {
+        let lock = match mode {
+            Mode::Serve => {
                 let lock = File::create(folder.join("lock")).map_err(in_folder)?;
                 lock.try_lock().map_err(|error| match error {
                     std::fs::TryLockError::WouldBlock => OpenError::InUse(folder.to_owned()),
@@ -79,7 +79,7 @@ impl Database {
                 })?;
                 Some(lock)
             }
-            Access::Beside | Access::Prepare => None,
+            Mode::Beside | Mode::Prepare => None,
         };
         let in_database = |source| OpenError::Database { folder: folder.to_owned(), source };
         let mut db = options(&path).create_if_missing(true).connect().await.map_err(in_database)?;

@@ -22,7 +22,7 @@ mod vault;
 pub mod webhooks;
 
 pub use clock::Clock;
-pub use database::Access;
+pub use database::Mode;
 pub use decision::{Attempts, Committed, Decided, Decision, HandleError};
 pub use error::{OpenError, StoreError};
 pub use log::{

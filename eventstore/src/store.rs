@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
-    database::{self, Access, Database},
+    database::{self, Database, Mode},
     decision::{Attempts, Decided, Decision, HandleError},
     error::{OpenError, StoreError},
     idempotency::Answers,
@@ -40,7 +40,7 @@ pub struct StoreOptions {
     pub clock: Clock,
     /// 32 bytes in base64. Without it, a key file in the data folder, made where it is missing.
     pub master_key: Option<SecretString>,
-    pub access: Access,
+    pub mode: Mode,
 }
 
 /// How many aggregates' states are kept in memory.
@@ -86,7 +86,7 @@ struct Inner {
 impl Store {
     /// Opens the store in a folder, which is made where it is missing.
     pub async fn open(folder: &Path, options: StoreOptions) -> Result<Self, OpenError> {
-        let Database { path, lock } = Database::open(folder, options.access).await?;
+        let Database { path, lock } = Database::open(folder, options.mode).await?;
         let in_database = |source| OpenError::Database { folder: folder.to_owned(), source };
         let master = master_key(folder, options.master_key.as_ref())?;
         let side = database::pool(&path, 4, false);
@@ -94,11 +94,11 @@ impl Store {
             VaultError::Open(error) => error,
             VaultError::Database(source) => in_database(source),
         })?;
-        let log = Log::open(&path, options.access).await.map_err(in_database)?;
+        let log = Log::open(&path, options.mode).await.map_err(in_database)?;
         let states = Mutex::new(LruCache::new(CACHED));
         let store =
             Self(Arc::new(Inner { clock: options.clock, log, vault, side, states, _lock: lock }));
-        if options.access == Access::Serve {
+        if options.mode == Mode::Serve {
             // The lock proves that whoever held a lease is gone.
             store.leases().fence_all().await.map_err(in_database)?;
             store.shares().end_local().await.map_err(in_database)?;

@@ -394,7 +394,7 @@ async fn rebuild<P: Projection>(
 #[cfg(test)]
 mod tests {
     use domain::tier::{self, Command, Tier};
-    use eventstore::{Access, Actor, Clock, Envelope, Metadata, StoreOptions};
+    use eventstore::{Actor, Clock, Envelope, Metadata, Mode, StoreOptions};
     use sqlx::SqliteConnection;
     use uuid::Uuid;
 
@@ -423,8 +423,8 @@ mod tests {
     async fn the_next_program_builds_its_views_while_this_one_answers() {
         let folder = tempfile::TempDir::new().unwrap();
         let clock = Clock::system();
-        let (at, access) = (clock.now(), Access::Serve);
-        let options = StoreOptions { clock, master_key: None, access };
+        let (at, mode) = (clock.now(), Mode::Serve);
+        let options = StoreOptions { clock, master_key: None, mode };
         let store = Store::open(&folder.path().join("data"), options).await.unwrap();
         let (creator, tier) = ("kim".parse().unwrap(), "gold".parse().unwrap());
         let stream = tier::stream(&creator, &tier);

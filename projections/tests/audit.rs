@@ -14,8 +14,7 @@ use domain::{
     tier,
 };
 use eventstore::{
-    Access, Actor, Append, Clock, Envelope, Metadata, NewEvent, Position, Store, StoreOptions,
-    Write,
+    Actor, Append, Clock, Envelope, Metadata, Mode, NewEvent, Position, Store, StoreOptions, Write,
 };
 use projections::{
     Views,
@@ -39,7 +38,7 @@ impl Desk {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let options =
-            StoreOptions { clock: Clock::fixed(time(0)), master_key: None, access: Access::Serve };
+            StoreOptions { clock: Clock::fixed(time(0)), master_key: None, mode: Mode::Serve };
         let store = Store::open(&folder.path().join("data"), options).await.unwrap();
         Self { folder, store }
     }

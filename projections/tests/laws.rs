@@ -18,7 +18,7 @@ use domain::{
     integration::{self, Integration, OnEnd, Provider, Server},
     membership::{self, Membership, Status, Terms},
 };
-use eventstore::{Access as Mode, Actor, Clock, Metadata, Position, Store, StoreOptions};
+use eventstore::{Actor, Clock, Metadata, Mode, Position, Store, StoreOptions};
 use projections::{
     Audience, CommandCursor, CommandKind, CommandRow, HoldStatus, HoldsWanted, VIEWS, Views,
 };
@@ -249,7 +249,7 @@ impl Game {
         let folder = TempDir::new().unwrap();
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let options =
-            StoreOptions { clock: Clock::fixed(now), master_key: None, access: Mode::Serve };
+            StoreOptions { clock: Clock::fixed(now), master_key: None, mode: Mode::Serve };
         let store = Store::open(folder.path(), options).await.unwrap();
         let views = Views::open(&folder.path().join("views"), &store).await.unwrap();
         let mut game = Self { folder, store, views, following: None, version: 0, now };
@@ -783,7 +783,7 @@ async fn a_view_that_has_seen_what_the_log_does_not_hold_is_built_anew() {
     game.rest().await;
     let (folder, older) = (game.folder.path().join("views"), TempDir::new().unwrap());
     let options =
-        StoreOptions { clock: Clock::fixed(game.now), master_key: None, access: Mode::Serve };
+        StoreOptions { clock: Clock::fixed(game.now), master_key: None, mode: Mode::Serve };
     let store = Store::open(older.path(), options).await.unwrap();
     assert!(game.store.log().head() > store.log().head());
     let (stop, following) = game.following.unwrap();

@@ -3,7 +3,7 @@
 use api::audit::{AccessAt, Asked, access, explain};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use domain::{FanId, IntegrationId};
-use eventstore::{Access, Store};
+use eventstore::{Mode, Store};
 use projections::{Audit, audit::AuditBeside};
 
 use super::say;
@@ -57,7 +57,7 @@ const PAGE: u32 = 200;
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let (Command::Access { data, .. } | Command::Explain { data, .. }) = &command;
-    let store = data.open(Access::Beside).await?;
+    let store = data.open(Mode::Beside).await?;
     let view = AuditBeside::open(&data.views(), &store).await?;
     let told = tell(command, &store, view.audit()).await;
     view.close().await?;

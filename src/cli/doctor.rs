@@ -7,7 +7,7 @@ use bot::{
     doctor::{Check, Finding, examine},
 };
 use domain::{IntegrationId, Trouble, Who};
-use eventstore::{Access, Position};
+use eventstore::{Mode, Position};
 use projections::{FanAccess, IntegrationRow, Integrations, ViewError, Views};
 use serde_json::{Value, json};
 use url::Url;
@@ -127,7 +127,7 @@ fn told(check: &Check) -> Value {
 
 pub(super) async fn run(Args { data, discord, integration, json }: Args) -> anyhow::Result<()> {
     let mut report = Report { quiet: json, ..Report::default() };
-    let views = match data.open(Access::Beside).await {
+    let views = match data.open(Mode::Beside).await {
         Ok(store) => {
             report.tell("data folder", Ok(format!("{} events", store.log().head())));
             let folder = data.views();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
-use eventstore::{Access, keys::Role};
+use eventstore::{Mode, keys::Role};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ pub(super) struct Create {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(Create { role, name, expires, data }) => {
-            let store = data.open(Access::Prepare).await?;
+            let store = data.open(Mode::Prepare).await?;
             let now = store.clock().now();
             let lifetime = expires.map(TimeDelta::from_std).transpose()?;
             let expires_at = lifetime.map(|lifetime| now + lifetime);
@@ -58,7 +58,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             say(secret.expose_secret());
         }
         Command::List { data } => {
-            let store = data.open(Access::Prepare).await?;
+            let store = data.open(Mode::Prepare).await?;
             let now = store.clock().now();
             say(format_args!(
                 "{:<36}  {:<24}  {:<8}  {:<20}  NAME",
@@ -81,7 +81,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Revoke { id, data } => {
-            let store = data.open(Access::Prepare).await?;
+            let store = data.open(Mode::Prepare).await?;
             if !store
                 .keys()
                 .revoke(id, store.clock().now())

@@ -1,7 +1,7 @@
 //! `hub sign-in`: a link for whoever works for the platform and can open the data folder.
 
 use api::{Staff, sign_in_path};
-use eventstore::Access;
+use eventstore::Mode;
 use url::Url;
 
 use super::say;
@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(Args { who, public_url, data }: Args) -> anyhow::Result<()> {
-    let store = data.open(Access::Beside).await?;
+    let store = data.open(Mode::Beside).await?;
     let staff = match who {
         Who::Auditor => Staff::Auditor,
         Who::Operator => Staff::Operator,

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, path::Path};
 
 use anyhow::bail;
-use eventstore::{Access, Store};
+use eventstore::{Mode, Store};
 use indicatif::{ProgressBar, ProgressStyle};
 use projections::{Progress, VIEWS, Views};
 
@@ -77,7 +77,7 @@ fn chosen(name: Option<String>) -> Vec<String> {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { data } => {
-            let store = data.open(Access::Beside).await?;
+            let store = data.open(Mode::Beside).await?;
             say(format_args!("{:<16}{:>8}{:>12}{:>8}", "VIEW", "VERSION", "POSITION", "LAG"));
             for view in Views::list(&data.views(), &store).await? {
                 let lag = view.head.0.saturating_sub(view.position.0);
@@ -91,7 +91,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Rebuild { name, data } => {
-            let store = data.open(Access::Beside).await?;
+            let store = data.open(Mode::Beside).await?;
             for name in chosen(name) {
                 let mut shown = Shown::new(&name);
                 let folder = data.views();
@@ -104,7 +104,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Verify { name, data } => {
-            verify(&data.open(Access::Beside).await?, &data.views(), chosen(name)).await
+            verify(&data.open(Mode::Beside).await?, &data.views(), chosen(name)).await
         }
     }
 }

@@ -279,11 +279,7 @@ impl Decider for Access {
                 };
                 // The first attempt is the one that counts: only what Discord shows from then on can be
                 // the Hub's doing. One whose outcome is known, or that finds something else, is a new attempt.
-                let running = standing.is_some_and(|known| {
-                    let mut after = known.clone();
-                    after.apply(&event);
-                    !known.reported && after == *known
-                });
+                let running = standing.is_some_and(|known| known.is_attempting(&event));
                 Ok(if running { vec![] } else { vec![event] })
             }
             Command::Report(report) => {

@@ -72,6 +72,9 @@ pub struct Removed {
 /// well have given them again.
 const FRESH_REMOVAL: TimeDelta = TimeDelta::minutes(5);
 
+/// Tries of a removal that lie no further apart are one attempt: its time stays near enough to tell a fresh removal.
+const SAME_ATTEMPT: TimeDelta = TimeDelta::minutes(1);
+
 impl Removed {
     /// Without roles that the server's list does not show any more: what is left of a deleted one is nobody's.
     #[must_use]
@@ -236,6 +239,18 @@ impl Standing {
             kept: desired.iter().filter(from_elsewhere).copied().collect(),
             given,
         }
+    }
+
+    /// Whether an attempt is under way of which this event would tell nothing new.
+    pub(super) fn is_attempting(&self, event: &Event) -> bool {
+        let mut after = self.clone();
+        after.apply(event);
+        if let (Some(first), Some(again)) = (&self.taking, &mut after.taking)
+            && (again.roles.is_empty() || again.at - first.at < SAME_ATTEMPT)
+        {
+            again.at = first.at;
+        }
+        !self.reported && after == *self
     }
 
     pub fn apply(&mut self, event: &Event) {

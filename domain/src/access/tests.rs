@@ -94,6 +94,27 @@ fn an_attempt_is_recorded_before_discord_is_called_and_once() {
 }
 
 #[test]
+fn trying_again_is_the_same_attempt_as_long_as_its_time_tells_nothing_new() {
+    let again = |attempt: &Attempt, calls, later| Command::Start {
+        attempt: Attempt { at: attempt.at + later, ..attempt.clone() },
+        calls,
+    };
+    let (soon, late) = (TimeDelta::seconds(59), TimeDelta::minutes(61));
+    let join = attempt(5, &[VIP]);
+    given::<Access>([JoinAttempted(join.clone())])
+        .when(again(&join, Calls::Join, late))
+        .then_nothing();
+    let removal = Attempt { removes: [VIP].into(), ..attempt(9, &[]) };
+    let owed = [AccessGranted(report(5, true, &[VIP])), RemovalAttempted(removal.clone())];
+    given::<Access>(owed.clone()).when(again(&removal, Calls::Removal, soon)).then_nothing();
+    // Roles that are shown soon after a removal are what it left; so it has to be known when that was.
+    let at = removal.at + late;
+    given::<Access>(owed)
+        .when(again(&removal, Calls::Removal, late))
+        .then([RemovalAttempted(Attempt { at, ..removal })]);
+}
+
+#[test]
 fn what_was_attempted_counts_as_possibly_given_until_the_outcome_is_known() {
     let mut state = crate::fold::<Access>(&[JoinAttempted(attempt(5, &[VIP]))]);
     let standing = state.standings.values().next().unwrap();

@@ -28,7 +28,7 @@ use uuid::Uuid;
 pub use self::subscription::Subscription;
 use self::{recent::Recent, writer::Writer};
 use crate::{
-    database::{self, Access},
+    database::{self, Mode},
     error::StoreError,
     metadata::{Metadata, Position},
 };
@@ -134,22 +134,22 @@ pub struct Log {
 }
 
 impl Log {
-    pub(crate) async fn open(path: &Path, access: Access) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn open(path: &Path, mode: Mode) -> Result<Self, sqlx::Error> {
         let readers = database::pool(path, 4, true);
         let recent = Arc::new(Recent::default());
         let stopped = CancellationToken::new();
         let last = sqlx::query_scalar::<_, i64>("select coalesce(max(position), 0) from events");
         let last = Position(last.fetch_one(&readers).await?.cast_unsigned());
         let (heads, head) = watch::channel(last);
-        let appends = match access {
-            Access::Serve => {
+        let appends = match mode {
+            Mode::Serve => {
                 let (send, receive) = mpsc::channel(QUEUE);
                 let writer =
                     Writer::open(path, last, heads, Arc::clone(&recent), stopped.clone()).await?;
                 tokio::spawn(writer.run(receive));
                 Some(send)
             }
-            Access::Beside | Access::Prepare => None,
+            Mode::Beside | Mode::Prepare => None,
         };
         Ok(Self { appends, head, recent, readers, stopped })
     }

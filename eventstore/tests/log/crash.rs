@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use eventstore::{Access, Clock, Log, Position, Recorded, Store, StoreOptions};
+use eventstore::{Clock, Log, Mode, Position, Recorded, Store, StoreOptions};
 
 use crate::{
     conformance::{append, write},
@@ -19,7 +19,7 @@ const ROUNDS: usize = 20;
 const WRITERS: usize = 8;
 
 async fn open(folder: &Path) -> Store {
-    let options = StoreOptions { clock: Clock::system(), master_key: None, access: Access::Serve };
+    let options = StoreOptions { clock: Clock::system(), master_key: None, mode: Mode::Serve };
     Store::open(folder, options).await.unwrap()
 }
 

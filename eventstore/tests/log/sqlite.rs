@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eventstore::{Access, Clock, OpenError, Store, StoreOptions};
+use eventstore::{Clock, Mode, OpenError, Store, StoreOptions};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -20,22 +20,18 @@ impl Folder {
     }
 
     pub(crate) async fn open(&self) -> Store {
-        open(&self.path(), Access::Serve, None).await.unwrap()
+        open(&self.path(), Mode::Serve, None).await.unwrap()
     }
 
     /// Beside whoever serves it, or with nobody serving it.
     pub(crate) async fn beside(&self) -> Store {
-        open(&self.path(), Access::Prepare, None).await.unwrap()
+        open(&self.path(), Mode::Prepare, None).await.unwrap()
     }
 }
 
-async fn open(
-    folder: &std::path::Path,
-    access: Access,
-    key: Option<&str>,
-) -> Result<Store, OpenError> {
+async fn open(folder: &std::path::Path, mode: Mode, key: Option<&str>) -> Result<Store, OpenError> {
     let master_key = key.map(|key| key.to_owned().into());
-    Store::open(folder, StoreOptions { clock: Clock::system(), master_key, access }).await
+    Store::open(folder, StoreOptions { clock: Clock::system(), master_key, mode }).await
 }
 
 conformance!(suite, crate::sqlite::Folder);
@@ -44,10 +40,10 @@ conformance!(suite, crate::sqlite::Folder);
 async fn a_folder_has_one_server_at_a_time_and_others_may_look_beside_it() {
     let folder = Folder::new();
     let serving = folder.open().await;
-    let refused = open(&folder.path(), Access::Serve, None).await.map(drop);
+    let refused = open(&folder.path(), Mode::Serve, None).await.map(drop);
     assert!(matches!(refused, Err(OpenError::InUse(_))), "{refused:?}");
     serving.log().append(append(vec![write("a", 0, &["1"])], None)).await.unwrap();
-    let beside = open(&folder.path(), Access::Beside, None).await.unwrap();
+    let beside = open(&folder.path(), Mode::Beside, None).await.unwrap();
     assert_eq!(beside.log().head().0, 1);
     assert!(beside.log().append(append(vec![write("a", 1, &["2"])], None)).await.is_err());
 }
@@ -59,12 +55,12 @@ async fn the_log_takes_no_other_master_key_than_the_first() {
         "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=",
     );
-    let refused = open(&folder.path(), Access::Beside, Some(first)).await.map(drop);
+    let refused = open(&folder.path(), Mode::Beside, Some(first)).await.map(drop);
     assert!(matches!(refused, Err(OpenError::Missing(_))), "{refused:?}");
-    drop(open(&folder.path(), Access::Prepare, Some(first)).await.unwrap());
-    let refused = open(&folder.path(), Access::Beside, Some(other)).await.map(drop);
+    drop(open(&folder.path(), Mode::Prepare, Some(first)).await.unwrap());
+    let refused = open(&folder.path(), Mode::Beside, Some(other)).await.map(drop);
     assert!(matches!(refused, Err(OpenError::WrongMasterKey)), "{refused:?}");
-    let refused = open(&folder.path(), Access::Beside, Some("short")).await.map(drop);
+    let refused = open(&folder.path(), Mode::Beside, Some("short")).await.map(drop);
     assert!(matches!(refused, Err(OpenError::InvalidMasterKey)), "{refused:?}");
 }
 
@@ -74,7 +70,7 @@ async fn a_database_of_a_newer_program_is_left_alone() {
     drop(folder.open().await);
     let mut db = raw(&folder).await;
     sqlx::query("pragma user_version = 99").execute(&mut db).await.unwrap();
-    let refused = open(&folder.path(), Access::Beside, None).await.map(drop);
+    let refused = open(&folder.path(), Mode::Beside, None).await.map(drop);
     assert!(matches!(refused, Err(OpenError::Newer { found: 99, .. })), "{refused:?}");
 }
 
@@ -94,7 +90,7 @@ async fn events_are_never_changed_or_deleted() {
 async fn a_folder_that_cannot_be_used_is_named() {
     let folder = Folder::new();
     std::fs::write(folder.path(), "not a folder").unwrap();
-    let refused = open(&folder.path(), Access::Serve, None).await.map(drop).unwrap_err();
+    let refused = open(&folder.path(), Mode::Serve, None).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("--data"), "{refused}");
 }
 
