@@ -15,6 +15,8 @@ pub(crate) enum Heard {
     Ready {
         bot: DiscordUserId,
         guilds: BTreeSet<GuildId>,
+        /// Those of them that it does not show yet. Each comes by itself, unless there is an outage.
+        unavailable: BTreeSet<GuildId>,
     },
     Resumed,
     /// A server that came with a new session, after an outage or with the bot; without roles where it does not tell
@@ -96,7 +98,12 @@ impl Heard {
         Ok(Some(match kind {
             "READY" => {
                 let Ready { user, guilds } = serde_json::from_str(data)?;
-                Self::Ready { bot: user.id, guilds: guilds.iter().map(|guild| guild.id).collect() }
+                let hidden = guilds.iter().filter(|guild| guild.unavailable == Some(true));
+                Self::Ready {
+                    bot: user.id,
+                    unavailable: hidden.map(|guild| guild.id).collect(),
+                    guilds: guilds.iter().map(|guild| guild.id).collect(),
+                }
             }
             "RESUMED" => Self::Resumed,
             "GUILD_CREATE" => {
@@ -155,7 +162,8 @@ mod tests {
     fn little_is_needed_of_what_is_told() {
         let ready =
             r#"{"op":0,"t":"READY","s":1,"d":{"user":{"id":"9"},"guilds":[{"id":"1"}],"new":1}}"#;
-        assert_eq!(heard(ready), Some(Heard::Ready { bot: BOT, guilds: [CLUB].into() }));
+        let (guilds, unavailable) = ([CLUB].into(), [].into());
+        assert_eq!(heard(ready), Some(Heard::Ready { bot: BOT, guilds, unavailable }));
         let server = r#"{"t":"GUILD_CREATE","d":{"id":"1","members":[{"user":{"id":"9"},"roles":["5"]}],
             "roles":[{"id":"5","name":"bot","position":2,"permissions":"8"}]}}"#;
         let Some(Heard::Server { guild: CLUB, roles: Some(roles) }) = heard(server) else {

@@ -223,6 +223,10 @@ impl From<SeenMember> for Seen {
 pub struct Started {
     /// When this attempt was recorded.
     pub attempted_at: DateTime<Utc>,
+    /// Whether the server's members have been compared since a gateway session missed anything of them. If not, or
+    /// where nobody listens, look at a user before removing them from the server: they may have left and come again
+    /// by themselves.
+    pub compared: bool,
     /// The user's token for the join. Missing where the command has none, or where Discord takes none any more:
     /// then only a user who is in the server already can be given roles.
     pub access_token: Option<String>,

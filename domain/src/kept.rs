@@ -205,7 +205,7 @@ mod tests {
             creator: Some("kim".parse().unwrap()),
             phase: Phase::Connected,
             server: Some(Server { id: CLUB, name: "Club".into(), icon: None }),
-            roles: Some(RoleList::new(vec![], [])),
+            roles: None,
             attachments: tiers.iter().map(|(tier, r)| (tier.parse().unwrap(), roles(r))).collect(),
             ..Integration::default()
         }

@@ -83,7 +83,8 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
         return Some((Trouble::BotMissing, None));
     }
     let withheld = withheld(standing, &place.rules);
-    if let Some(role) = withheld.intersection(&place.decided.desired.roles).next() {
+    let mut withheld = withheld.intersection(&place.decided.desired.roles);
+    if let Some(role) = withheld.find(|role| !place.is_deleted(**role)) {
         if standing.drifts >= CONTESTED {
             return Some((Trouble::RoleContested, Some(*role)));
         }
@@ -101,10 +102,11 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
     let concerns = |role: Option<RoleId>| {
         role.is_none_or(|role| plan.grant.contains(&role) || plan.remove.contains(&role))
     };
-    standing
-        .trouble
-        .filter(|(_, role)| concerns(*role))
-        .or_else(|| broken.filter(|_| plan.join).map(|reason| (reason.trouble(), None)))
+    standing.trouble.filter(|(_, role)| concerns(*role)).or_else(|| {
+        // Whoever is inside already is given roles without it, so that is looked at first.
+        let outside = plan.join && standing.present == Some(false);
+        broken.filter(|_| outside).map(|reason| (reason.trouble(), None))
+    })
 }
 
 /// A role that is all that is left, and that the bot is known not to be able to give or take.
@@ -114,7 +116,10 @@ fn refused(place: &Place, plan: &Plan) -> Option<Matter> {
     }
     let (standing, refused) = (&place.standing, &place.rules.refused);
     let why = |role: &RoleId| refused.get(role).map(|why| (*why, Some(*role)));
-    let has = |role: &&RoleId| standing.given.contains(*role) || standing.kept.contains(*role);
+    let has = |role: &&RoleId| {
+        (standing.given.contains(*role) || standing.kept.contains(*role))
+            && !place.is_deleted(**role)
+    };
     // A role that is gone is nobody's: there is nothing to take.
     let stays = |role: &RoleId| why(role).filter(|(why, _)| *why != Trouble::RoleDeleted);
     if plan.remove.is_empty() {
@@ -168,7 +173,8 @@ pub fn status(
                 place.rules.drift == Drift::Respect && standing.missing.contains(role)
             };
             let has = roles.flatten().all(|role| {
-                standing.given.contains(role) || standing.kept.contains(role) || respected(role)
+                let has = standing.given.contains(role) || standing.kept.contains(role);
+                (has || respected(role)) && !place.is_deleted(*role)
             });
             return Some(match obstacle {
                 Some((trouble, _)) if trouble.who() == Who::Fan => {

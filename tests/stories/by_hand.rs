@@ -1,6 +1,7 @@
 //! What a creator decides by hand: roles without a membership, access withheld despite one.
 
 use chrono::TimeDelta;
+use discord_sandbox::{Action, Fault};
 use serde_json::json;
 
 use crate::support::World;
@@ -26,6 +27,52 @@ async fn roles_given_by_hand_are_a_reason_like_any_other() {
     assert_eq!(world.roles(&club, ada), None);
     let given = world.events().await.iter().filter(|kind| *kind == "ManualGrantGiven").count();
     assert_eq!(given, 1, "saying it twice gives once");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn what_a_guest_was_given_is_owed_until_discord_takes_it() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ben = world.user("ben");
+    let grant = format!("{}/grants/ben", club.path());
+    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
+    world.links("ben", ben).await.is(200);
+    world.settle().await;
+    // He stands above the bot, which can take the role and not remove him; and then not even that.
+    let refuse = Action::Refuse { status: 403, code: 50013, message: "Missing Permissions".into() };
+    let of_ben = format!("/guilds/{}/members/{ben}", club.guild);
+    world.sandbox.fault(Fault::always("DELETE", &of_ben, refuse.clone()));
+    world.sandbox.fault(Fault::always("DELETE", &format!("{of_ben}/roles/*"), refuse));
+    world.delete(&grant).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ben), Some(vec![club.gold]));
+    let owed = ("revoke_blocked".into(), Some("fan_above_bot".into()));
+    assert_eq!(world.status(&club, "ben").await, owed);
+    assert_eq!(world.get(&club.path()).await.ok()["reasons"][0]["code"], "fans_blocked");
+    world.sandbox.clear_faults();
+    world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 7));
+    world.raise_bot(&club).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ben), None);
+    assert_eq!(world.status(&club, "ben").await, ("revoked".into(), None));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_removal_that_is_not_answered_is_whole_for_a_guest_too() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ben = world.user("ben");
+    let grant = format!("{}/grants/ben", club.path());
+    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
+    world.links("ben", ben).await.is(200);
+    world.settle().await;
+    let down = Action::Error { status: 502 };
+    world.sandbox.fault(Fault::once("DELETE", "/guilds/*/members/*", down));
+    world.delete(&grant).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ben), None);
     world.prove().await;
 }
 

@@ -317,6 +317,25 @@ async fn who_does_not_allow_to_be_added_to_servers_is_offered_to_connect_again()
         world.status(&club, "ada").await,
         ("action_required".into(), Some("missing_scope".into()))
     );
+    // Nobody tries in vain to bring her in; once she has come by herself, she is given her role all the same.
+    let joins = |world: &World| {
+        let calls = world.sandbox.calls();
+        calls.iter().filter(|call| call.method == "PUT" && call.status == 403).count()
+    };
+    assert_eq!(joins(&world), 0);
+    let cyd = world.user("cyd");
+    world.sandbox.with(|discord| discord.add_member(club.guild, cyd));
+    world.reports(&club, "cyd", "vip", "active", 1).await;
+    let asked = world.post("/v1/fans/cyd/link", json!({})).await.ok();
+    let back = world
+        .sandbox
+        .consent(asked["authorize_url"].as_str().unwrap(), &Choice { user: cyd, ..less.clone() })
+        .unwrap();
+    Browser::new(&world).get(&back).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, cyd), Some(vec![club.vip]));
+    assert_eq!(world.status(&club, "cyd").await, ("connected".into(), None));
+
     let all = Choice { user: ada, ..Choice::default() };
     let back = world.sandbox.consent(&again, &all).unwrap();
     browser.get(&back).await.is(200).has("Discord is connected");

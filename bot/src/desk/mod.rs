@@ -144,6 +144,9 @@ impl Desk {
     }
 
     fn ask(&self, comparison: Comparison) {
+        if comparison.members {
+            self.comparisons.miss(comparison.guild);
+        }
         // Where nobody compares any more, the process is ending.
         let _ = self.compare.send(comparison);
     }

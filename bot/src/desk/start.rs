@@ -53,6 +53,7 @@ impl Desk {
             if decision.commit(&mut attempts).await?.is_some() {
                 return Ok(Started {
                     attempted_at: now,
+                    compared: self.comparisons.is_compared(row.guild),
                     access_token: token.as_ref().map(|token| token.expose_secret().to_owned()),
                     calls: row.plan.clone().into(),
                     give,

@@ -13,13 +13,18 @@ use crate::oauth::OAuthError;
 const FRESH: TimeDelta = TimeDelta::minutes(5);
 
 impl Desk {
-    /// A token that brings the fan in; `None` where Discord gives none any more. `refused`: what Discord did not take.
+    /// A token that brings the fan in; `None` where Discord gives none any more, or the fan did not allow it to.
+    /// `refused`: what Discord did not take.
     pub(super) async fn token(
         &self,
         bot: &str,
         row: &CommandRow,
         refused: Option<&SecretString>,
     ) -> Result<Option<SecretString>, DeskError> {
+        let fan = self.store.load::<Fan>(&fan::stream(&row.fan)).await?.state;
+        if fan.broken == Some(BrokenBy::MissingScope) {
+            return Ok(None);
+        }
         // Discord takes a refresh token once: of a fan's commands, one renews it, and the others find what it got.
         let _turn = self.renewals.turn(&row.fan).await;
         let (now, tokens) = (self.now(), self.store.tokens());

@@ -10,8 +10,8 @@ mod calling;
 mod shapes;
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use domain::{DiscordUserId, GuildId, RoleId, discord::RoleList, integration::Server};
@@ -74,6 +74,8 @@ struct Inner {
     bot_user: OnceCell<DiscordUserId>,
     /// The servers that are out of order, as the gateway tells: what is answered about them proves nothing.
     outages: Mutex<BTreeSet<GuildId>>,
+    /// The servers whose members are listened to, and whether their session goes on: one that is resumed misses nothing.
+    heard: Mutex<BTreeMap<GuildId, bool>>,
 }
 
 impl Discord {
@@ -87,6 +89,7 @@ impl Discord {
             breakers: Breakers::default(),
             bot_user: OnceCell::new(),
             outages: Mutex::default(),
+            heard: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), until: CancellationToken::new() })
     }
@@ -267,6 +270,35 @@ impl Discord {
         } else {
             outages.remove(&guild);
         }
+    }
+
+    /// A session begins to tell of a server's members, or does not any more.
+    pub(crate) fn set_heard(&self, guild: GuildId, heard: bool) {
+        let mut all = self.heard();
+        if heard {
+            all.insert(guild, true);
+        } else {
+            all.remove(&guild);
+        }
+    }
+
+    /// The session of some servers is cut, or resumed.
+    pub(crate) fn set_cut(&self, of: impl Fn(GuildId) -> bool, cut: bool) {
+        self.heard().iter_mut().filter(|(guild, _)| of(**guild)).for_each(|(_, on)| *on = !cut);
+    }
+
+    /// The session of some servers has ended.
+    pub(crate) fn end_hearing(&self, of: impl Fn(GuildId) -> bool) {
+        self.heard().retain(|guild, _| !of(*guild));
+    }
+
+    /// Whether a session tells this process what happens to a server's members.
+    pub(crate) fn hears(&self, guild: GuildId) -> bool {
+        self.heard().get(&guild) == Some(&true)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<GuildId, bool>> {
+        self.inner.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets outages that nobody will tell the end of.

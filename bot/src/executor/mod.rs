@@ -1,7 +1,7 @@
 //! Brings one account in one server to the desired access: the attempt is recorded, then Discord is called.
 //!
 //! Every call is safe to repeat except the removal from a server, which is checked against what Discord shows
-//! whenever an earlier one may have happened.
+//! whenever an earlier one may have happened, or somebody may have left and come again unheard.
 //!
 //! `granting` brings in and gives, `taking` takes away, `diagnosis` finds out why something was refused.
 
@@ -116,6 +116,8 @@ struct Execution<'a> {
     calls: Calls,
     token: Option<SecretString>,
     give: BTreeSet<RoleId>,
+    /// Whether nothing that was missed of the server's members is left to find.
+    compared: bool,
     known: Known,
     /// The reason that stands in the server's own audit log.
     reason: String,
@@ -150,6 +152,7 @@ pub(crate) async fn execute(
         calls: command.calls.clone(),
         token: None,
         give: BTreeSet::new(),
+        compared: false,
         known: known.clone(),
         reason: format!("Integrations Hub, command {}", command.id),
         present: known.present,
@@ -202,8 +205,9 @@ impl Execution<'_> {
         let refused_token = refused_token.map(|token| token.expose_secret().to_owned());
         let request = StartRequest { epoch, seen, refused_token };
         let started = hub.start(bot, &self.command.id, request).await.map_err(Stop::Hub)?;
-        let Started { access_token, calls, give, known, .. } = started;
+        let Started { access_token, calls, give, known, compared, .. } = started;
         (self.token, self.calls, self.give) = (access_token.map(Into::into), calls, give);
+        self.compared = compared;
         self.known.clone_from(&known);
         let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } = known;
         (self.present, self.brought_in, self.joined_at) = (present, brought_in, joined_at);

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use domain::GuildId;
 use futures_util::StreamExt;
 use tokio::{
     sync::mpsc,
@@ -153,7 +154,13 @@ impl Observer {
             }
         };
         stop.run_until_cancelled(Box::pin(listening)).await;
-        self.ears.looks.discord.end_outages(|guild| guild.shard(self.of) == self.shard);
+        let discord = &self.ears.looks.discord;
+        discord.end_outages(|guild| self.is_of(guild));
+        discord.end_hearing(|guild| self.is_of(guild));
+    }
+
+    fn is_of(&self, guild: GuildId) -> bool {
+        guild.shard(self.of) == self.shard
     }
 
     /// What Discord tells of its gateway; a stand-in whose address is set need not tell anything.
@@ -207,7 +214,7 @@ impl Observer {
                             if matches!(heard, Heard::Ready { .. } | Heard::Resumed) {
                                 began = Some(Instant::now());
                             }
-                            self.on(heard, session);
+                            self.on(heard, session, members);
                         }
                         Ok(None) => {}
                         // A message that cannot be read says nothing; the next may.
@@ -223,6 +230,7 @@ impl Observer {
                 }
                 Err(error) => tracing::info!(%error, "the gateway cannot be heard"),
             }
+            self.ears.looks.discord.set_cut(|guild| self.is_of(guild), true);
             // The session is resumed at once, but a server that takes us in and closes is not asked thousands of times.
             if began.take().is_some_and(|began| began.elapsed() > GOOD_SESSION) {
                 failures = 0;
@@ -238,19 +246,20 @@ impl Observer {
         Closed::Otherwise
     }
 
-    /// `session`: where the log stood before the session began.
-    fn on(&self, heard: Heard, session: Option<u64>) {
+    /// `session`: where the log stood before the session began. `members`: whether it tells of members.
+    fn on(&self, heard: Heard, session: Option<u64>, members: bool) {
         let Ears { looks: Looks { discord, .. }, outbox, to_read, .. } = &self.ears;
         match heard {
-            Heard::Resumed => {}
-            Heard::Ready { guilds, .. } => {
-                discord.end_outages(|guild| {
-                    guild.shard(self.of) == self.shard && !guilds.contains(&guild)
-                });
+            Heard::Resumed => discord.set_cut(|guild| self.is_of(guild), false),
+            Heard::Ready { guilds, unavailable, .. } => {
+                discord.end_outages(|guild| self.is_of(guild) && !guilds.contains(&guild));
+                discord.end_hearing(|guild| self.is_of(guild));
+                unavailable.iter().for_each(|guild| discord.set_outage(*guild, true));
                 outbox.put(Observation::Session { shard: self.shard, of: self.of, guilds });
             }
             Heard::Server { guild, roles } => {
                 discord.set_outage(guild, false);
+                discord.set_heard(guild, members);
                 match roles {
                     Some(roles) => {
                         discord.roles_seen(guild, &roles);
@@ -261,9 +270,13 @@ impl Observer {
                 // It comes after a new session, an outage, or the bot's return: events were missed before it.
                 outbox.put(Observation::Missed { guild, roles: false });
             }
-            Heard::Outage { guild } => discord.set_outage(guild, true),
+            Heard::Outage { guild } => {
+                discord.set_outage(guild, true);
+                discord.set_heard(guild, false);
+            }
             Heard::Gone { guild } => {
                 discord.set_outage(guild, false);
+                discord.set_heard(guild, false);
                 outbox.put(Observation::BotRemoved { guild });
             }
             Heard::ServerChanged { guild } => to_read.server(guild),

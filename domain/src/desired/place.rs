@@ -105,6 +105,11 @@ impl Place {
         }
     }
 
+    /// Whether the server does not have a role any more: then nobody has it.
+    pub fn is_deleted(&self, role: RoleId) -> bool {
+        self.rules.refused.get(&role) == Some(&Trouble::RoleDeleted)
+    }
+
     pub fn plan(&self) -> Plan {
         plan(&self.standing, &self.decided.desired, &self.rules)
     }

@@ -105,7 +105,7 @@ impl Retelling {
         let state = self.integrations.entry(id).or_default();
         let before = state.clone();
         Integration::evolve(state, event);
-        match touched(event, state) {
+        match touched(event, &before, state) {
             Touched::Waiting(guild) => {
                 if self.waits(guild) {
                     self.fan.on_server_changed(guild);
@@ -135,7 +135,7 @@ impl Retelling {
                 .any(|((of, _), command)| *of == guild && command.parked.is_some())
     }
 
-    /// The creators whose tiers the fan holds or held, or who gave them something by hand.
+    /// The creators whose tiers the fan holds or held, or who ever gave them something by hand.
     pub fn creators(&self) -> impl Iterator<Item = &CreatorId> {
         self.fan.creators().into_iter()
     }

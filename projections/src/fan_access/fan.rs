@@ -28,6 +28,8 @@ pub(crate) struct Fan {
     pub(crate) facts: Facts,
     /// Accounts that the fan unlinked and that are still reserved for them.
     unlinked: BTreeSet<AccountKey>,
+    /// The creators who ever gave the fan something by hand: what is owed outlasts the grant.
+    givers: BTreeSet<CreatorId>,
 }
 
 impl Fan {
@@ -148,6 +150,7 @@ impl Fan {
             }
             FanEvent::ManualGrantGiven(grant) => {
                 self.facts.grants.insert(grant.integration, grant.clone());
+                self.givers.insert(grant.creator.clone());
                 if let Some(integration) = known.get(&grant.integration) {
                     self.ask_again(integration);
                 }
@@ -303,7 +306,7 @@ impl Fan {
                     desired: place.map(|place| place.decided.desired.clone()).unwrap_or_default(),
                     present: place.and_then(|place| place.standing.present),
                     joined_at: place.and_then(|place| place.standing.joined_at),
-                    given: place.map(|place| place.standing.given.clone()).unwrap_or_default(),
+                    given: place.map(given).unwrap_or_default(),
                     removed: place.and_then(|place| place.standing.removed.clone()),
                     status,
                     trouble,
@@ -341,11 +344,16 @@ impl Fan {
         self.unlinked.iter().filter(|account| !holds(*account)).collect()
     }
 
-    /// The creators whose tiers the fan holds or held, or who gave them something by hand.
+    /// The creators whose tiers the fan holds or held, or who ever gave them something by hand.
     pub(crate) fn creators(&self) -> BTreeSet<&CreatorId> {
         let held = self.facts.memberships.values().map(|held| &held.creator);
-        held.chain(self.facts.grants.values().map(|grant| &grant.creator)).collect()
+        held.chain(&self.givers).collect()
     }
+}
+
+/// What an account has from the Hub, of the roles that there are.
+fn given(place: &Place) -> BTreeSet<RoleId> {
+    place.standing.given.iter().filter(|role| !place.is_deleted(**role)).copied().collect()
 }
 
 fn command(

@@ -39,6 +39,8 @@ create index access_by_status on access (integration, status, fan);
 -- Whose access somebody decided against, one by one.
 create index access_decided on access (integration, status)
 where doc ->> '$.trouble[0]' in ('banned', 'withheld');
+-- Where an account that a fan no longer uses has something left.
+create index access_left on access (integration) where json_array_length(doc, '$.leftovers') > 0;
 create index access_of_fan on access (fan, integration);
 create index access_by_position on access (position, integration, fan);
 

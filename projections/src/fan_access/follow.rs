@@ -24,7 +24,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 11;
+    const VERSION: u32 = 12;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
@@ -111,7 +111,12 @@ pub(crate) enum Touched {
     Waiting(GuildId),
 }
 
-pub(crate) fn touched(event: &IntegrationEvent, state: &Integration) -> Touched {
+/// `before`, `state`: the integration without the event, and with it.
+pub(crate) fn touched(
+    event: &IntegrationEvent,
+    before: &Integration,
+    state: &Integration,
+) -> Touched {
     match event {
         IntegrationEvent::MembershipAttached { tier, .. }
         | IntegrationEvent::AttachmentRolesChanged { tier, .. }
@@ -128,11 +133,22 @@ pub(crate) fn touched(event: &IntegrationEvent, state: &Integration) -> Touched 
         | IntegrationEvent::IntegrationRemoved { .. } => {
             Touched::All(state.attachments.keys().cloned().collect())
         }
+        // Nobody has a role any more that is deleted.
+        IntegrationEvent::RolesRefreshed { .. } if lost_a_role(before, state) => {
+            Touched::All(state.attachments.keys().cloned().collect())
+        }
         IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Waiting(*guild),
         IntegrationEvent::IntegrationCreated { .. }
         | IntegrationEvent::IntegrationRenamed { .. }
         | IntegrationEvent::RemovalLimitChanged { .. } => Touched::Nobody,
     }
+}
+
+/// Whether a role that a tier gives was there and is not any more.
+fn lost_a_role(before: &Integration, state: &Integration) -> bool {
+    let (Some(before), Some(list)) = (&before.roles, &state.roles) else { return false };
+    let mut given = state.attachments.values().flatten();
+    given.any(|role| before.role(*role).is_some() && list.role(*role).is_none())
 }
 
 /// What the creator decides anew with an event, so that what was kept of it is not kept any more.
@@ -168,7 +184,7 @@ async fn of_integration(
     let Some((creator, before, state)) = tables.evolve_integration(id, event).await? else {
         return Ok(());
     };
-    let mut reach = touched(event, &state);
+    let mut reach = touched(event, &before, &state);
     if let Touched::All(tiers) = &mut reach {
         // Connecting to another server drops the attachments, and takes their access with them.
         tiers.extend(before.attachments.keys().cloned());
@@ -249,6 +265,7 @@ mod tests {
             integration: IntegrationId(Uuid::nil()),
             name: "Club".parse().unwrap(),
         };
-        assert!(matches!(touched(&renamed, &Integration::default()), Touched::Nobody));
+        let state = Integration::default();
+        assert!(matches!(touched(&renamed, &state, &state), Touched::Nobody));
     }
 }

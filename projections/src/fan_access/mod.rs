@@ -260,12 +260,23 @@ impl FanAccess {
         integration: IntegrationId,
         counts: &BTreeMap<Status, u64>,
     ) -> Result<u64, ViewError> {
+        // What an account has left that they no longer use is not in their status.
+        let left: i64 = sqlx::query_scalar(
+            "select count(*) from access
+             where integration = ?1 and json_array_length(doc, '$.leftovers') > 0
+             and status not in ('blocked', 'revoke_blocked')
+             and exists (select 1 from json_each(doc, '$.leftovers') where value ->> '$.trouble' is not null)",
+        )
+        .bind(integration.to_string())
+        .fetch_one(&self.0.pool())
+        .await?;
+        let left = left.cast_unsigned();
         let blocked: u64 = [Status::Blocked, Status::RevokeBlocked]
             .iter()
             .filter_map(|status| counts.get(status))
             .sum();
         if blocked == 0 {
-            return Ok(0);
+            return Ok(left);
         }
         // The list is that of the index.
         let decided: i64 = sqlx::query_scalar(
@@ -276,7 +287,7 @@ impl FanAccess {
         .bind(integration.to_string())
         .fetch_one(&self.0.pool())
         .await?;
-        Ok(blocked.saturating_sub(decided.cast_unsigned()))
+        Ok(left + blocked.saturating_sub(decided.cast_unsigned()))
     }
 
     /// How many fans of an integration wait because of what.

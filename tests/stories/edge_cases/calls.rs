@@ -215,11 +215,16 @@ async fn case_06_a_removal_whose_answer_was_lost_is_not_repeated_on_somebody_who
     let club = world.club("kim").await;
     let ada = world.member(&club, "ada", "vip").await;
     world.sandbox.fault(Fault::once("DELETE", MEMBER, Action::DropAfter));
-    // The next try looks first, and has to wait for what it sees.
-    world.sandbox.fault(Fault::once("GET", MEMBER, Action::Delay { ms: 300 }));
+    // The next try looks again, and has to wait for what it sees.
+    let slow = Fault::once("GET", MEMBER, Action::Delay { ms: 300 });
+    world.sandbox.fault(Fault { after: 1, ..slow });
     world.sandbox.forget_calls();
     world.reports(&club, "ada", "vip", "expired", 2).await;
-    world.until_called_with("GET", MEMBER).await;
+    let looks = |world: &World| {
+        let look = format!("GET {MEMBER}");
+        world.sandbox.asked().iter().filter(|asked| **asked == look).count()
+    };
+    world.until("the second look", async |world| looks(world) == 2).await;
     assert_eq!(world.roles(&club, ada), None);
     world.sandbox.with(|discord| discord.add_member(club.guild, ada));
     world.settle().await;

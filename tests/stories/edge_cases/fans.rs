@@ -173,6 +173,11 @@ async fn case_12_what_the_old_account_keeps_is_not_forgotten_and_does_not_block_
     assert_eq!(left.as_array().unwrap().len(), 1, "{fans:#}");
     assert_eq!(left[0]["discord"]["id"], old.to_string());
     assert_eq!(left[0]["reason"]["code"], "fan_above_bot");
+    let club_now = world.get(&club.path()).await.ok();
+    assert_eq!(
+        (&club_now["status"], &club_now["reasons"][0]["code"]),
+        (&json!("needs_attention"), &json!("fans_blocked"))
+    );
     world.links("ben", old).await.problem(409, "account_taken");
     world.sandbox.clear_faults();
     world.sandbox.with(|discord| discord.edit_role(club.guild, club.gold, |role| role.color = 7));

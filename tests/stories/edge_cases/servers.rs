@@ -283,6 +283,31 @@ async fn case_08_an_outage_is_waited_out_whatever_discord_answers_meanwhile() {
 }
 
 #[tokio::test]
+async fn case_08_a_hub_that_starts_in_an_outage_waits_too() {
+    let mut world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.sandbox.with(|discord| discord.set_unavailable(club.guild, true));
+    let missing = Action::Refuse { status: 403, code: 50001, message: "Missing Access".into() };
+    world.sandbox.fault(Fault::always("*", "/guilds/**", missing));
+    world.stop().await;
+    world.start_again().await;
+    world.listens().await;
+    world.sandbox.forget_calls();
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.until_called("/guilds/*/members/*").await;
+    assert_eq!(world.status(&club, "ada").await, ("revoking".into(), None));
+    assert_eq!(world.get(&club.path()).await.ok()["status"], "active");
+    world.sandbox.clear_faults();
+    world.sandbox.with(|discord| discord.set_unavailable(club.guild, false));
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    assert!(!world.events().await.contains(&"BotRemoved".to_owned()));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_08_an_outage_changes_nothing() {
     let world = World::start_listening().await;
     world.listens().await;
@@ -323,9 +348,12 @@ async fn case_08_a_bot_that_was_thrown_out_while_the_hub_was_down_is_missed() {
 #[tokio::test]
 async fn case_19_a_role_that_was_deleted_is_one_trouble_of_the_server_and_heals_with_another() {
     let world = World::start_listening().await;
+    world.listens().await;
     let club = world.club("kim").await;
     world.member(&club, "ada", "vip").await;
     world.sandbox.with(|discord| discord.delete_role(club.guild, club.vip));
+    // Whoever had it has it no more.
+    world.comes_to(&club, "ada", "blocked", Some("role_deleted")).await;
     world
         .until("needs attention", async |world| {
             world.get(&club.path()).await.ok()["reasons"][0]["code"] == "role_deleted"

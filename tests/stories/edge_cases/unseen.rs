@@ -54,6 +54,30 @@ async fn a_role_that_cannot_be_taken_beside_one_that_stays_is_shown_as_owed() {
 }
 
 #[tokio::test]
+async fn who_left_and_came_back_unheard_is_not_removed_from_the_server() {
+    let mut world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.stop().await;
+    world.sandbox.with(|discord| {
+        discord.remove_member(club.guild, ada);
+        discord.add_member(club.guild, ada);
+        let guild = discord.guilds.get_mut(&club.guild).unwrap();
+        guild.members.get_mut(&ada).unwrap().joined_at += TimeDelta::minutes(10);
+    });
+    world.clock.advance(TimeDelta::minutes(20));
+    // The comparison is held up, so that the end of the membership comes first.
+    let down = Action::Error { status: 503 };
+    world.sandbox.fault(Fault::always("GET", "/guilds/*/members", down));
+    world.start_again().await;
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]), "she came by herself");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn a_comparison_goes_on_for_as_long_as_discord_shows_nothing() {
     let world = World::start().await;
     let club = world.club("kim").await;
