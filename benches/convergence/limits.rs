@@ -9,8 +9,8 @@ use crate::field::Club;
 /// How many times shorter windows are where the fans fall into many servers. With more, the machine becomes the limit.
 pub(crate) const SCALE: u64 = 5;
 
-/// And where all of them are in one.
-pub(crate) const SCALE_OF_ONE: u64 = 100;
+/// And where all of them are in one, whose windows follow each other: what the machine takes for each adds up.
+pub(crate) const SCALE_OF_ONE: u64 = 50;
 
 /// 50 a second, in time that is `SCALE` times faster. A second stays a second, as the bot counts it.
 pub(crate) const CALLS_PER_SECOND: u32 = 250;

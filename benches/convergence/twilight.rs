@@ -17,7 +17,7 @@ use crate::{
 const TOGETHER: usize = 256;
 
 /// After so many times the fans' least time, it is given up.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(6);
 
 fn client(sandbox: &Sandbox, limiter: Option<RateLimiter>) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -177,7 +177,6 @@ mod tests {
     use crate::{
         account::AccountKey,
         desired::Plan,
-        discord::RoleList,
         fan::Link,
         ids::DiscordUserId,
         integration::{OnEnd, Phase, Server},

@@ -88,7 +88,7 @@ impl Execution<'_> {
     /// Nobody can be brought in; whoever is in the server already can be given roles all the same.
     async fn only_if_member(&mut self, refusal: Refusal) -> Result<(), Stop> {
         if let Some(seen) = self.member().await? {
-            self.start(Some(seen)).await
+            self.start(Some(seen)).await.map(|_| ())
         } else {
             self.is_gone();
             self.refuse(refusal.trouble, None, refusal);

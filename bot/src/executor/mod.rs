@@ -116,8 +116,6 @@ struct Execution<'a> {
     calls: Calls,
     token: Option<SecretString>,
     give: BTreeSet<RoleId>,
-    /// Whether nothing that was missed of the server's members is left to find.
-    compared: bool,
     known: Known,
     /// The reason that stands in the server's own audit log.
     reason: String,
@@ -152,7 +150,6 @@ pub(crate) async fn execute(
         calls: command.calls.clone(),
         token: None,
         give: BTreeSet::new(),
-        compared: false,
         known: known.clone(),
         reason: format!("Integrations Hub, command {}", command.id),
         present: known.present,
@@ -186,8 +183,9 @@ impl Execution<'_> {
         self.command.guild
     }
 
-    /// Announces the calls that can be made now. `seen`: the member, who was looked at.
-    async fn start(&mut self, seen: Option<Seen>) -> Result<(), Stop> {
+    /// Announces the calls that can be made now. `seen`: the member, who was looked at. Answers whether nothing that was
+    /// missed of the server's members is left to find.
+    async fn start(&mut self, seen: Option<Seen>) -> Result<bool, Stop> {
         let join_attempted = self.known.join_attempted;
         let seen = seen.map(|Seen { joined_at, roles }| {
             let roles = roles.into_iter().collect();
@@ -200,25 +198,24 @@ impl Execution<'_> {
         &mut self,
         seen: Option<SeenMember>,
         refused_token: Option<&SecretString>,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         let Announcing { hub, bot, epoch } = self.announcing;
         let refused_token = refused_token.map(|token| token.expose_secret().to_owned());
         let request = StartRequest { epoch, seen, refused_token };
         let started = hub.start(bot, &self.command.id, request).await.map_err(Stop::Hub)?;
         let Started { access_token, calls, give, known, compared, .. } = started;
         (self.token, self.calls, self.give) = (access_token.map(Into::into), calls, give);
-        self.compared = compared;
         self.known.clone_from(&known);
         let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } = known;
         (self.present, self.brought_in, self.joined_at) = (present, brought_in, joined_at);
         (self.given, self.kept, self.unsure) = (given, kept, maybe_given);
-        Ok(())
+        Ok(compared)
     }
 
     /// Looks at the member before anything is given or taken, and announces that.
     async fn look(&mut self) -> Result<(), Stop> {
         match self.member().await? {
-            Some(seen) => self.start(Some(seen)).await,
+            Some(seen) => self.start(Some(seen)).await.map(|_| ()),
             None => Err(Stop::Gone),
         }
     }

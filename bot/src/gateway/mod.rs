@@ -254,7 +254,9 @@ impl Observer {
             Heard::Ready { guilds, unavailable, .. } => {
                 discord.end_outages(|guild| self.is_of(guild) && !guilds.contains(&guild));
                 discord.end_hearing(|guild| self.is_of(guild));
-                unavailable.iter().for_each(|guild| discord.set_outage(*guild, true));
+                for guild in unavailable {
+                    discord.set_outage(guild, true);
+                }
                 outbox.put(Observation::Session { shard: self.shard, of: self.of, guilds });
             }
             Heard::Server { guild, roles } => {
