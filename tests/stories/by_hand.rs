@@ -4,7 +4,16 @@ use chrono::TimeDelta;
 use discord_sandbox::{Action, Fault};
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{Club, World};
+
+/// Somebody without any membership who was given gold by hand and is in; answers their account and the grant.
+async fn guest(world: &World, club: &Club, name: &str) -> (u64, String) {
+    let (user, grant) = (world.user(name), format!("{}/grants/{name}", club.path()));
+    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
+    world.links(name, user).await.is(200);
+    world.settle().await;
+    (user, grant)
+}
 
 #[tokio::test]
 async fn roles_given_by_hand_are_a_reason_like_any_other() {
@@ -34,11 +43,7 @@ async fn roles_given_by_hand_are_a_reason_like_any_other() {
 async fn what_a_guest_was_given_is_owed_until_discord_takes_it() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let ben = world.user("ben");
-    let grant = format!("{}/grants/ben", club.path());
-    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
-    world.links("ben", ben).await.is(200);
-    world.settle().await;
+    let (ben, grant) = guest(&world, &club, "ben").await;
     // He stands above the bot, which can take the role and not remove him; and then not even that.
     let refuse = Action::Refuse { status: 403, code: 50013, message: "Missing Permissions".into() };
     let of_ben = format!("/guilds/{}/members/{ben}", club.guild);
@@ -63,11 +68,7 @@ async fn what_a_guest_was_given_is_owed_until_discord_takes_it() {
 async fn a_removal_that_is_not_answered_is_whole_for_a_guest_too() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let ben = world.user("ben");
-    let grant = format!("{}/grants/ben", club.path());
-    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
-    world.links("ben", ben).await.is(200);
-    world.settle().await;
+    let (ben, grant) = guest(&world, &club, "ben").await;
     let down = Action::Error { status: 502 };
     world.sandbox.fault(Fault::once("DELETE", "/guilds/*/members/*", down));
     world.delete(&grant).await.ok();
