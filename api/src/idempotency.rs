@@ -155,7 +155,7 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
             return replay(&stored, first.position);
         }
     }
-    let append = AppendKey { key: key.clone(), request_hash, answer: None };
+    let append = AppendKey { key: key.as_str().into(), request_hash, answer: None };
     parts.extensions.insert(Idempotency(Some(append)));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     let response = keep(app, &key, &request_hash, response).await?;

@@ -41,7 +41,7 @@ fn append(n: u64, key: bool) -> Append {
     let event = NewEvent { kind: "MembershipRenewed".into(), schema: 1, data: DATA.into() };
     let stream = StreamName::new("membership", format_args!("m{n}"));
     let key = key.then(|| AppendKey {
-        key: format!("http:key:{n}"),
+        key: format!("http:key:{n}").into(),
         request_hash: [7; 32],
         answer: None,
     });

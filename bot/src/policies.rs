@@ -207,7 +207,7 @@ impl Policies {
     /// Ends a membership whose time has come.
     async fn expire(&self, Due { membership, version, .. }: Due) -> Result<bool, PolicyError> {
         let key = AppendKey {
-            key: format!("expire:{membership}:{version}"),
+            key: format!("expire:{membership}:{version}").into(),
             request_hash: [0; 32],
             answer: None,
         };

@@ -1,13 +1,13 @@
 //! Streams: one aggregate's history, named by its category and id.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// `category/id`. Categories hold no slash; a name never holds a Discord user's id.
+/// `category/id`. Categories hold no slash; a name never holds a Discord user's id. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StreamName(Box<str>);
+pub struct StreamName(Arc<str>);
 
 impl StreamName {
     pub fn new(category: &'static str, id: impl fmt::Display) -> Self {
@@ -15,7 +15,7 @@ impl StreamName {
     }
 
     /// A name as the log stored it.
-    pub fn stored(name: String) -> Self {
+    pub fn stored(name: &str) -> Self {
         Self(name.into())
     }
 
@@ -25,6 +25,12 @@ impl StreamName {
 
     pub fn category(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(category, _)| category)
+    }
+}
+
+impl From<&StreamName> for Arc<str> {
+    fn from(stream: &StreamName) -> Self {
+        Self::clone(&stream.0)
     }
 }
 

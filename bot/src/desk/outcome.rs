@@ -93,7 +93,11 @@ impl Desk {
         let stream = access::stream(row.guild, &row.fan);
         let mut attempts = self.store.attempts();
         loop {
-            let key = key.clone().map(|key| AppendKey { key, request_hash: [0; 32], answer: None });
+            let key = key.clone().map(|key| AppendKey {
+                key: key.into(),
+                request_hash: [0; 32],
+                answer: None,
+            });
             let mut decision = self.store.begin(self.metadata(bot), key);
             let mut commands = vec![access::Command::Report(report.clone())];
             commands.extend(

@@ -1,7 +1,7 @@
 //! The log: events in one order, appended atomically at expected versions.
 //!
-//! `writer` gathers appends and commits them together: `plan` decides what becomes of each, `insert` is the SQL,
-//! `checkpoints` copies what was written into the database.
+//! `writer` gathers appends and commits them together: `plan` decides what becomes of each by the `versions` of their
+//! streams, `insert` is the SQL, `checkpoints` copies what was written into the database.
 //! `recent` keeps the newest events in memory for whoever follows; this file is the log's face.
 
 mod checkpoints;
@@ -9,6 +9,7 @@ mod insert;
 mod plan;
 mod recent;
 mod subscription;
+mod versions;
 mod writer;
 
 use std::{path::Path, sync::Arc};
@@ -59,7 +60,7 @@ pub struct Write {
 /// Names an append, so that sending it again answers what came of it the first time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendKey {
-    pub key: String,
+    pub key: Arc<str>,
     /// Tells a repetition from another request under the same key.
     pub request_hash: [u8; 32],
     /// Stored in the same commit, for whoever repeats the request.

@@ -3,14 +3,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use domain::StreamName;
-use lru::LruCache;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Append, AppendError, AppendKey, Appended, Recorded, Write, writer::Answer};
+use super::{
+    Append, AppendError, AppendKey, Appended, Recorded, Request,
+    insert::{NewKey, Rows},
+    versions::Versions,
+    writer::Answer,
+};
 use crate::metadata::Position;
+
+/// Where a batch is closed, in bytes of event data.
+const BYTES: usize = 1 << 20;
 
 /// What a key came to before.
 struct Before {
@@ -18,120 +24,80 @@ struct Before {
     appended: Appended,
 }
 
-/// What the log holds of the streams and keys of a batch, and what the batch has added so far. A stream or key
-/// that is not here is a new one.
-pub(super) struct Known<'a> {
-    versions: HashMap<&'a StreamName, u64>,
-    keys: HashMap<&'a str, Before>,
-    appends: &'a [&'a Append],
+/// What a batch will insert, and what it will answer.
+pub(super) struct Plan {
+    head: Position,
+    /// How much event data the rows carry.
+    bytes: usize,
+    /// The keys that are known: looked up, or added by the batch.
+    keys: HashMap<Arc<str>, Before>,
+    pub(super) events: Vec<Arc<Recorded>>,
+    pub(super) rows: Rows,
+    /// One for each append that was taken, in their order.
+    pub(super) answers: Vec<Answer>,
+    /// An append with a key was rejected. It may be a repetition, which only a look at the keys can tell.
+    pub(super) is_doubtful: bool,
 }
 
-impl<'a> Known<'a> {
-    /// What the writer remembers.
-    pub(super) fn new(remembered: &LruCache<StreamName, u64>, appends: &'a [&'a Append]) -> Self {
-        let versions = appends
-            .iter()
-            .flat_map(|append| &append.writes)
-            .filter_map(|write| Some((&write.stream, *remembered.peek(&write.stream)?)))
-            .collect();
-        Self { versions, keys: HashMap::new(), appends }
+impl Plan {
+    /// With place for so many appends of an event and a key each.
+    pub(super) fn new(head: Position, appends: usize) -> Self {
+        Self {
+            head,
+            bytes: 0,
+            keys: HashMap::with_capacity(appends),
+            events: Vec::with_capacity(appends),
+            rows: Rows::new(appends),
+            answers: Vec::with_capacity(appends),
+            is_doubtful: false,
+        }
     }
 
-    /// Looks up those of the streams that are not known yet.
-    pub(super) async fn read_streams(
+    /// Looks up the keys of some appends.
+    pub(super) async fn read_keys(
         &mut self,
         db: &mut SqliteConnection,
-        which: impl Fn(&Write) -> bool,
+        appends: impl Iterator<Item = &Append>,
     ) -> Result<(), sqlx::Error> {
-        let unknown: HashMap<&str, &'a StreamName> = self
-            .appends
-            .iter()
-            .flat_map(|append| &append.writes)
-            .filter(|write| !self.versions.contains_key(&write.stream) && which(write))
-            .map(|write| (write.stream.as_str(), &write.stream))
-            .collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<&str> = unknown.keys().copied().collect();
-        let found = sqlx::query(
-            "select value as stream,
-                    (select max(version) from events where stream = value) as version
-             from json_each(?1)",
-        )
-        .bind(json!(names).to_string())
-        .fetch_all(db)
-        .await?;
-        self.versions.extend(found.iter().filter_map(|row| {
-            let version: i64 = row.get::<Option<i64>, _>("version")?;
-            Some((*unknown.get(row.get::<&str, _>("stream"))?, version.cast_unsigned()))
-        }));
-        Ok(())
-    }
-
-    /// Looks up the keys.
-    pub(super) async fn read_keys(&mut self, db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let keys = self.appends.iter().filter_map(|append| append.key.as_ref());
-        let keys: HashMap<&str, &'a str> =
-            keys.map(|key| (key.key.as_str(), key.key.as_str())).collect();
+        let keys: Vec<&str> =
+            appends.filter_map(|append| append.key.as_ref()).map(|key| &*key.key).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = keys.keys().copied().collect();
         let found = sqlx::query(
             "select key, request_hash, first, last from idempotency
              where key in (select value from json_each(?1))",
         )
-        .bind(json!(names).to_string())
+        .bind(json!(keys).to_string())
         .fetch_all(db)
         .await?;
-        self.keys.extend(
-            found
-                .iter()
-                .filter_map(|row| Some((*keys.get(row.get::<&str, _>("key"))?, before(row)))),
-        );
+        self.keys.extend(found.iter().map(|row| {
+            let position = |column| Position(row.get::<i64, _>(column).cast_unsigned());
+            let appended =
+                Appended { first: position("first"), last: position("last"), replayed: true };
+            let before = Before { request_hash: row.get("request_hash"), appended };
+            (row.get::<&str, _>("key").into(), before)
+        }));
         Ok(())
     }
-}
 
-fn before(row: &SqliteRow) -> Before {
-    let (first, last): (i64, i64) = (row.get("first"), row.get("last"));
-    let appended = Appended {
-        first: Position(first.cast_unsigned()),
-        last: Position(last.cast_unsigned()),
-        replayed: true,
-    };
-    Before { request_hash: row.get("request_hash"), appended }
-}
-
-/// An idempotency key that a batch will insert, and what its append came to.
-pub(super) struct NewKey {
-    pub(super) key: AppendKey,
-    pub(super) appended: Appended,
-    /// Microseconds since 1970.
-    pub(super) at: i64,
-}
-
-/// What a batch will insert.
-pub(super) struct Plan {
-    head: Position,
-    pub(super) events: Vec<Arc<Recorded>>,
-    pub(super) keys: Vec<NewKey>,
-}
-
-impl Plan {
-    pub(super) fn new(head: Position) -> Self {
-        Self { head, events: vec![], keys: vec![] }
+    /// Takes on those of a batch that it has not yet, in their order: until one commit can carry no more, and, unless the
+    /// streams were `looked_up`, up to the first that takes a look.
+    pub(super) fn take(&mut self, batch: &[Request], versions: &mut Versions, looked_up: bool) {
+        for Request { append, .. } in batch.iter().skip(self.answers.len()) {
+            if self.bytes >= BYTES || !(looked_up || versions.are_known(append)) {
+                return;
+            }
+            let answer = self.decide(append, versions);
+            self.is_doubtful |= append.key.is_some() && answer.is_err();
+            self.answers.push(answer);
+        }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.keys.is_empty()
-    }
-
-    /// Takes an append into the plan, or answers why not. Rejected appends burn no positions.
-    pub(super) fn take<'a>(&mut self, append: &'a Append, known: &mut Known<'a>) -> Answer {
+    /// An append's events and key become rows, or it is rejected. Rejected appends burn no positions.
+    fn decide(&mut self, append: &Append, versions: &mut Versions) -> Answer {
         if let Some(AppendKey { key, request_hash, .. }) = &append.key
-            && let Some(before) = known.keys.get(key.as_str())
+            && let Some(before) = self.keys.get(key)
         {
             return if before.request_hash == request_hash {
                 Ok(before.appended)
@@ -139,17 +105,26 @@ impl Plan {
                 Err(AppendError::KeyReused)
             };
         }
-        let moved = append.writes.iter().find(|write| {
-            known.versions.get(&write.stream).copied().unwrap_or_default() != write.expected
-        });
+        let moved = append.writes.iter().find(|write| versions.of(&write.stream) != write.expected);
         if let Some(write) = moved {
             return Err(AppendError::Conflict { stream: write.stream.clone() });
         }
         let before = self.head;
+        let count = append.writes.iter().map(|write| write.events.len() as u64).sum::<u64>();
+        let last = Position(before.0 + count);
+        // Without events, an append stands where the log stood.
+        let first = if count > 0 { Position(before.0 + 1) } else { before };
+        let appended = Appended { first, last, replayed: false };
+        let key = append.key.as_ref().map(|key| NewKey {
+            key,
+            appended,
+            at: append.metadata.at.timestamp_micros(),
+        });
         for write in &append.writes {
             for (event, version) in write.events.iter().zip(write.expected + 1..) {
                 self.head.0 += 1;
-                self.events.push(Arc::new(Recorded {
+                self.bytes += event.data.len();
+                let event = Arc::new(Recorded {
                     position: self.head,
                     id: Uuid::now_v7(),
                     stream: write.stream.clone(),
@@ -158,21 +133,21 @@ impl Plan {
                     schema: event.schema,
                     data: Arc::clone(&event.data),
                     metadata: append.metadata.clone(),
-                }));
-                known.versions.insert(&write.stream, version);
+                });
+                versions.set(&write.stream, version);
+                self.rows.push(Some(&event), key.as_ref().filter(|_| self.head == last));
+                self.events.push(event);
             }
         }
-        // Without events, an append stands where the log stood.
-        let first = if self.head > before { Position(before.0 + 1) } else { before };
-        let appended = Appended { first, last: self.head, replayed: false };
-        if let Some(key) = &append.key {
-            let replay = Appended { replayed: true, ..appended };
-            known.keys.insert(
-                &key.key,
-                Before { request_hash: key.request_hash.to_vec(), appended: replay },
-            );
-            let at = append.metadata.at.timestamp_micros();
-            self.keys.push(NewKey { key: key.clone(), appended, at });
+        if let Some(key) = key {
+            if count == 0 {
+                self.rows.push(None, Some(&key));
+            }
+            let before = Before {
+                request_hash: key.key.request_hash.to_vec(),
+                appended: Appended { replayed: true, ..appended },
+            };
+            self.keys.insert(Arc::clone(&key.key.key), before);
         }
         Ok(appended)
     }

@@ -17,8 +17,12 @@ pub(super) struct Recent(Mutex<VecDeque<Arc<Recorded>>>);
 impl Recent {
     /// Adds events that follow on what is kept.
     pub(super) fn extend(&self, events: impl IntoIterator<Item = Arc<Recorded>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
+    }
+
+    /// Lets the oldest go.
+    pub(super) fn trim(&self) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(events);
         let old = kept.len().saturating_sub(KEPT);
         kept.drain(..old);
     }
@@ -77,6 +81,7 @@ mod tests {
     fn it_forgets_the_oldest_first() {
         let recent = Recent::default();
         recent.extend((1..=u64::try_from(KEPT).unwrap() + 10).map(event));
+        recent.trim();
         assert_eq!(positions(&recent, 9, 1), None);
         assert_eq!(positions(&recent, 10, 1), Some(vec![11]));
     }

@@ -3,10 +3,8 @@
 //! While one commit is on its way to the disk, the next batch gathers by itself, so a lone append waits
 //! for nobody and many share one fsync. A conflict fails only its own append.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc};
+use std::{mem, path::Path, sync::Arc};
 
-use domain::StreamName;
-use lru::LruCache;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::{
     sync::{mpsc, watch},
@@ -15,25 +13,23 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Append, AppendError, Appended, Request, Write,
+    Append, AppendError, Appended, Request,
     checkpoints::{self, LastPart},
-    insert,
-    plan::{Known, Plan},
+    insert::{self, Statements},
+    plan::Plan,
     recent::Recent,
+    versions::Versions,
 };
 use crate::{database, metadata::Position};
 
 /// The most appends that one commit takes together.
 const BATCH: usize = 512;
 
-/// Where a batch is closed, in bytes of event data.
-const BATCH_BYTES: usize = 1 << 20;
+/// SQLite's code for what a constraint refuses.
+const CONSTRAINT: i32 = 19;
 
 /// How often the writer steps aside without anybody coming before it closes a batch.
 const PATIENCE: u32 = 8;
-
-/// How many streams' versions are kept in memory.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
 pub(super) struct Writer {
     db: SqliteConnection,
@@ -42,8 +38,10 @@ pub(super) struct Writer {
     _checkpoints: JoinSet<()>,
     head: watch::Sender<Position>,
     recent: Arc<Recent>,
-    /// The versions of streams that were appended to lately. Nobody else appends, so they are true.
-    versions: LruCache<StreamName, u64>,
+    versions: Versions,
+    statements: Statements,
+    /// The last batch, which is dropped while SQLite is at work on the next.
+    answered: Vec<Append>,
     stopped: CancellationToken,
 }
 
@@ -65,8 +63,17 @@ impl Writer {
             Arc::clone(&last_part),
         ));
         head.send_replace(last);
-        let versions = LruCache::new(REMEMBERED);
-        Ok(Self { db, last_part, _checkpoints: checkpoints, head, recent, versions, stopped })
+        Ok(Self {
+            db,
+            last_part,
+            _checkpoints: checkpoints,
+            head,
+            recent,
+            versions: Versions::new(),
+            statements: Statements::new(),
+            answered: vec![],
+            stopped,
+        })
     }
 
     /// Writes until nobody can append any more, or the disk fails.
@@ -82,9 +89,9 @@ impl Writer {
                     if taken == 0 {
                         break;
                     }
-                    gather(&mut requests, &mut batch, last).await;
+                    let plan = self.gather(&mut requests, &mut batch, last).await;
                     last = batch.len();
-                    if let Err(reason) = self.write(&mut batch).await {
+                    if let Err(reason) = self.write(&mut batch, plan).await {
                         tracing::error!(%reason, "the disk failed to keep an append; the log stops");
                         self.stop(&reason, batch, requests).await;
                         return;
@@ -107,105 +114,134 @@ impl Writer {
         }
     }
 
-    /// Writes what was taken, in parts that one commit can carry.
-    async fn write(&mut self, batch: &mut Vec<Request>) -> Result<(), String> {
-        while !batch.is_empty() {
-            let mut bytes = 0;
-            let fits = batch.iter().position(|request| {
-                bytes += request
-                    .append
-                    .writes
-                    .iter()
-                    .flat_map(|w| &w.events)
-                    .map(|e| e.data.len())
-                    .sum::<usize>();
-                bytes > BATCH_BYTES
-            });
-            let part = fits.unwrap_or(batch.len()).max(1);
-            let answers = self.commit(&batch[..part]).await?;
-            for (request, answer) in batch.drain(..part).zip(answers) {
-                // Whoever gave up waiting finds the answer under its key.
-                let _ = request.answer.send(answer);
+    /// Lets those who were just answered come again before the batch is closed, and decides on them as they come. As many
+    /// as came last time are likely to: without this, the first of them would be committed alone and the others wait
+    /// for the next commit.
+    async fn gather(
+        &mut self,
+        requests: &mut mpsc::Receiver<Request>,
+        batch: &mut Vec<Request>,
+        last: usize,
+    ) -> Plan {
+        let (mut plan, mut silent) = (self.plan(last), 0);
+        loop {
+            plan.take(batch, &mut self.versions, false);
+            if batch.len() >= last.min(BATCH) || silent == PATIENCE {
+                return plan;
+            }
+            tokio::task::yield_now().await;
+            silent += 1;
+            if !requests.is_empty() {
+                requests.recv_many(batch, BATCH.saturating_sub(batch.len())).await;
+                silent = 0;
             }
         }
-        Ok(())
     }
 
-    /// Commits some appends together, and one by one where together is refused, so that one that cannot
+    /// Writes what was taken, in parts that one commit can carry.
+    async fn write(&mut self, batch: &mut Vec<Request>, mut plan: Plan) -> Result<(), String> {
+        loop {
+            let answers = self.commit(batch, plan).await?;
+            for (request, answer) in batch.drain(..answers.len()).zip(answers) {
+                // Whoever gave up waiting finds the answer under its key.
+                let _ = request.answer.send(answer);
+                self.answered.push(request.append);
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            plan = self.plan(batch.len());
+        }
+    }
+
+    /// Commits the first appends of a batch together, and one by one where together is refused, so that one that cannot
     /// be stored fails alone. `Err`: the disk failed, and what it holds is not known.
-    async fn commit(&mut self, requests: &[Request]) -> Result<Vec<Answer>, String> {
-        let appends: Vec<&Append> = requests.iter().map(|request| &request.append).collect();
-        let together = match self.commit_new(&appends).await {
-            Ok(Some(answers)) => Ok(answers),
-            Ok(None) => self.commit_known(&appends).await,
-            Err(error) => Err(error),
+    async fn commit(&mut self, batch: &[Request], mut plan: Plan) -> Result<Vec<Answer>, String> {
+        let failed = match self.commit_new(batch, &mut plan).await {
+            Ok(true) => return Ok(self.publish(plan)),
+            Ok(false) => None,
+            Err(error) => Some(error).filter(|error| code(error) != Some(CONSTRAINT)),
         };
-        let refused = match together {
-            Ok(answers) => return Ok(answers),
-            Err(error) => self.refusal(error).await?,
+        self.versions.forget(&plan.events);
+        self.roll_back().await;
+        let part = &batch[..plan.answers.len().max(1)];
+        let error = match failed {
+            Some(error) => error,
+            None => match self.commit_known(part).await {
+                Ok(answers) => return Ok(answers),
+                Err(error) => error,
+            },
         };
-        if appends.len() == 1 {
+        let refused = self.refusal(error).await?;
+        if part.len() == 1 {
             return Ok(vec![Err(refused)]);
         }
         let mut answers = vec![];
-        for append in appends {
-            answers.push(match self.commit_known(&[append]).await {
-                Ok(mut answer) => answer.pop().unwrap_or(Err(AppendError::Overloaded)),
-                Err(error) => Err(self.refusal(error).await?),
-            });
+        for append in part.chunks(1) {
+            match self.commit_known(append).await {
+                Ok(answer) => answers.extend(answer),
+                Err(error) => answers.push(Err(self.refusal(error).await?)),
+            }
         }
         Ok(answers)
     }
 
     /// One round trip in the usual case: streams and keys that the writer does not remember are taken for new ones
-    /// where they can be. `None`, and nothing is written, where it takes a look to tell: a constraint of the
-    /// database says that something was not new, or a stream has moved on under an append that may be a repetition.
+    /// where they can be. `false`, or refused by a constraint of the database: it takes a look to tell, because
+    /// something was not new, or a stream has moved on under an append that may be a repetition.
     async fn commit_new(
         &mut self,
-        appends: &[&Append],
-    ) -> Result<Option<Vec<Answer>>, sqlx::Error> {
-        let mut known = Known::new(&self.versions, appends);
-        let not_new = |write: &Write| write.expected > 0 || write.events.is_empty();
-        known.read_streams(&mut self.db, not_new).await?;
-        let mut plan = Plan::new(*self.head.borrow());
-        let answers: Vec<_> = appends.iter().map(|append| plan.take(append, &mut known)).collect();
-        let mut both = appends.iter().zip(&answers);
-        if both.any(|(append, answer)| append.key.is_some() && answer.is_err()) {
-            return Ok(None);
+        batch: &[Request],
+        plan: &mut Plan,
+    ) -> Result<bool, sqlx::Error> {
+        let rest = batch.iter().skip(plan.answers.len()).map(|request| &request.append);
+        self.versions.read(&mut self.db, rest, false).await?;
+        plan.take(batch, &mut self.versions, true);
+        if plan.is_doubtful {
+            return Ok(false);
         }
-        if !plan.is_empty() {
-            match insert::commit(&mut self.db, &plan, false).await {
-                Ok(()) => self.publish(plan),
-                Err(error) if is_constraint(&error) => {
-                    self.roll_back().await;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            }
+        let Self { db, statements, answered, versions, recent, .. } = self;
+        // Those who are answered have waited long enough: what is old goes while SQLite is at work.
+        let tidying = async {
+            answered.clear();
+            versions.trim();
+            recent.trim();
+        };
+        if !plan.rows.is_empty() {
+            let rows = mem::take(&mut plan.rows);
+            tokio::join!(rows.commit(db, statements, false), tidying).0?;
         }
-        Ok(Some(answers))
+        Ok(true)
     }
 
     /// Looks everything up before. Keys are stored by others too, so the transaction begins before that.
-    async fn commit_known(&mut self, appends: &[&Append]) -> Result<Vec<Answer>, sqlx::Error> {
+    async fn commit_known(&mut self, part: &[Request]) -> Result<Vec<Answer>, sqlx::Error> {
+        let appends = || part.iter().map(|request| &request.append);
         sqlx::query("begin immediate").execute(&mut self.db).await?;
-        let mut known = Known::new(&self.versions, appends);
-        known.read_streams(&mut self.db, |_| true).await?;
-        known.read_keys(&mut self.db).await?;
-        let mut plan = Plan::new(*self.head.borrow());
-        let answers = appends.iter().map(|append| plan.take(append, &mut known)).collect();
-        insert::commit(&mut self.db, &plan, true).await?;
-        self.publish(plan);
-        Ok(answers)
+        let mut plan = self.plan(part.len());
+        self.versions.read(&mut self.db, appends(), true).await?;
+        plan.read_keys(&mut self.db, appends()).await?;
+        plan.take(part, &mut self.versions, true);
+        if let Err(error) =
+            mem::take(&mut plan.rows).commit(&mut self.db, &self.statements, true).await
+        {
+            self.versions.forget(&plan.events);
+            return Err(error);
+        }
+        Ok(self.publish(plan))
     }
 
-    fn publish(&mut self, plan: Plan) {
-        let Some(last) = plan.events.last().map(|event| event.position) else { return };
-        for event in &plan.events {
-            self.versions.put(event.stream.clone(), event.version);
+    fn plan(&self, appends: usize) -> Plan {
+        Plan::new(*self.head.borrow(), appends)
+    }
+
+    /// Tells what was committed to whoever follows; answers what it came to.
+    fn publish(&mut self, plan: Plan) -> Vec<Answer> {
+        if let Some(last) = plan.events.last().map(|event| event.position) {
+            self.recent.extend(plan.events);
+            self.head.send_replace(last);
         }
-        self.recent.extend(plan.events);
-        self.head.send_replace(last);
+        plan.answers
     }
 
     /// Why SQLite took nothing; `Err` where it is not known what the disk holds.
@@ -213,7 +249,7 @@ impl Writer {
         self.roll_back().await;
         match code(&error) {
             // Full disk, busy, constraint, too big: SQLite has taken the transaction back.
-            Some(13 | 5 | 19 | 18) => Ok(AppendError::Refused(error.to_string())),
+            Some(13 | 5 | CONSTRAINT | 18) => Ok(AppendError::Refused(error.to_string())),
             _ => Err(error.to_string()),
         }
     }
@@ -222,26 +258,6 @@ impl Writer {
     async fn roll_back(&mut self) {
         let _ = sqlx::query("rollback").execute(&mut self.db).await;
     }
-}
-
-/// Lets those who were just answered come again before the next batch is closed. As many as came last time are
-/// likely to: without this, the first of them would be committed alone and the others wait for the next commit.
-async fn gather(requests: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>, last: usize) {
-    let mut silent = 0;
-    while batch.len() < last.min(BATCH) && silent < PATIENCE {
-        tokio::task::yield_now().await;
-        silent += 1;
-        while batch.len() < BATCH
-            && let Ok(request) = requests.try_recv()
-        {
-            batch.push(request);
-            silent = 0;
-        }
-    }
-}
-
-fn is_constraint(error: &sqlx::Error) -> bool {
-    code(error) == Some(19)
 }
 
 /// SQLite's primary result code: <https://www.sqlite.org/rescode.html>.

@@ -31,7 +31,7 @@ pub(crate) fn write(name: &str, expected: u64, data: &[&str]) -> Write {
 }
 
 pub(crate) fn append(writes: Vec<Write>, key: Option<&str>) -> Append {
-    let key = key.map(|key| AppendKey { key: key.to_owned(), request_hash: [1; 32], answer: None });
+    let key = key.map(|key| AppendKey { key: key.into(), request_hash: [1; 32], answer: None });
     Append { writes, metadata: metadata(), key }
 }
 
