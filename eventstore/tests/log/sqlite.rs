@@ -1,6 +1,6 @@
 //! The engine on SQLite: the suite, and what a folder must keep.
 
-use std::path::PathBuf;
+use std::{io::Read, path::PathBuf};
 
 use eventstore::{Clock, Mode, OpenError, Store, StoreOptions};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
@@ -83,6 +83,34 @@ async fn events_are_never_changed_or_deleted() {
     for sql in ["update events set data = 'x'", "delete from events"] {
         let refused = sqlx::query(sql).execute(&mut db).await.unwrap_err().to_string();
         assert!(refused.contains("events are never"), "{refused}");
+    }
+}
+
+/// How often a write-ahead log has started over, as its header says: <https://www.sqlite.org/fileformat2.html#walformat>.
+fn starts(wal: &std::path::Path) -> [u8; 4] {
+    let mut header = [0; 16];
+    std::fs::File::open(wal).unwrap().read_exact(&mut header).unwrap();
+    header[12..].try_into().unwrap()
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_starts_over_although_appends_come_without_a_pause() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let wal = folder.path().join("hub.sqlite-wal");
+    let data = "x".repeat(100_000);
+    let next = async |writer: u32, n: u32| {
+        let stream = format!("{writer}-{n}");
+        store.log().append(append(vec![write(&stream, 0, &[&data])], None)).await.unwrap();
+    };
+    next(0, 0).await;
+    let first = starts(&wal);
+    let mut n = 0;
+    while starts(&wal) == first {
+        n += 1;
+        tokio::join!(next(1, n), next(2, n));
+        let length = std::fs::metadata(&wal).unwrap().len();
+        assert!(length < 128 << 20, "{length} bytes");
     }
 }
 
