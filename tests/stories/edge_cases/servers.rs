@@ -354,6 +354,8 @@ async fn case_19_a_role_that_was_deleted_is_one_trouble_of_the_server_and_heals_
     world.sandbox.with(|discord| discord.delete_role(club.guild, club.vip));
     // Whoever had it has it no more.
     world.comes_to(&club, "ada", "blocked", Some("role_deleted")).await;
+    let fans = world.get(&format!("{}/fans", club.path())).await.ok();
+    assert_eq!(fans["data"][0]["observed"], json!({ "present": true, "roles": [] }));
     world
         .until("needs attention", async |world| {
             world.get(&club.path()).await.ok()["reasons"][0]["code"] == "role_deleted"
