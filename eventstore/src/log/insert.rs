@@ -25,17 +25,15 @@ select null as position, null as id, null as category, null as stream, null as v
        null as data, null as actor, null as correlation, null as at,
        null as key, null as request_hash, null as first, null as last, null as answer, null as known_at;
 
-create temp trigger batch_event instead of insert on batch when new.position is not null
+create temp trigger insert_batch instead of insert on batch
 begin
     insert into events (position, id, category, stream, version, type, schema, data, actor, correlation, at)
-    values (new.position, new.id, new.category, new.stream, new.version, new.type, new.schema, new.data, new.actor,
-            new.correlation, new.at);
-end;
-
-create temp trigger batch_key instead of insert on batch when new.key is not null
-begin
+    select new.position, new.id, new.category, new.stream, new.version, new.type, new.schema, new.data, new.actor,
+           new.correlation, new.at
+    where new.position is not null;
     insert into idempotency (key, request_hash, first, last, answer, at)
-    values (new.key, new.request_hash, new.first, new.last, new.answer, new.known_at);
+    select new.key, new.request_hash, new.first, new.last, new.answer, new.known_at
+    where new.key is not null;
 end;";
 
 const EVENT: usize = 11;
