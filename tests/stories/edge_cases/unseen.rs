@@ -60,13 +60,7 @@ async fn who_left_and_came_back_unheard_is_not_removed_from_the_server() {
     let club = world.club("kim").await;
     let ada = world.member(&club, "ada", "vip").await;
     world.stop().await;
-    world.sandbox.with(|discord| {
-        discord.remove_member(club.guild, ada);
-        discord.add_member(club.guild, ada);
-        let guild = discord.guilds.get_mut(&club.guild).unwrap();
-        guild.members.get_mut(&ada).unwrap().joined_at += TimeDelta::minutes(10);
-    });
-    world.clock.advance(TimeDelta::minutes(20));
+    world.leaves_and_returns(&club, ada);
     // The comparison is held up, so that the end of the membership comes first.
     let down = Action::Error { status: 503 };
     world.sandbox.fault(Fault::always("GET", "/guilds/*/members", down));

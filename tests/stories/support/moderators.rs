@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -51,6 +52,17 @@ impl World {
     /// A moderator takes the club's role from somebody.
     pub(crate) fn takes_away(&self, club: &Club, user: u64) {
         self.sandbox.with(|discord| discord.set_role(club.guild, user, club.vip, false));
+    }
+
+    /// Somebody leaves, and is back by themselves ten minutes later, which is ten minutes ago.
+    pub(crate) fn leaves_and_returns(&self, club: &Club, user: u64) {
+        self.sandbox.with(|discord| {
+            discord.remove_member(club.guild, user);
+            discord.add_member(club.guild, user);
+            let guild = discord.guilds.get_mut(&club.guild).unwrap();
+            guild.members.get_mut(&user).unwrap().joined_at += TimeDelta::minutes(10);
+        });
+        self.clock.advance(TimeDelta::minutes(20));
     }
 
     /// Somebody drags the bot's role to another place, if the bot is there, and the hub is not told.
