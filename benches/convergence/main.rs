@@ -1,10 +1,10 @@
 //! How fast and how politely Discord comes to show what the Hub has decided, against the sandbox with Discord's limits on.
 //!
 //! `cargo bench --bench convergence` measures all of it in half an hour; `-- --quick` a twentieth of it, as a check: it
-//! ends with an error where a call was refused or made in vain; `one`, `idle`, `four` and `twilight` measure a
-//! part alone, and `many` and `single` those with many servers or a single one. Time is scaled, because under Discord's own windows it would take hours: as many calls in each window,
-//! and windows that are so much shorter. The bot's own limiter is measured beside twilight's, which is given the same
-//! calls.
+//! ends with an error where a call was refused or made in vain. `one`, `four`, `idle` and `twilight` measure a part alone,
+//! and `many` and `single` those with many servers or a single one. Time is scaled, because under Discord's own windows it
+//! would take hours: as many calls in each window, and windows that are so much shorter. The bot's own limiter is
+//! measured beside twilight's, which is given the same calls.
 
 #![expect(
     clippy::unwrap_used,

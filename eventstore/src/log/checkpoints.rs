@@ -29,7 +29,7 @@ pub(super) async fn run(mut db: SqliteConnection, last_part: LastPart) {
         // Where another one is at it, the next one copies more.
         let Ok(length) = copy(&mut db).await else { continue };
         // The length is the same where nobody appends: then nothing is left, or it waits for a reader.
-        if length > LONG && length != before {
+        if length > TOO_LONG || (length > LONG && length != before) {
             last_part.notify_one();
         }
         before = length;

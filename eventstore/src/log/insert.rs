@@ -46,7 +46,6 @@ pub(super) async fn prepare(db: &mut SqliteConnection) -> Result<(), sqlx::Error
 }
 
 /// An idempotency key that a batch inserts, and what its append came to.
-#[derive(Clone, Copy)]
 pub(super) struct NewKey<'a> {
     pub(super) key: &'a AppendKey,
     pub(super) appended: Appended,

@@ -119,6 +119,13 @@ pub struct Recorded {
     pub metadata: Metadata,
 }
 
+impl Append {
+    /// How much event data it carries, in bytes.
+    fn bytes(&self) -> usize {
+        self.writes.iter().flat_map(|write| &write.events).map(|event| event.data.len()).sum()
+    }
+}
+
 struct Request {
     append: Append,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
@@ -157,13 +164,7 @@ impl Log {
 
     /// Appends, and answers once the events are on disk.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let size: usize = append
-            .writes
-            .iter()
-            .flat_map(|write| &write.events)
-            .map(|event| event.data.len())
-            .sum();
-        if size > MAX_APPEND {
+        if append.bytes() > MAX_APPEND {
             return Err(AppendError::TooLarge);
         }
         let Some(appends) = &self.appends else {

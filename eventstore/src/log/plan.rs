@@ -15,7 +15,7 @@ use super::{
 };
 use crate::metadata::Position;
 
-/// Where a batch is closed, in bytes of event data.
+/// The most event data that one commit takes together, in bytes. A single append may carry as much.
 const BYTES: usize = 1 << 20;
 
 /// What a key came to before.
@@ -27,7 +27,7 @@ struct Before {
 /// What a batch will insert, and what it will answer.
 pub(super) struct Plan {
     head: Position,
-    /// How much event data the rows carry.
+    /// How much event data the appends carry that were taken.
     bytes: usize,
     /// The keys that are known: looked up, or added by the batch.
     keys: HashMap<Arc<str>, Before>,
@@ -85,9 +85,12 @@ impl Plan {
     /// streams were `looked_up`, up to the first that takes a look.
     pub(super) fn take(&mut self, batch: &[Request], versions: &mut Versions, looked_up: bool) {
         for Request { append, .. } in batch.iter().skip(self.answers.len()) {
-            if self.bytes >= BYTES || !(looked_up || versions.are_known(append)) {
+            let bytes = self.bytes + append.bytes();
+            let has_room = bytes <= BYTES || self.answers.is_empty();
+            if !(has_room && (looked_up || versions.are_known(append))) {
                 return;
             }
+            self.bytes = bytes;
             let answer = self.decide(append, versions);
             self.is_doubtful |= append.key.is_some() && answer.is_err();
             self.answers.push(answer);
@@ -123,7 +126,6 @@ impl Plan {
         for write in &append.writes {
             for (event, version) in write.events.iter().zip(write.expected + 1..) {
                 self.head.0 += 1;
-                self.bytes += event.data.len();
                 let event = Arc::new(Recorded {
                     position: self.head,
                     id: Uuid::now_v7(),

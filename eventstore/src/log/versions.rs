@@ -1,9 +1,9 @@
 //! The versions of streams, as far as the writer remembers them.
 //!
-//! Nobody else appends, so what is remembered is true: with what is on its way to the disk. Where that does not get
-//! there, it is forgotten and looked up again.
+//! Nobody else appends, so what is remembered is true. What is on its way to the disk counts as there: where it does not
+//! get there, the stream is forgotten and looked up again.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use domain::StreamName;
 use lru::LruCache;
@@ -13,7 +13,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{Append, Recorded, Write};
 
 /// How many streams are remembered between two batches.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
+const REMEMBERED: usize = 16_384;
 
 pub(super) struct Versions(LruCache<StreamName, u64>);
 
@@ -79,7 +79,7 @@ impl Versions {
 
     /// Keeps those that were used last. Not within a batch, which may need more.
     pub(super) fn trim(&mut self) {
-        while self.0.len() > REMEMBERED.get() {
+        while self.0.len() > REMEMBERED {
             let _ = self.0.pop_lru();
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Append, AppendError, Appended, Request,
     checkpoints::{self, LastPart},
-    insert::{self, Statements},
+    insert::{self, Rows, Statements},
     plan::Plan,
     recent::Recent,
     versions::Versions,
@@ -200,17 +200,7 @@ impl Writer {
         if plan.is_doubtful {
             return Ok(false);
         }
-        let Self { db, statements, answered, versions, recent, .. } = self;
-        // Those who are answered have waited long enough: what is old goes while SQLite is at work.
-        let tidying = async {
-            answered.clear();
-            versions.trim();
-            recent.trim();
-        };
-        if !plan.rows.is_empty() {
-            let rows = mem::take(&mut plan.rows);
-            tokio::join!(rows.commit(db, statements, false), tidying).0?;
-        }
+        self.insert(mem::take(&mut plan.rows), false).await?;
         Ok(true)
     }
 
@@ -222,13 +212,28 @@ impl Writer {
         self.versions.read(&mut self.db, appends(), true).await?;
         plan.read_keys(&mut self.db, appends()).await?;
         plan.take(part, &mut self.versions, true);
-        if let Err(error) =
-            mem::take(&mut plan.rows).commit(&mut self.db, &self.statements, true).await
-        {
+        if let Err(error) = self.insert(mem::take(&mut plan.rows), true).await {
             self.versions.forget(&plan.events);
             return Err(error);
         }
         Ok(self.publish(plan))
+    }
+
+    /// Commits rows, and lets go of what is old while SQLite is at work: nobody waits for that.
+    async fn insert(&mut self, rows: Rows, open: bool) -> Result<(), sqlx::Error> {
+        let Self { db, statements, answered, versions, recent, .. } = self;
+        let inserting = async {
+            if open || !rows.is_empty() {
+                rows.commit(db, statements, open).await?;
+            }
+            Ok(())
+        };
+        let tidying = async {
+            answered.clear();
+            versions.trim();
+            recent.trim();
+        };
+        tokio::join!(inserting, tidying).0
     }
 
     fn plan(&self, appends: usize) -> Plan {
