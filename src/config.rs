@@ -76,6 +76,10 @@ pub struct DiscordArgs {
     /// The bot's token.
     #[arg(long, env = "HUB_DISCORD_BOT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub discord_bot_token: Option<String>,
+
+    /// The application's public key: what Discord tells by webhook is signed for it.
+    #[arg(long, env = "HUB_DISCORD_PUBLIC_KEY", value_name = "HEX")]
+    pub discord_public_key: Option<String>,
 }
 
 impl DiscordArgs {

@@ -29,5 +29,5 @@ pub use idempotency::InFlight;
 pub use pages::{Demo, DemoOffer, DemoPerson, PagesSettings, Staff, sign_in_path};
 pub use router::{openapi, router};
 pub use routes::webhooks::WebhookSettings;
-pub use webhook_key::{InvalidWebhookKey, WebhookKey};
+pub use webhook_key::{DiscordKey, InvalidWebhookKey, WebhookKey};
 pub use webhooks::{WebhookError, Webhooks};

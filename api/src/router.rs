@@ -43,8 +43,9 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tiers::list))
         .routes(routes!(memberships::put, memberships::get))
         .routes(routes!(import::import))
-        .routes(routes!(webhooks::inbound))
-        .routes(routes!(webhooks::stripe))
+        .routes(routes!(webhooks::inbound::inbound))
+        .routes(routes!(webhooks::stripe::stripe))
+        .routes(routes!(webhooks::discord::discord))
         .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
         .routes(routes!(
             webhook_endpoints::get,

@@ -1,7 +1,10 @@
 //! What inbound webhooks are signed with. An empty key would let anybody sign, so a key is checked where it is read.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::hmac;
+use ring::{
+    hmac,
+    signature::{ED25519, ED25519_PUBLIC_KEY_LEN, UnparsedPublicKey},
+};
 
 /// How long a key of Standard Webhooks is, in bytes.
 const STANDARD_LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
@@ -23,6 +26,10 @@ pub enum InvalidWebhookKey {
     Standard,
     #[error("it must be the signing secret of the endpoint as Stripe shows it: whsec_ and more")]
     Stripe,
+    #[error(
+        "it must be the application's public key as Discord's developer portal shows it: 64 hexadecimal digits"
+    )]
+    Discord,
 }
 
 impl WebhookKey {
@@ -59,6 +66,36 @@ impl WebhookKey {
     }
 }
 
+/// The public key of the application, which Discord signs its webhook events for.
+#[derive(Debug, Clone)]
+pub struct DiscordKey(UnparsedPublicKey<Vec<u8>>);
+
+impl DiscordKey {
+    /// As Discord's developer portal shows it, in hexadecimal.
+    ///
+    /// # Errors
+    /// Where it is not that.
+    pub fn new(public_key: &str) -> Result<Self, InvalidWebhookKey> {
+        let key = unhex(public_key.trim()).filter(|key| key.len() == ED25519_PUBLIC_KEY_LEN);
+        Ok(Self(UnparsedPublicKey::new(&ED25519, key.ok_or(InvalidWebhookKey::Discord)?)))
+    }
+
+    /// Whether a signature is Discord's of `signed`.
+    pub(crate) fn signed(&self, signed: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(signed, signature).is_ok()
+    }
+}
+
+/// What hexadecimal digits say; `None` where it is something else.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16);
+    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+        _ => None,
+    });
+    pairs.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +120,19 @@ mod tests {
             assert_eq!(WebhookKey::stripe(empty).unwrap_err(), InvalidWebhookKey::Stripe);
         }
         assert!(WebhookKey::stripe("whsec_text").is_ok());
+    }
+    #[test]
+    fn a_public_key_is_64_hexadecimal_digits() {
+        for wrong in ["", "00", &"0".repeat(63), &"0".repeat(66), &"g".repeat(64), &"+f".repeat(32)]
+        {
+            assert_eq!(
+                DiscordKey::new(wrong).unwrap_err(),
+                InvalidWebhookKey::Discord,
+                "{wrong:?}"
+            );
+        }
+        for fair in [&"0".repeat(64), &"aF".repeat(32), &format!(" {}\n", "1".repeat(64))] {
+            assert!(DiscordKey::new(fair).is_ok(), "{fair:?}");
+        }
     }
 }

@@ -15,6 +15,8 @@ pub struct DiscordToken {
     pub access: SecretString,
     pub refresh: Option<SecretString>,
     pub expires_at: DateTime<Utc>,
+    /// When the fan allowed it; `None` where that was not kept yet.
+    pub allowed_at: Option<DateTime<Utc>>,
     /// The refresh token was sent to Discord, and what came of that is not known.
     pub sent: bool,
 }
@@ -30,6 +32,8 @@ struct Plain {
     access: String,
     refresh: Option<String>,
     expires_at: DateTime<Utc>,
+    #[serde(default)]
+    allowed_at: Option<DateTime<Utc>>,
     #[serde(default)]
     sent: bool,
 }
@@ -85,6 +89,7 @@ impl Tokens<'_> {
             access: token.access.expose_secret().to_owned(),
             refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
             expires_at: token.expires_at,
+            allowed_at: token.allowed_at,
             sent: token.sent,
         };
         let plain =
@@ -109,6 +114,7 @@ impl Tokens<'_> {
             access: plain.access.into(),
             refresh: plain.refresh.map(Into::into),
             expires_at: plain.expires_at,
+            allowed_at: plain.allowed_at,
             sent: plain.sent,
         };
         Ok(Some((sealed, token)))

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use api::{Demo, DemoOffer, DemoPerson, WebhookSettings};
+use api::{Demo, DemoOffer, DemoPerson, DiscordKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
@@ -245,7 +245,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         },
         grace: TimeDelta::days(3),
         // Whoever tries it has an endpoint on this machine.
-        webhooks: WebhookSettings { private_targets: true, ..WebhookSettings::default() },
+        webhooks: WebhookSettings {
+            private_targets: true,
+            discord: Some(DiscordKey::new(&sandbox.public_key())?),
+            ..WebhookSettings::default()
+        },
         pages: PagesPlace {
             platform_name: Some("Fanhouse".to_owned()),
             support_email: Some("help@fanhouse.example".to_owned()),
@@ -260,6 +264,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         calls_per_second: CALLS_PER_SECOND,
     })
     .await?;
+    let told = Url::parse(&format!("{}/v1/webhooks/discord", node.url()))?;
+    if let Err(reason) = sandbox.tell_to(told).await {
+        tracing::warn!(%reason, "the sandbox cannot tell the hub who removes the application");
+    }
     let played = play(&node, &sandbox, &folder).await;
     let ended = match played {
         Ok(()) if !once => node.run(asked_to_end()).await,

@@ -28,6 +28,12 @@ pub(super) async fn run(Args { listen }: Args) -> anyhow::Result<()> {
     say(format_args!("  export HUB_DISCORD_CLIENT_ID={}", application.client_id));
     say(format_args!("  export HUB_DISCORD_CLIENT_SECRET={}", application.client_secret));
     say(format_args!("  export HUB_DISCORD_BOT_TOKEN={}", application.bot_token));
+    say(format_args!("  export HUB_DISCORD_PUBLIC_KEY={}", sandbox.public_key()));
+    say("It tells the hub who removes the application once it knows where the hub is:");
+    say(format_args!(
+        "  curl -X PUT {}/sandbox/webhook --json '{{\"url\": \"http://127.0.0.1:8080/v1/webhooks/discord\"}}'",
+        sandbox.base_url()
+    ));
     say("Its world is empty; fill it in a browser, or through the control API below /sandbox:");
     say(format_args!("  {}/", sandbox.base_url()));
     asked_to_end().await;

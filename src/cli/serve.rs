@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32};
 
 use anyhow::{Context, bail};
-use api::{InvalidWebhookKey, WebhookKey, WebhookSettings};
+use api::{DiscordKey, InvalidWebhookKey, WebhookKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use eventstore::Clock;
@@ -89,6 +89,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         gateway,
         ..WorkerSettings::new(Uuid::now_v7().to_string())
     });
+    let told_by_discord =
+        key("HUB_DISCORD_PUBLIC_KEY", discord.discord_public_key.clone(), DiscordKey::new)?;
     let node = Node::start(NodeSettings {
         data: data.data,
         listen,
@@ -111,6 +113,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 WebhookKey::stripe,
             )?,
             stripe_prices: platform.stripe_prices.into_iter().collect(),
+            discord: told_by_discord,
             private_targets: platform.webhook_private_targets,
         },
         bot,
@@ -122,11 +125,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The key of a setting. One that is blank is not set.
-fn key(
+fn key<K>(
     name: &str,
     secret: Option<String>,
-    read: fn(&str) -> Result<WebhookKey, InvalidWebhookKey>,
-) -> anyhow::Result<Option<WebhookKey>> {
+    read: fn(&str) -> Result<K, InvalidWebhookKey>,
+) -> anyhow::Result<Option<K>> {
     let secret = secret.filter(|secret| !secret.trim().is_empty());
     secret.map(|secret| read(&secret).with_context(|| format!("{name} cannot be used"))).transpose()
 }

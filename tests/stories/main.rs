@@ -30,4 +30,5 @@ mod setup;
 mod simcord;
 mod way_back;
 mod webhooks;
+mod webhooks_discord;
 mod webhooks_out;

@@ -264,6 +264,7 @@ async fn link(
         access: tokens.access,
         refresh: tokens.refresh,
         expires_at: app.now() + lifetime,
+        allowed_at: Some(app.now()),
         sent: false,
     };
     let metadata = metadata(app, actor);

@@ -11,6 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::{
     consent::{self, Choice},
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/sandbox/counters", get(counters))
         .route("/sandbox/bot_token", put(revive_token).delete(kill_token))
         .route("/sandbox/gateway/cut", post(cut_gateway))
+        .route("/sandbox/webhook", put(tell_to))
 }
 
 fn done(found: bool) -> Response {
@@ -300,6 +302,20 @@ async fn revive_token(Extract(state): Sandbox) -> Response {
 async fn kill_token(Extract(state): Sandbox) -> Response {
     state.set_token_alive(false);
     done(true)
+}
+
+#[derive(Deserialize)]
+struct Told {
+    url: Url,
+}
+
+async fn tell_to(Extract(state): Sandbox, Json(told): Json<Told>) -> Response {
+    match state.teller.tell_to(&state.config.application.client_id, told.url).await {
+        Ok(()) => done(true),
+        Err(message) => {
+            (StatusCode::BAD_REQUEST, Json(json!({ "message": message }))).into_response()
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -18,6 +18,7 @@ mod pages;
 mod permissions;
 mod rest;
 mod server;
+mod webhook;
 mod world;
 
 pub use calls::{By, Call};

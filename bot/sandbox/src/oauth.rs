@@ -66,9 +66,12 @@ impl OAuth {
         Some((token.user, token.scopes.clone()))
     }
 
-    pub(crate) fn deauthorize(&mut self, user: u64) {
+    /// Ends every authorisation of a user; whether there was one.
+    pub(crate) fn deauthorize(&mut self, user: u64) -> bool {
+        let before = self.access.len() + self.refresh.len();
         self.access.retain(|_, token| token.user != user);
         self.refresh.retain(|_, (_, owner, _)| *owner != user);
+        self.access.len() + self.refresh.len() < before
     }
 
     /// Revoking one token of an authorisation revokes all of them.

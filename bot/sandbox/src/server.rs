@@ -20,6 +20,7 @@ use crate::{
     limits::{Limits, Windows},
     oauth::OAuth,
     pages, rest,
+    webhook::Teller,
     world::World,
 };
 
@@ -84,6 +85,7 @@ pub(crate) struct State {
     pub(crate) limits: Mutex<(Limits, Windows)>,
     pub(crate) token_alive: Mutex<bool>,
     pub(crate) gateway: Gateway,
+    pub(crate) teller: Arc<Teller>,
     /// Counts whatever the pages show; they wait for it to move on.
     pub(crate) revision: watch::Sender<u64>,
     pub(crate) shutdown: CancellationToken,
@@ -142,7 +144,10 @@ impl State {
     }
 
     pub(crate) fn deauthorize(&self, user: u64) {
-        lock(&self.oauth).deauthorize(user);
+        if lock(&self.oauth).deauthorize(user) {
+            let user = lock(&self.world).user_json(user);
+            self.teller.deauthorized(&self.config.application.client_id, &user);
+        }
         self.changed();
     }
 }
@@ -168,6 +173,7 @@ impl Sandbox {
             limits: Mutex::new((config.limits.clone(), Windows::default())),
             token_alive: Mutex::new(true),
             gateway: Gateway::new(),
+            teller: Arc::new(Teller::new()?),
             revision: watch::Sender::new(0),
             config,
             addr,
@@ -255,6 +261,34 @@ impl Sandbox {
     /// Makes the bot's token invalid, or valid again.
     pub fn set_bot_token_alive(&self, alive: bool) {
         self.state.set_token_alive(alive);
+    }
+
+    /// The application's public key, in hexadecimal.
+    pub fn public_key(&self) -> String {
+        self.state.teller.public_key()
+    }
+
+    /// Tells an address of this machine what happens to authorisations, as Discord does by webhook.
+    ///
+    /// # Errors
+    /// Where it does not take a signed ping in, or takes in one that is signed wrongly.
+    pub async fn tell_to(&self, address: url::Url) -> Result<(), String> {
+        self.state.teller.tell_to(&self.application().client_id, address).await
+    }
+
+    /// Tells of something, at whatever time: events come late, twice and in any order. Answers the status that was
+    /// said to it, and `None` where nobody is told.
+    ///
+    /// # Errors
+    /// Where there was no answer.
+    pub async fn tell(
+        &self,
+        kind: &str,
+        data: &serde_json::Value,
+        at: DateTime<Utc>,
+    ) -> Result<Option<u16>, String> {
+        let told = self.state.teller.tell(&self.application().client_id, kind, data, at).await?;
+        Ok(told.map(|status| status.as_u16()))
     }
 
     /// Ends every authorisation that a user gave: their tokens are dead from now on.

@@ -58,6 +58,7 @@ impl Desk {
                     access: renewed.access,
                     refresh: renewed.refresh.or(Some(refresh)),
                     expires_at: now + lifetime,
+                    allowed_at: held.allowed_at,
                     sent: false,
                 };
                 if tokens.replace(&row.fan, &sent, &fresh).await? {

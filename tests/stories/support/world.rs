@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use api::{WebhookKey, WebhookSettings};
+use api::{DiscordKey, WebhookKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use discord_sandbox::{Choice, Config, Limits, NewGuild, NewRole, Sandbox};
@@ -169,6 +169,7 @@ impl World {
                     ("kim".parse().unwrap(), "vip".parse().unwrap()),
                 )]
                 .into(),
+                discord: Some(DiscordKey::new(&self.sandbox.public_key()).unwrap()),
                 private_targets: self.private_targets,
             },
             pages: PagesPlace::default(),

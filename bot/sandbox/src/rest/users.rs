@@ -53,7 +53,7 @@ fn public_application(world: &World, state: &State) -> Value {
         "bot": world.user_json(world.bot_user),
         "bot_public": true,
         "bot_require_code_grant": true,
-        "verify_key": "0".repeat(64),
+        "verify_key": state.teller.public_key(),
         "flags": flags,
         "flags_new": flags.to_string(),
         "max_participants": null,

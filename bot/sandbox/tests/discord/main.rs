@@ -9,3 +9,4 @@ mod pages;
 mod place;
 mod rest;
 mod schemas;
+mod webhook;
