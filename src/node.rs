@@ -305,17 +305,19 @@ async fn watch(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> 
 }
 
 async fn tidy(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
-    loop {
-        let before = store.clock().now() - KEEP_ANSWERS;
-        if let Err(error) = store.answers().forget_before(before).await {
-            tracing::warn!(%error, "old answers to idempotency keys could not be forgotten; it is tried again");
+    let tidying = async {
+        loop {
+            let before = store.clock().now() - KEEP_ANSWERS;
+            if let Err(error) = store.answers().forget_before(before).await {
+                tracing::warn!(%error, "old answers to idempotency keys could not be forgotten; it is tried again");
+            }
+            let before = store.clock().now() - KEEP_DELIVERIES;
+            if let Err(error) = store.webhooks().forget_before(before).await {
+                tracing::warn!(%error, "old webhook deliveries could not be forgotten; it is tried again");
+            }
+            tokio::time::sleep(TIDY).await;
         }
-        let before = store.clock().now() - KEEP_DELIVERIES;
-        if let Err(error) = store.webhooks().forget_before(before).await {
-            tracing::warn!(%error, "old webhook deliveries could not be forgotten; it is tried again");
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(TIDY)).await.is_none() {
-            return Ok(());
-        }
-    }
+    };
+    shutdown.run_until_cancelled(tidying).await;
+    Ok(())
 }

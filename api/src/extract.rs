@@ -1,6 +1,7 @@
 //! Reading requests: every field at fault is named, with what it must be.
 
 use axum::{
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
     http::{StatusCode, header, request::Parts},
 };
@@ -98,9 +99,9 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// A body's bytes, up to a limit.
-pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     match axum::body::to_bytes(request.into_body(), limit).await {
-        Ok(body) => Ok(body.to_vec()),
+        Ok(body) => Ok(body),
         Err(error) => {
             let too_large = std::error::Error::source(&error)
                 .is_some_and(|source| source.to_string().contains("length limit"));

@@ -9,6 +9,7 @@ use crate::{
     log::{Append, AppendError, AppendKey, NewEvent, Write},
     metadata::{Metadata, Position},
     store::Store,
+    to_its_end::ToItsEnd,
 };
 
 /// How often a decision is made anew before whoever asked is told to come again.
@@ -159,26 +160,31 @@ impl Decision {
             expected: read.expected,
             events: vec![],
         }));
-        match store.log().append(Append { writes, metadata, key }).await {
-            Ok(done) => {
-                if !done.replayed {
-                    for (stream, version, state) in states {
-                        store.remember(stream, version, state);
+        let appending = async move {
+            match store.log().append(Append { writes, metadata, key }).await {
+                Ok(done) => {
+                    if !done.replayed {
+                        for (stream, version, state) in states {
+                            store.remember(stream, version, state);
+                        }
                     }
+                    let (position, replayed) = (done.last, done.replayed);
+                    Ok(Some(Decided { position, appended: appended && !replayed, replayed }))
                 }
-                let position = done.last;
-                Ok(Some(Decided {
-                    position,
-                    appended: appended && !done.replayed,
-                    replayed: done.replayed,
-                }))
+                Err(AppendError::Conflict { stream }) => {
+                    store.forget(&stream);
+                    Ok(None)
+                }
+                Err(error) => Err(error),
             }
-            Err(AppendError::Conflict { stream }) => {
-                store.forget(&stream);
+        };
+        // What is remembered must follow the log, also where whoever asked has gone meanwhile.
+        match ToItsEnd::new(appending).await? {
+            Some(decided) => Ok(Some(decided)),
+            None => {
                 attempts.0 += 1;
                 if attempts.0 < ATTEMPTS { Ok(None) } else { Err(AppendError::Overloaded.into()) }
             }
-            Err(error) => Err(error.into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
 use crate::{error::StoreError, metadata::Position};
 
@@ -32,17 +32,10 @@ impl Answers<'_> {
             .bind(key)
             .fetch_optional(self.0)
             .await?;
-        Ok(row.map(|row| {
-            let last: i64 = row.get("last");
-            Answer {
-                request_hash: row.get("request_hash"),
-                position: Position(last.cast_unsigned()),
-                body: row.get("answer"),
-            }
-        }))
+        Ok(row.as_ref().map(answer))
     }
 
-    /// Stores an answer; the first one for a key stands.
+    /// Stores an answer, and answers what stands: the first one for a key.
     pub async fn put(
         &self,
         key: &str,
@@ -50,19 +43,20 @@ impl Answers<'_> {
         position: Position,
         body: &[u8],
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<Answer, StoreError> {
+        let row = sqlx::query(
             "insert into idempotency (key, request_hash, first, last, answer, at) values (?1, ?2, ?3, ?3, ?4, ?5)
-             on conflict (key) do update set answer = coalesce(answer, excluded.answer)",
+             on conflict (key) do update set answer = coalesce(answer, excluded.answer)
+             returning request_hash, last, answer",
         )
         .bind(key)
         .bind(request_hash)
         .bind(position.0.cast_signed())
         .bind(body)
         .bind(now.timestamp_micros())
-        .execute(self.0)
+        .fetch_one(self.0)
         .await?;
-        Ok(())
+        Ok(answer(&row))
     }
 
     /// Forgets what requests and the bot's reports that came before a time were answered; answers how many. The keys of
@@ -99,5 +93,14 @@ impl Answers<'_> {
         .fetch_one(self.0)
         .await?;
         Ok(last)
+    }
+}
+
+fn answer(row: &SqliteRow) -> Answer {
+    let last: i64 = row.get("last");
+    Answer {
+        request_hash: row.get("request_hash"),
+        position: Position(last.cast_unsigned()),
+        body: row.get("answer"),
     }
 }

@@ -17,6 +17,7 @@ pub mod oauth;
 pub mod sessions;
 pub mod shares;
 mod store;
+mod to_its_end;
 pub mod tokens;
 mod vault;
 pub mod webhooks;

@@ -244,7 +244,7 @@ impl Store {
     }
 
     /// Remembers what was read, unless anything was appended since `head`: it could be older than what was forgotten
-    /// meanwhile. What is appended from here on is remembered by whoever appends it.
+    /// meanwhile. What is appended from here on is remembered with the append, whether anybody waits for it or not.
     fn remember_read<S: Clone + Send + Sync + 'static>(
         &self,
         stream: &StreamName,

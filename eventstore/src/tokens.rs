@@ -2,7 +2,7 @@
 //! access away.
 
 use chrono::{DateTime, Utc};
-use domain::FanId;
+use domain::{FanId, account::AccountKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqlitePool};
@@ -12,6 +12,8 @@ use crate::{error::StoreError, vault::Vault};
 /// What Discord gave the Hub on behalf of a fan.
 #[derive(Debug, Clone)]
 pub struct DiscordToken {
+    /// Of which account it is; `None` where that was not kept yet.
+    pub account: Option<AccountKey>,
     pub access: SecretString,
     pub refresh: Option<SecretString>,
     pub expires_at: DateTime<Utc>,
@@ -25,10 +27,17 @@ impl DiscordToken {
     pub fn is(&self, access: &SecretString) -> bool {
         self.access.expose_secret() == access.expose_secret()
     }
+
+    /// Whether it is of an account, as far as is known: a connection that failed may have left another's behind.
+    pub fn is_of(&self, account: &AccountKey) -> bool {
+        self.account.as_ref().is_none_or(|known| known == account)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct Plain {
+    #[serde(default)]
+    account: Option<AccountKey>,
     access: String,
     refresh: Option<String>,
     expires_at: DateTime<Utc>,
@@ -86,6 +95,7 @@ impl Tokens<'_> {
 
     async fn seal(&self, fan: &FanId, token: &DiscordToken) -> Result<Vec<u8>, StoreError> {
         let plain = Plain {
+            account: token.account.clone(),
             access: token.access.expose_secret().to_owned(),
             refresh: token.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
             expires_at: token.expires_at,
@@ -111,6 +121,7 @@ impl Tokens<'_> {
         let plain: Plain = serde_json::from_slice(&zeroize::Zeroizing::new(plain))
             .map_err(|_| StoreError::Malformed("a Discord token"))?;
         let token = DiscordToken {
+            account: plain.account,
             access: plain.access.into(),
             refresh: plain.refresh.map(Into::into),
             expires_at: plain.expires_at,

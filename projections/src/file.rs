@@ -223,7 +223,7 @@ impl<'a> Place<'a> {
     /// The file of the live generation, if there is one.
     pub(crate) fn current(&self) -> io::Result<Option<PathBuf>> {
         match std::fs::read_to_string(self.pointer()) {
-            Ok(file) => Ok(Some(self.folder.join(file.trim())).filter(|path| path.exists())),
+            Ok(file) => Ok(Some(self.folder.join(file.trim())).filter(|path| path.is_file())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

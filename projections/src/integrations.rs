@@ -17,7 +17,7 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    file::{Reader, stored},
+    file::{Reader, number, stored},
     rows::{self, Rows},
     view::{Change, Projection, ViewError},
 };
@@ -59,6 +59,16 @@ impl Integrations {
             .await?
             .map(|row| read(&row))
             .transpose()
+    }
+
+    /// Whose an integration is, or was.
+    pub async fn creator_of(&self, id: IntegrationId) -> Result<Option<CreatorId>, ViewError> {
+        let creator: Option<String> =
+            sqlx::query_scalar("select creator from integrations where id = ?1")
+                .bind(id.to_string())
+                .fetch_optional(&self.0.pool())
+                .await?;
+        creator.map(|creator| stored(&creator)).transpose()
     }
 
     /// A creator's integrations, oldest first.
@@ -107,7 +117,7 @@ impl Integrations {
         let rows = sqlx::query(
             "select * from integrations where position > ?1 order by position, id limit ?2",
         )
-        .bind(after.0.cast_signed())
+        .bind(number(after))
         .bind(limit)
         .fetch_all(&self.0.pool())
         .await?;

@@ -59,7 +59,7 @@ impl Timers {
             .map(|row| {
                 let version: i64 = row.get("version");
                 Ok(Due {
-                    membership: parse(row.get("membership"))?,
+                    membership: stored(row.get("membership"))?,
                     version: version.cast_unsigned(),
                     at: DateTime::from_timestamp_micros(row.get("due")).unwrap_or_default(),
                     lapse: row.get("lapse"),
@@ -76,7 +76,7 @@ impl Timers {
         .bind(until.timestamp_micros())
         .fetch_all(&self.0.pool())
         .await?;
-        rows.iter().map(|membership| parse(membership)).collect()
+        rows.iter().map(|membership| stored(membership)).collect()
     }
 
     /// What was given by hand and has ended at `now`, earliest first.
@@ -111,10 +111,6 @@ impl Timers {
         .await?;
         Ok(due.and_then(DateTime::from_timestamp_micros))
     }
-}
-
-fn parse(membership: &str) -> Result<MembershipId, ViewError> {
-    Ok(serde_json::from_value(json!(membership))?)
 }
 
 pub(crate) enum Follow {}

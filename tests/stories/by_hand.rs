@@ -6,12 +6,21 @@ use serde_json::json;
 
 use crate::support::{Club, World};
 
+impl World {
+    /// A fan says that they want in.
+    async fn activates(&self, club: &Club, fan: &str) {
+        let path = format!("/v1/fans/{fan}/integrations/{}/activate", club.integration);
+        self.post(&path, json!({})).await.is(202);
+        self.settle().await;
+    }
+}
+
 /// Somebody without any membership who was given gold by hand and is in; answers their account and the grant.
 async fn guest(world: &World, club: &Club, name: &str) -> (u64, String) {
     let (user, grant) = (world.user(name), format!("{}/grants/{name}", club.path()));
     world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
     world.links(name, user).await.is(200);
-    world.settle().await;
+    world.activates(club, name).await;
     (user, grant)
 }
 
@@ -65,6 +74,35 @@ async fn what_a_guest_was_given_is_owed_until_discord_takes_it() {
 }
 
 #[tokio::test]
+async fn nobody_is_brought_into_a_stranger_s_server_or_shown_to_them_without_having_said_so() {
+    let world = World::start().await;
+    let (club, other) = (world.club("kim").await, world.club("eve").await);
+    let ada = world.member(&club, "ada", "vip").await;
+    let grant = format!("{}/grants/ada", other.path());
+    let given = world.put(&grant, json!({ "roles": [other.gold.to_string()] })).await.ok();
+    world.settle().await;
+    assert_eq!(given["status"], "available");
+    assert_eq!(world.roles(&other, ada), None);
+    let row = world.get(&format!("{}/fans", other.path())).await.ok()["data"][0].clone();
+    assert_eq!((&row["fan"], &row["discord"]), (&json!("ada"), &json!(null)));
+    assert_eq!(row["reason"]["code"], "not_activated");
+    // She sees it, and it is hers to say.
+    let seen = world.get("/v1/fans/ada/grants").await.ok();
+    assert_eq!(seen["data"][0]["integration"]["status"], "available");
+    world.activates(&other, "ada").await;
+    assert_eq!(world.roles(&other, ada), Some(vec![other.gold]));
+    // A creator whom she pays, or paid, needs no click.
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    let grant = format!("{}/grants/ada", club.path());
+    world.put(&grant, json!({ "roles": [club.gold.to_string()] })).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn a_removal_that_is_not_answered_is_whole_for_a_guest_too() {
     let world = World::start().await;
     let club = world.club("kim").await;
@@ -90,7 +128,7 @@ async fn a_guest_without_any_membership_is_brought_in_until_a_time() {
         (&json!("available"), &json!("not_linked"))
     );
     world.links("ben", ben).await.is(200);
-    world.settle().await;
+    world.activates(&club, "ben").await;
     assert_eq!(world.roles(&club, ben), Some(vec![club.gold]));
     // He sees what he has, from whom, how long and as which role.
     let seen = &world.get("/v1/fans/ben/grants").await.ok()["data"];

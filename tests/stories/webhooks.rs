@@ -131,3 +131,36 @@ async fn a_subscription_of_stripe_is_a_membership() {
     assert_eq!(stripe(&world, "charge.succeeded", at, json!({})).await.ok()["outcome"], "ignored");
     world.prove().await;
 }
+
+#[tokio::test]
+async fn a_subscription_that_changes_to_a_price_that_buys_nothing_has_expired() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.links("ada", ada).await.is(200);
+    let at = world.now().timestamp();
+    let subscription = |price: &str| {
+        json!({
+            "id": "sub_1", "status": "active", "metadata": { "fan": "ada" },
+            "items": { "data": [{ "price": { "id": price }, "current_period_end": at + 86_400 }] },
+        })
+    };
+    let kind = "customer.subscription.updated";
+    assert_eq!(
+        stripe(&world, kind, at, subscription("price_vip")).await.ok()["outcome"],
+        "applied"
+    );
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    let free = stripe(&world, kind, at + 1, subscription("price_free")).await;
+    assert_eq!(free.ok()["outcome"], "applied");
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    // What Stripe does not say again is known of the membership.
+    let mut back = subscription("price_vip");
+    back.as_object_mut().unwrap().remove("metadata");
+    assert_eq!(stripe(&world, kind, at + 2, back).await.ok()["outcome"], "applied");
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.prove().await;
+}

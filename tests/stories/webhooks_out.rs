@@ -430,3 +430,20 @@ async fn endpoints_are_the_platform_s_alone_and_their_fields_are_checked() {
     world.delete(&path).await.is(204);
     world.get(&path).await.problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn of_an_integration_that_is_deleted_every_fan_s_end_is_told() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let receiver = Receiver::start().await;
+    endpoint(&world, &receiver, &["fan.state_changed"]).await;
+    world.member(&club, "ada", "vip").await;
+    receiver.take();
+    world.delete(&format!("{}?force=true", club.path())).await.is(200);
+    world.settle().await;
+    let came = receiver.take();
+    let data = &came.last().unwrap().json["data"];
+    assert_eq!((&data["fan"], &data["creator"]), (&json!("ada"), &json!("kim")));
+    let ended = [json!("revoked"), json!("revoke_blocked"), Value::Null];
+    assert!(ended.contains(&data["status"]), "{data}");
+}

@@ -187,12 +187,11 @@ pub(crate) async fn integrations(
     let after: Option<MembershipId> = paging.after()?;
     let facts = app.views.fan_access().facts(&fan).await?.unwrap_or_default();
     let linked = facts.link.is_some();
-    let take = usize::try_from(paging.fetch()).unwrap_or(usize::MAX);
     let held: Vec<(MembershipId, Held)> = facts
         .memberships
         .into_iter()
         .filter(|(membership, _)| after.as_ref().is_none_or(|after| membership > after))
-        .take(take)
+        .take(paging.fetch_many())
         .collect();
     let (held, next_cursor) = paging.page(held, |(membership, _)| membership.clone());
     let (mut creators, mut data) = (BTreeMap::new(), vec![]);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    extract::{FromRequest, Request, State},
+    extract::{Request, State},
     response::IntoResponse,
 };
 use domain::{
@@ -30,13 +30,15 @@ use crate::{
     },
 };
 
+pub(crate) const PATH: &str = "/v1/memberships:import";
+
 /// The most that one import may have, in bytes.
 pub(crate) const MAX_BODY: usize = 32 << 20;
 
 /// How many memberships are on their way to the disk together.
 const TOGETHER: usize = 256;
 
-/// How many fans are looked at with one query.
+/// How many lines are read, and how many fans are looked at, at once.
 const PAGE: usize = 500;
 
 /// How many lines at fault are shown.
@@ -95,15 +97,12 @@ pub(crate) struct ImportHold {
 pub(crate) async fn import(
     State(app): AppState,
     caller: Caller,
-    body: Raw,
+    request: Request,
 ) -> Result<impl IntoResponse, ApiError> {
+    // Before so much is read of anybody.
     caller.platform()?;
     let metadata = caller.metadata(&app);
-    let lines: Vec<(usize, Result<Terms, ApiError>)> = (1..)
-        .zip(body.0.split(|byte| *byte == b'\n'))
-        .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(number, line)| (number, read(line)))
-        .collect();
+    let lines = lines(&extract::bytes(request, MAX_BODY).await?).await;
     let mut imported = Imported::default();
     for held in weigh(&app, &metadata, &lines).await? {
         let Held { hold: id, integration, losing: fans, .. } = held;
@@ -171,6 +170,20 @@ impl Refused {
     }
 }
 
+/// Every line that says something, with its number. Others have their turn meanwhile.
+async fn lines(body: &[u8]) -> Vec<(usize, Result<Terms, ApiError>)> {
+    let mut lines = vec![];
+    for (number, line) in (1..).zip(body.split(|byte| *byte == b'\n')) {
+        if !line.trim_ascii().is_empty() {
+            lines.push((number, read(line)));
+        }
+        if number % PAGE == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    lines
+}
+
 fn read(line: &[u8]) -> Result<Terms, ApiError> {
     let Line(terms) = Fields::of_object(extract::object(line)?)?;
     Ok(terms)
@@ -219,15 +232,4 @@ async fn weigh(
         }
     }
     Ok(losing.holds(Cause::Import, None).await?)
-}
-
-/// A body of any kind, up to the import's limit.
-pub(crate) struct Raw(Vec<u8>);
-
-impl<S: Send + Sync> FromRequest<S> for Raw {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        extract::bytes(request, MAX_BODY).await.map(Self)
-    }
 }

@@ -95,7 +95,9 @@ impl From<Leftover> for LeftoverAnswer {
 
 impl From<FanRow> for FanAnswer {
     fn from(row: FanRow) -> Self {
-        let known = row.account.as_ref().and_then(Personal::known);
+        // Whoever has not agreed to come in shows their account to nobody.
+        let agreed = row.account.as_ref().filter(|_| row.status != Status::Available);
+        let known = agreed.and_then(Personal::known);
         Self {
             integration: row.integration,
             fan: row.fan,

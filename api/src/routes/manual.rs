@@ -104,7 +104,8 @@ async fn decide(
 
 /// Give roles by hand
 ///
-/// A reason like any other, without a membership. The fan has to have connected Discord; until then it waits.
+/// A reason like any other, without a membership. The fan has to have connected Discord; until then it waits. A fan who
+/// never held a membership of this creator has to activate it, too: nobody is brought in by a stranger.
 #[utoipa::path(put, path = "/v1/integrations/{id}/grants/{fan}", tag = "Creator", operation_id = "put_grant",
     params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)), request_body = GrantBody,
     responses((status = 200, description = "Given", body = DecidedByHand)))]

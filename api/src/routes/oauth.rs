@@ -261,19 +261,39 @@ async fn link(
         tokens.scopes.is_none_or(|scopes| scopes.iter().any(|scope| scope == "guilds.join"));
     let lifetime = TimeDelta::from_std(tokens.expires_in).unwrap_or(TimeDelta::days(7));
     let token = DiscordToken {
+        account: Some(account_key.clone()),
         access: tokens.access,
         refresh: tokens.refresh,
         expires_at: app.now() + lifetime,
         allowed_at: Some(app.now()),
         sent: false,
     };
-    let metadata = metadata(app, actor);
+    let before = app.store.tokens().get(fan).await?;
+    let linked = append_link(app, link, &token, may_join, metadata(app, actor)).await;
+    if linked.is_err() {
+        // Where it was put already, what the fan had before takes its place again.
+        match before {
+            Some(before) => drop(app.store.tokens().replace(fan, &token, &before).await?),
+            None => app.store.tokens().delete(fan, &token).await?,
+        }
+    }
+    linked.map(|()| may_join)
+}
+
+async fn append_link(
+    app: &Arc<App>,
+    link: Link,
+    token: &DiscordToken,
+    may_join: bool,
+    metadata: Metadata,
+) -> Result<(), ApiError> {
+    let Link { fan, account_key, .. } = &link;
     let mut attempts = app.store.attempts();
     loop {
         let mut decision = app.store.begin(metadata.clone(), None);
         let reserve =
             account::Command::Reserve { account_key: account_key.clone(), fan: fan.clone() };
-        match decision.handle::<DiscordAccount>(&account::stream(&account_key), reserve).await {
+        match decision.handle::<DiscordAccount>(&account::stream(account_key), reserve).await {
             Ok(_) => {}
             Err(HandleError::Refused(refusal)) => {
                 return Err(ApiError::new(Kind::ACCOUNT_TAKEN, refusal.to_string()));
@@ -299,9 +319,9 @@ async fn link(
             }
         }
         // Before the append: whoever hears of the link finds the token.
-        app.store.tokens().put(fan, &token).await?;
+        app.store.tokens().put(fan, token).await?;
         if decision.commit(&mut attempts).await?.is_some() {
-            return Ok(may_join);
+            return Ok(());
         }
     }
 }

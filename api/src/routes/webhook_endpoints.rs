@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use eventstore::webhooks::{DisabledBy, Endpoint, OLD_SECRET};
+use eventstore::webhooks::{self, Endpoint, OLD_SECRET};
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -207,26 +207,13 @@ pub(crate) async fn change(
     Body(EndpointChange { url, types, description, enabled }): Body<EndpointChange>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
     caller.platform()?;
-    let mut endpoint = known(&app, id).await?;
-    if let Some(url) = url {
-        allowed(&app, &url)?;
-        endpoint.url = url;
+    if let Some(url) = &url {
+        allowed(&app, url)?;
     }
-    endpoint.types = types.unwrap_or(endpoint.types);
-    endpoint.description = description.unwrap_or(endpoint.description);
-    match enabled {
-        Some(true) if endpoint.disabled.is_some() => {
-            endpoint.since = app.store.log().head();
-            endpoint.disabled = None;
-        }
-        Some(false) if endpoint.disabled.is_none() => {
-            endpoint.disabled = Some((app.now(), DisabledBy::Hand));
-        }
-        Some(_) | None => {}
-    }
-    if !app.store.webhooks().change(&endpoint).await? {
-        return Err(ApiError::not_found());
-    }
+    let change = webhooks::EndpointChange { url, description, types, enabled };
+    let (head, now) = (app.store.log().head(), app.now());
+    let changed = app.store.webhooks().change(id, &change, head, now).await?;
+    let endpoint = changed.ok_or_else(ApiError::not_found)?;
     app.telling.look();
     Ok(Json(EndpointAnswer::of(endpoint, None)))
 }
@@ -241,7 +228,8 @@ pub(crate) async fn delete(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     caller.platform()?;
-    if app.store.webhooks().delete(id).await? { Ok(NO_CONTENT) } else { Err(ApiError::not_found()) }
+    let deleted = app.store.webhooks().delete(id, app.now()).await?;
+    if deleted { Ok(NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
 
 /// Give an endpoint another secret

@@ -186,40 +186,10 @@ impl Part {
         }
     }
 
-    /// What endpoints are told of it, by views that have seen it.
-    pub(super) async fn messages(
-        &self,
-        views: &Views,
-        endpoints: &[Endpoint],
-    ) -> Result<Vec<Message>, WebhookError> {
-        let mut teller =
-            Teller { views, endpoints, part: self, creators: HashMap::new(), told: vec![] };
-        let mut after = (self.after, None);
-        loop {
-            let changes = views.fan_access().changed(after, PAGE).await?;
-            // What changed again later is told with that.
-            for change in changes.iter().filter(|change| change.place().0 <= self.last) {
-                match change {
-                    FanChange::Row(row) => teller.row(row).await?,
-                    FanChange::Gone(row) => teller.gone(row).await?,
-                }
-            }
-            match changes.last().map(FanChange::place) {
-                Some((position, integration, fan)) if position <= self.last => {
-                    after = (position, Some((integration, fan.clone())));
-                }
-                Some(_) | None => break,
-            }
-        }
-        for drifted in &self.drifted {
-            teller.drifted(drifted).await?;
-        }
-        for (position, kind, hold) in &self.holds {
-            teller.hold(*position, kind, *hold).await?;
-        }
-        let mut told = teller.told;
-        told.sort_by_key(|message| message.position);
-        Ok(told)
+    /// Tells endpoints of it, by views that have seen it.
+    pub(super) fn teller<'a>(&'a self, views: &'a Views, endpoints: &'a [Endpoint]) -> Teller<'a> {
+        let (creators, told) = (HashMap::new(), vec![]);
+        Teller { views, endpoints, part: self, creators, told, after: None }
     }
 }
 
@@ -237,15 +207,58 @@ impl<'a> From<&'a FanRow> for About<'a> {
     }
 }
 
-struct Teller<'a> {
+/// What endpoints are told of a part of the log, a page at a time: one event may concern every fan there is.
+pub(super) struct Teller<'a> {
     views: &'a Views,
     endpoints: &'a [Endpoint],
     part: &'a Part,
     creators: HashMap<IntegrationId, Option<String>>,
     told: Vec<Message>,
+    /// The last change that was told; `None` before the first page.
+    after: Option<(Position, Option<(IntegrationId, FanId)>)>,
 }
 
 impl Teller<'_> {
+    /// The next messages, in the order of the log, and whether there are more.
+    pub(super) async fn next(&mut self) -> Result<(Vec<Message>, bool), WebhookError> {
+        let after = match self.after.take() {
+            Some(after) => after,
+            None => {
+                self.seen_meanwhile().await?;
+                (self.part.after, None)
+            }
+        };
+        let changes = self.views.fan_access().changed(after, PAGE).await?;
+        // What changed again later is told with that.
+        for change in changes.iter().filter(|change| change.place().0 <= self.part.last) {
+            match change {
+                FanChange::Row(row) => self.row(row).await?,
+                FanChange::Gone(row) => self.gone(row).await?,
+            }
+        }
+        self.after = match changes.last().map(FanChange::place) {
+            Some((position, integration, fan)) if position <= self.part.last => {
+                Some((position, Some((integration, fan.clone()))))
+            }
+            Some(_) | None => None,
+        };
+        let mut told = std::mem::take(&mut self.told);
+        told.sort_by_key(|message| message.position);
+        Ok((told, self.after.is_some()))
+    }
+
+    /// What is not a fan's state.
+    async fn seen_meanwhile(&mut self) -> Result<(), WebhookError> {
+        let part = self.part;
+        for drifted in &part.drifted {
+            self.drifted(drifted).await?;
+        }
+        for (position, kind, hold) in &part.holds {
+            self.hold(*position, kind, *hold).await?;
+        }
+        Ok(())
+    }
+
     async fn row(&mut self, row: &FanRow) -> Result<(), WebhookError> {
         let tier = self.part.attached.get(&(row.position, row.integration));
         let kind = match row.status {
@@ -307,12 +320,12 @@ impl Teller<'_> {
         self.tell(kind, position, None, format_args!("{id}"), &HeldRemovals { hold, position })
     }
 
-    /// Whose an integration is; `None` once it is removed.
+    /// Whose an integration is, or was: of one that is removed, every fan is told the last thing.
     async fn creator(&mut self, id: IntegrationId) -> Result<Option<String>, WebhookError> {
         if let Some(known) = self.creators.get(&id) {
             return Ok(known.clone());
         }
-        let found = self.views.integrations().get(id).await?.map(|row| row.creator.to_string());
+        let found = self.views.integrations().creator_of(id).await?.map(|id| id.to_string());
         self.creators.insert(id, found.clone());
         Ok(found)
     }

@@ -16,11 +16,14 @@ use std::{
 use bot::http::ClientError;
 use eventstore::{
     Position, Store, StoreError,
-    webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint, Message},
+    webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint},
 };
 use futures_util::{TryStreamExt, stream};
 use projections::{Behind, ViewError, Views};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -196,27 +199,36 @@ impl Webhooks {
             views.seen(part.last, CATCH_UP).await?;
             // Again, now that it is known what is told: an endpoint that is newer than this is told later things only.
             let endpoints = store.webhooks().endpoints().await?;
-            let messages = part.messages(views, &endpoints).await?;
-            if !messages.is_empty() {
-                self.store(&messages, &part).await?;
-            } else if part.last.0 - told.0 >= UNTOLD {
+            let any = self.store(&part, &endpoints).await?;
+            if !any && part.last.0 - told.0 >= UNTOLD {
                 store.webhooks().tell(&[], part.last, store.clock().now()).await?;
             }
             *seen = part.last;
         }
     }
 
-    async fn store(&self, messages: &[Message], part: &Part) -> Result<(), WebhookError> {
+    /// Stores what endpoints are told of a part of the log; answers whether that is anything.
+    async fn store(&self, part: &Part, endpoints: &[Endpoint]) -> Result<bool, WebhookError> {
         let webhooks = self.0.store.webhooks();
         let now = self.0.store.clock().now();
-        let mut left = messages.len();
-        for some in messages.chunks(STORED) {
-            left -= some.len();
-            // A crash in between tells the first ones again, under the same ids.
-            webhooks.tell(some, if left == 0 { part.last } else { part.after }, now).await?;
+        let mut teller = part.teller(&self.0.views, endpoints);
+        let mut any = false;
+        loop {
+            let (messages, more) = teller.next().await?;
+            any |= !messages.is_empty();
+            for some in messages.chunks(STORED) {
+                // A crash before the last one tells the first ones again, under the same ids.
+                webhooks.tell(some, part.after, now).await?;
+            }
+            metrics::counter!("hub_webhook_messages_total").increment(messages.len() as u64);
+            if !more {
+                break;
+            }
         }
-        metrics::counter!("hub_webhook_messages_total").increment(messages.len() as u64);
-        Ok(())
+        if any {
+            webhooks.tell(&[], part.last, now).await?;
+        }
+        Ok(any)
     }
 
     /// Sends an endpoint what is due, until nothing is.
@@ -224,6 +236,8 @@ impl Webhooks {
         let shutdown = self.0.shutdown.clone();
         if let Some(Err(error)) = shutdown.run_until_cancelled(self.send(&endpoint)).await {
             tracing::warn!(%error, endpoint = %endpoint.id, "webhooks could not be sent; it is tried again");
+            // What was sent and could not be recorded is sent again: not at once.
+            shutdown.run_until_cancelled(sleep(LOOK)).await;
         }
         self.busy().remove(&endpoint.id);
         self.0.moved.notify_waiters();

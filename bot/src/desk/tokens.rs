@@ -29,9 +29,12 @@ impl Desk {
         let _turn = self.renewals.turn(&row.fan).await;
         let (now, tokens) = (self.now(), self.store.tokens());
         let works = |token: &DiscordToken| {
-            token.expires_at > now && refused.is_none_or(|refused| !token.is(refused))
+            token.is_of(&row.account_key)
+                && token.expires_at > now
+                && refused.is_none_or(|refused| !token.is(refused))
         };
-        let Some(held) = tokens.get(&row.fan).await? else {
+        let held = tokens.get(&row.fan).await?;
+        let Some(held) = held.filter(|token| token.is_of(&row.account_key)) else {
             self.break_link(bot, row, BrokenBy::InvalidGrant).await?;
             return Ok(None);
         };
@@ -55,6 +58,7 @@ impl Desk {
                 let lifetime =
                     TimeDelta::from_std(renewed.expires_in).unwrap_or(TimeDelta::days(7));
                 let fresh = DiscordToken {
+                    account: held.account,
                     access: renewed.access,
                     refresh: renewed.refresh.or(Some(refresh)),
                     expires_at: now + lifetime,

@@ -114,10 +114,13 @@ pub fn reasons<'a>(
 }
 
 /// Whether a fan may have access through an integration: nobody withholds it, and they want it. What is given by hand
-/// needs no click of theirs, and yields to their no.
+/// needs no click of theirs where it comes from a creator of whom they hold or held a membership, and yields to their
+/// no. Nobody is brought into a stranger's server without having said so.
 pub(crate) fn is_on(facts: &Facts, integration: IntegrationId) -> bool {
-    let chosen = facts.active.get(&integration).copied();
-    let wanted = chosen.unwrap_or(facts.grants.contains_key(&integration));
+    let known =
+        |grant: &Grant| facts.memberships.values().any(|held| held.creator == grant.creator);
+    let given = || facts.grants.get(&integration).is_some_and(known);
+    let wanted = facts.active.get(&integration).copied().unwrap_or_else(given);
     wanted && !facts.withheld.contains(&integration)
 }
 

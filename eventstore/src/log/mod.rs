@@ -37,8 +37,8 @@ use crate::{
 /// How many appends may wait for the writer. One more is refused, so that memory stays bounded.
 const QUEUE: usize = 4_096;
 
-/// The most that one append may carry, in bytes of event data.
-const MAX_APPEND: usize = 1 << 20;
+/// The most that one append may carry, and that one commit takes together, in bytes of event data.
+const MAX_BYTES: usize = 1 << 20;
 
 /// An event that is to be appended: its name, its schema, its data as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Appended {
     pub replayed: bool,
 }
 
-/// Why an append was not made. Nothing of it is in the log, except as `Unknown` says.
+/// Why an append was not made. Nothing of it is in the log; after `Stopped` only the disk can tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     #[error("the stream {stream} has moved on; read it again and decide anew")]
@@ -100,7 +100,7 @@ pub enum AppendError {
     )]
     Refused(String),
     #[error(
-        "the log stopped after the disk failed to keep what it was given ({0}); check the disk and start the hub again"
+        "the log stopped because the disk may not have kept what it was given ({0}); check the disk, start the hub again and repeat the request"
     )]
     Stopped(String),
 }
@@ -164,7 +164,7 @@ impl Log {
 
     /// Appends, and answers once the events are on disk.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        if append.bytes() > MAX_APPEND {
+        if append.bytes() > MAX_BYTES {
             return Err(AppendError::TooLarge);
         }
         let Some(appends) = &self.appends else {

@@ -8,15 +8,12 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
-    Append, AppendError, AppendKey, Appended, Recorded, Request,
+    Append, AppendError, AppendKey, Appended, MAX_BYTES, Recorded, Request,
     insert::{NewKey, Rows},
     versions::Versions,
     writer::Answer,
 };
 use crate::metadata::Position;
-
-/// The most event data that one commit takes together, in bytes. A single append may carry as much.
-const BYTES: usize = 1 << 20;
 
 /// What a key came to before.
 struct Before {
@@ -86,7 +83,7 @@ impl Plan {
     pub(super) fn take(&mut self, batch: &[Request], versions: &mut Versions, looked_up: bool) {
         for Request { append, .. } in batch.iter().skip(self.answers.len()) {
             let bytes = self.bytes + append.bytes();
-            let has_room = bytes <= BYTES || self.answers.is_empty();
+            let has_room = bytes <= MAX_BYTES || self.answers.is_empty();
             if !(has_room && (looked_up || versions.are_known(append))) {
                 return;
             }

@@ -1,14 +1,21 @@
 //! What endpoints are told: messages that are stored, due, tried, and at last forgotten.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::FanId;
 use sqlx::{Row, sqlite::SqliteRow};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
     Attempted, Delivery, DeliveryState, Endpoint, Message, Webhooks, endpoints::endpoint, time,
 };
 use crate::{error::StoreError, metadata::Position};
+
+/// How many deliveries are forgotten together, and the pause between two times: appends go first.
+const FORGOTTEN: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Webhooks<'_> {
     /// The position up to which endpoints have been told.
@@ -188,13 +195,42 @@ impl Webhooks<'_> {
 
     /// Forgets what was told before a time and is done with.
     pub async fn forget_before(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let gone = sqlx::query(
-            "delete from webhook_deliveries where created_at < ?1 and state <> 'waiting'",
-        )
-        .bind(before.timestamp_micros())
-        .execute(self.db)
-        .await?;
-        Ok(gone.rows_affected())
+        let mut all = 0;
+        loop {
+            let gone = sqlx::query(
+                "delete from webhook_deliveries where rowid in (
+                     select rowid from webhook_deliveries where created_at < ?1 and state <> 'waiting' limit ?2
+                 )",
+            )
+            .bind(before.timestamp_micros())
+            .bind(FORGOTTEN)
+            .execute(self.db)
+            .await?;
+            all += gone.rows_affected();
+            if gone.rows_affected() < u64::from(FORGOTTEN) {
+                return Ok(all);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Forgets everything that an endpoint was told, or was to be told.
+    pub(super) async fn forget_all_of(&self, endpoint: Uuid) -> Result<(), StoreError> {
+        loop {
+            let gone = sqlx::query(
+                "delete from webhook_deliveries where rowid in (
+                     select rowid from webhook_deliveries where endpoint = ?1 limit ?2
+                 )",
+            )
+            .bind(endpoint.to_string())
+            .bind(FORGOTTEN)
+            .execute(self.db)
+            .await?;
+            if gone.rows_affected() < u64::from(FORGOTTEN) {
+                return Ok(());
+            }
+            sleep(PAUSE).await;
+        }
     }
 }
 

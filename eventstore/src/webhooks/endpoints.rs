@@ -6,7 +6,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{DisabledBy, Endpoint, OLD_SECRET, Webhooks, time};
+use super::{DisabledBy, Endpoint, EndpointChange, OLD_SECRET, Webhooks, time};
 use crate::{error::StoreError, metadata::Position, vault::Secret};
 
 impl Webhooks<'_> {
@@ -60,22 +60,35 @@ impl Webhooks<'_> {
             .transpose()
     }
 
-    /// Stores an endpoint as it was changed; answers whether it was still there.
-    pub async fn change(&self, changed: &Endpoint) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+    /// Changes what `change` names and nothing else, whatever else happens to the endpoint; answers how it is then. One
+    /// that is enabled again is told what comes after `head`.
+    pub async fn change(
+        &self,
+        id: Uuid,
+        change: &EndpointChange,
+        head: Position,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        sqlx::query(
             "update webhook_endpoints
-             set url = ?2, description = ?3, types = ?4, since = ?5, disabled_at = ?6, disabled_by = ?7 where id = ?1",
+             set url = coalesce(?2, url), description = coalesce(?3, description), types = coalesce(?4, types),
+                 since = case when ?5 and disabled_at is not null then ?6 else since end,
+                 disabled_by = case ?5 when true then null when false then coalesce(disabled_by, ?7) else disabled_by end,
+                 disabled_at = case ?5 when true then null when false then coalesce(disabled_at, ?8) else disabled_at end
+             where id = ?1 returning *",
         )
-        .bind(changed.id.to_string())
-        .bind(&changed.url)
-        .bind(&changed.description)
-        .bind(json!(changed.types).to_string())
-        .bind(changed.since.0.cast_signed())
-        .bind(changed.disabled.map(|(at, _)| at.timestamp_micros()))
-        .bind(changed.disabled.map(|(_, by)| by.as_str()))
-        .execute(self.db)
-        .await?;
-        Ok(done.rows_affected() > 0)
+        .bind(id.to_string())
+        .bind(&change.url)
+        .bind(&change.description)
+        .bind(change.types.as_ref().map(|types| json!(types).to_string()))
+        .bind(change.enabled)
+        .bind(head.0.cast_signed())
+        .bind(DisabledBy::Hand.as_str())
+        .bind(now.timestamp_micros())
+        .fetch_optional(self.db)
+        .await?
+        .map(|row| endpoint(&row))
+        .transpose()
     }
 
     /// Disables an endpoint that is not disabled yet; answers whether it was this that did it.
@@ -98,7 +111,10 @@ impl Webhooks<'_> {
     }
 
     /// Deletes an endpoint and its deliveries; answers whether there was one.
-    pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn delete(&self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        // Nothing is added from here on to what is deleted a page at a time.
+        self.disable(id, DisabledBy::Hand, now).await?;
+        self.forget_all_of(id).await?;
         let done = sqlx::query("delete from webhook_endpoints where id = ?1")
             .bind(id.to_string())
             .execute(self.db)

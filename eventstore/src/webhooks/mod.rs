@@ -1,7 +1,7 @@
 //! Webhook endpoints of the platform, and what each was told or is yet to be told.
 //!
-//! `tell` stores messages and moves the cursor in one transaction, so that a crash tells nothing twice under two
-//! names and forgets nothing.
+//! The cursor moves once everything up to it is stored, under ids that stay: a crash tells nothing twice under two names
+//! and forgets nothing.
 //!
 //! `endpoints` has the endpoints and their secrets, `deliveries` what they are told.
 
@@ -50,6 +50,15 @@ pub struct Endpoint {
     /// It is told what came after this.
     pub since: Position,
     pub disabled: Option<(DateTime<Utc>, DisabledBy)>,
+}
+
+/// What is changed of an endpoint: what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointChange {
+    pub url: Option<String>,
+    pub description: Option<String>,
+    pub types: Option<Vec<String>>,
+    pub enabled: Option<bool>,
 }
 
 impl Endpoint {

@@ -4,5 +4,6 @@
 
 mod conformance;
 mod crash;
+mod decisions;
 mod side;
 mod sqlite;

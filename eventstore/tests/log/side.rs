@@ -118,7 +118,14 @@ async fn a_person_s_data_is_sealed_in_the_log_and_in_the_side_tables() {
     let command = fan::Command::Link(linked.clone());
     store.handle::<Fan>(&fan::stream(&ada()), command, metadata, None).await.unwrap();
     let (access, expires_at) = ("access-of-ada".into(), at(9));
-    let token = DiscordToken { access, refresh: None, expires_at, allowed_at: None, sent: false };
+    let token = DiscordToken {
+        account: Some(linked.account_key.clone()),
+        access,
+        refresh: None,
+        expires_at,
+        allowed_at: None,
+        sent: false,
+    };
     store.tokens().put(&ada(), &token).await.unwrap();
 
     let raw = store.log().read_after(Position(0), 10).await.unwrap();

@@ -24,7 +24,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 12;
+    const VERSION: u32 = 13;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(

@@ -257,6 +257,10 @@ async fn a_guest_whose_connection_broke_is_brought_in_by_connecting_again() {
     world.sandbox.deauthorize(ben);
     let given = json!({ "roles": [club.gold.to_string()] });
     world.put(&format!("{}/grants/ben", club.path()), given).await.ok();
+    world
+        .post(&format!("/v1/fans/ben/integrations/{}/activate", club.integration), json!({}))
+        .await
+        .is(202);
     world.comes_to(&club, "ben", "action_required", Some("link_broken")).await;
     world.links("ben", ben).await.is(200);
     world.settle().await;

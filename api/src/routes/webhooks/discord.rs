@@ -123,6 +123,7 @@ async fn deauthorized(
         // Before the token is looked at: whoever connects anew meanwhile is looked at again.
         let linked = decision.load::<Fan>(&stream).await?.link;
         let held = app.store.tokens().get(&fan).await?;
+        let held = held.filter(|token| token.is_of(&account_key));
         let allowed_at = held.as_ref().and_then(|token| token.allowed_at);
         if linked.is_none_or(|link| link.account_key != account_key)
             || allowed_at.is_some_and(|allowed| allowed > at + SKEW)

@@ -9,6 +9,7 @@ pub(crate) mod stripe;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
+    body::Bytes,
     extract::{FromRequest, Request},
     http::HeaderMap,
 };
@@ -52,7 +53,7 @@ pub struct WebhookSettings {
 /// A body whose signature is still to be checked.
 pub(crate) struct Signed {
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Signed {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use chrono::DateTime;
-use domain::membership::{Status, Terms};
+use domain::{
+    MembershipId,
+    membership::{self, Membership, Status, Terms},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -88,17 +91,36 @@ fn version(created: u64, finality: u64, ends: Option<i64>) -> u64 {
     (((created << 2) | finality) << 18) | hours
 }
 
+fn invalid(field: &str, error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::field(field, error.to_string())
+}
+
 impl Subscription {
-    fn terms(self, app: &App, created: u64) -> Result<Option<Terms>, ApiError> {
+    /// What it says of a membership, of which `known` is known; `None` where it is nobody's here.
+    fn terms(
+        self,
+        app: &App,
+        membership: MembershipId,
+        known: Option<Terms>,
+        created: u64,
+    ) -> Result<Option<Terms>, ApiError> {
         let Some((item, (creator, tier))) = self
             .items
             .data
             .iter()
             .find_map(|item| Some((item, app.webhooks.stripe_prices.get(&item.price.id)?)))
         else {
-            return Ok(None);
+            // It buys no tier any more.
+            let (status, version) = (Status::Expired, version(created, 3, None));
+            return Ok(known.map(|known| Terms { status, version, ends_at: None, ..known }));
         };
-        let Some(fan) = self.metadata.get("fan") else { return Ok(None) };
+        let fan = match (self.metadata.get("fan"), known) {
+            (Some(fan), _) => {
+                fan.parse().map_err(|error| invalid("data.object.metadata.fan", &error))?
+            }
+            (None, Some(known)) => known.fan,
+            (None, None) => return Ok(None),
+        };
         let (status, finality) = match self.status.as_str() {
             "active" | "trialing" | "past_due" if self.cancel_at_period_end => {
                 (Status::Canceled, 2)
@@ -110,11 +132,9 @@ impl Subscription {
             _ => return Ok(None),
         };
         let ends = item.current_period_end.or(self.current_period_end);
-        let invalid =
-            |field: &str, error: &dyn std::fmt::Display| ApiError::field(field, error.to_string());
         Ok(Some(Terms {
-            membership: self.id.parse().map_err(|error| invalid("data.object.id", &error))?,
-            fan: fan.parse().map_err(|error| invalid("data.object.metadata.fan", &error))?,
+            membership,
+            fan,
             creator: creator.clone(),
             tier: tier.clone(),
             status,
@@ -127,7 +147,8 @@ impl Subscription {
 /// Take a webhook of Stripe
 ///
 /// `customer.subscription.*`: the subscription's id is the membership's, `metadata.fan` names the fan, and
-/// `HUB_STRIPE_PRICES` says which tier a price buys. Everything else is ignored.
+/// `HUB_STRIPE_PRICES` says which tier a price buys. A subscription that buys none any more has expired. Everything else
+/// is ignored.
 #[utoipa::path(post, path = "/v1/webhooks/stripe", tag = "Platform", operation_id = "stripe_webhook", security(()),
     params(("Stripe-Signature" = String, Header)), request_body(content = Object),
     responses((status = 200, description = "Taken in", body = Taken)))]
@@ -145,7 +166,10 @@ pub(crate) async fn stripe(
     }
     let subscription: Subscription =
         serde_json::from_value(event.data.object).map_err(unreadable)?;
-    match subscription.terms(&app, event.created)? {
+    let id: MembershipId =
+        subscription.id.parse().map_err(|error| invalid("data.object.id", &error))?;
+    let known = app.store.load::<Membership>(&membership::stream(&id)).await?.state.terms;
+    match subscription.terms(&app, id, known, event.created)? {
         Some(terms) => take(&app, terms).await,
         None => Ok(ignored(&app)),
     }
