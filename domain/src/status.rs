@@ -141,7 +141,6 @@ pub fn status(
     let places =
         integration.server.iter().filter_map(|server| facts.standings.get(&server.id)).flatten();
     let by_hand = facts.grants.get(&id);
-    let offers = by_hand.is_some() || offered(facts, integration).count() > 0;
     let live = integration.phase == Phase::Connected
         && (by_hand.is_some() || offered(facts, integration).any(|(_, held)| held.live));
     let on = is_on(facts, id);
@@ -184,10 +183,11 @@ pub fn status(
                 Some(_) if has && !place.plan().remove.is_empty() => {
                     (Status::RevokeBlocked, obstacle)
                 }
-                _ if has && place.standing.present == Some(true) => {
+                _ if has && standing.present == Some(true) && place.plan().remove.is_empty() => {
                     (Status::Connected, kept.map(|(_, matter)| matter))
                 }
                 Some(_) => (Status::Blocked, obstacle),
+                // Also while something is taken that should not be there any more.
                 None => (Status::Pending, None),
             });
         }
@@ -202,9 +202,10 @@ pub fn status(
     }
     let withheld = (live && facts.withheld.contains(&id))
         .then_some((Status::Blocked, Some((Trouble::Withheld, None))));
-    leftover.or(withheld).or(match (live, offers || known || facts.active.contains_key(&id)) {
+    leftover.or(withheld).or(match (live, known) {
         (true, _) if on && linked.is_some() => Some((Status::Pending, None)),
         (true, _) => Some((Status::Available, None)),
+        // What was never there was not taken either.
         (false, true) => Some((Status::Revoked, None)),
         (false, false) => None,
     })

@@ -19,6 +19,7 @@ mod fans;
 mod gateway;
 mod holds;
 mod main_job;
+mod meanwhile;
 mod notices;
 mod observed;
 mod pages_audit;

@@ -302,6 +302,11 @@ fn access(event: &AccessEvent, names: &Names) -> String {
             format!("Discord accepted: {fan} has nothing from the Hub in {server} any more.")
         }
         AccessEvent::AccessBlocked(report) => match report.role {
+            Some(role) if !report.desired.roles.contains(&role) => format!(
+                "Discord refused to take {} from {fan} in {server}. {}",
+                names.roles(&[role]),
+                refusal(report)
+            ),
             Some(role) => format!(
                 "Discord refused to give {} to {fan} in {server}. {}",
                 names.roles(&[role]),

@@ -70,6 +70,23 @@ pub(crate) struct FanMembership {
 }
 
 impl FanIntegration {
+    /// The same for a membership that gives nothing any more: what becomes of its roles, whatever else the fan has.
+    /// `None` where the fan never had anything there.
+    fn ended(row: &IntegrationRow, known: &FanRow, roles: &BTreeSet<RoleId>) -> Option<Self> {
+        let shown = Self::of(row, known, roles, true);
+        let still =
+            |role: &RoleId| known.given.contains(role) && !known.desired.roles.contains(role);
+        match known.status {
+            Status::Revoking | Status::RevokeBlocked | Status::Revoked => Some(shown),
+            Status::Available if known.present.is_none() => None,
+            _ => {
+                let taking = roles.iter().any(still);
+                let status = if taking { Status::Revoking } else { Status::Revoked };
+                Some(Self { status, reason: None, ..shown })
+            }
+        }
+    }
+
     /// An integration as one fan sees it; `roles`: what they are given there.
     pub(super) fn of(
         row: &IntegrationRow,
@@ -113,13 +130,18 @@ impl Shown {
         app: &App,
         fan: &FanId,
         tier: &TierId,
+        live: bool,
         linked: bool,
     ) -> Result<Vec<FanIntegration>, ApiError> {
         let mut shown = vec![];
         for row in &self.rows {
             let Some(roles) = row.state.attachments.get(tier) else { continue };
             let Some(known) = app.views.fan_access().fan_row(row.id, fan).await? else { continue };
-            shown.push(FanIntegration::of(row, &known, roles, linked));
+            if live {
+                shown.push(FanIntegration::of(row, &known, roles, linked));
+            } else {
+                shown.extend(FanIntegration::ended(row, &known, roles));
+            }
         }
         Ok(shown)
     }
@@ -132,7 +154,7 @@ impl Shown {
         (membership, held): (MembershipId, Held),
         linked: bool,
     ) -> Result<FanMembership, ApiError> {
-        let integrations = self.to(app, fan, &held.tier, linked).await?;
+        let integrations = self.to(app, fan, &held.tier, held.live, linked).await?;
         let tier = app.views.integrations().tier(&held.creator, &held.tier).await?;
         Ok(FanMembership {
             membership,
@@ -167,10 +189,11 @@ pub(crate) async fn of_membership(
     fan: &FanId,
     creator: &CreatorId,
     tier: &TierId,
+    live: bool,
 ) -> Result<Vec<FanIntegration>, ApiError> {
     let facts = app.views.fan_access().facts(fan).await?;
     let linked = facts.is_some_and(|facts| facts.link.is_some());
-    Shown::of(app, creator).await?.to(app, fan, tier, linked).await
+    Shown::of(app, creator).await?.to(app, fan, tier, live, linked).await
 }
 
 /// A fan's memberships and integrations

@@ -188,6 +188,7 @@ pub(crate) async fn get(
     caller.platform()?;
     let state = app.store.load::<Membership>(&membership::stream(&membership)).await?.state;
     let state = MembershipState::of(state).ok_or_else(ApiError::not_found)?;
-    let integrations = of_membership(&app, &state.fan, &state.creator, &state.tier).await?;
+    let integrations =
+        of_membership(&app, &state.fan, &state.creator, &state.tier, state.live).await?;
     Ok(Json(MembershipAnswer { membership, state, integrations }))
 }

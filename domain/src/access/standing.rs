@@ -125,6 +125,12 @@ pub struct Standing {
     /// Those among them that were only to be given if a join brought the account in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub with_join: BTreeSet<RoleId>,
+    /// Roles that it had when they were attempted to be taken: Discord has told nothing else yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub untaken: BTreeSet<RoleId>,
+    /// Whether it was in the server, as Discord last told, while an attempt makes that unsure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_present: Option<bool>,
     /// The first join whose outcome is not known.
     pub join_attempted: Option<DateTime<Utc>>,
     /// The first removal from the server whose outcome is not known.
@@ -160,6 +166,8 @@ impl Standing {
             kept: BTreeSet::new(),
             maybe_given: BTreeSet::new(),
             with_join: BTreeSet::new(),
+            untaken: BTreeSet::new(),
+            was_present: None,
             join_attempted: None,
             removal_attempted: None,
             taking: None,
@@ -176,6 +184,17 @@ impl Standing {
     /// Every role that the account has, or may have, from the Hub.
     pub fn roles(&self) -> BTreeSet<RoleId> {
         self.given.union(&self.maybe_given).copied().collect()
+    }
+
+    /// Every role that the account has from the Hub, by what Discord last told: what is being taken is there until it
+    /// has accepted that.
+    pub fn observed_roles(&self) -> BTreeSet<RoleId> {
+        self.given.union(&self.untaken).copied().collect()
+    }
+
+    /// Whether the account is in the server, by what Discord last told.
+    pub fn observed_present(&self) -> Option<bool> {
+        self.present.or(self.was_present)
     }
 
     /// Whether the Hub may still owe the account a removal.
@@ -260,7 +279,9 @@ impl Standing {
                 self.start(attempt);
                 self.join_attempted.get_or_insert(attempt.at);
                 // Who was outside may be inside from here on.
-                self.present = self.present.filter(|present| *present);
+                if self.present == Some(false) {
+                    self.was_present = self.present.take();
+                }
             }
             Event::RolesAttempted(attempt) => {
                 if let Some(found) = &attempt.found {
@@ -274,7 +295,7 @@ impl Standing {
                 self.removal_attempted.get_or_insert(attempt.at);
                 // The account may be outside from here on, and roles from elsewhere gone with it.
                 if self.brought_in || self.join_attempted.is_some() {
-                    self.present = None;
+                    self.was_present = self.present.take().or(self.was_present);
                     self.kept.clear();
                 }
             }
@@ -290,6 +311,7 @@ impl Standing {
                 self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
                 self.with_join.retain(|role| !missing.contains(role));
+                self.untaken.retain(|role| !missing.contains(role));
             }
             Event::RemovalFoundUndone { roles, brought_in, .. } => {
                 self.given.extend(roles);
@@ -310,6 +332,7 @@ impl Standing {
                 // Roles are lost with leaving.
                 self.given.clear();
                 self.kept.clear();
+                self.untaken.clear();
                 (self.taking, self.removed) = (None, None);
                 // What stood in the way of bringing them in does not any more.
                 self.trouble = None;
@@ -329,6 +352,8 @@ impl Standing {
     fn settle(&mut self) {
         self.maybe_given.clear();
         self.with_join.clear();
+        self.untaken.clear();
+        self.was_present = None;
         self.join_attempted = None;
         self.removal_attempted = None;
     }
@@ -339,6 +364,7 @@ impl Standing {
         // What may be taken is held for certain no longer: should it be wanted again, it is given again.
         let unsure: Vec<_> = self.given.intersection(&attempt.removes).copied().collect();
         self.given.retain(|role| !attempt.removes.contains(role));
+        self.untaken.extend(&unsure);
         self.maybe_given.extend(unsure);
         let (at, roles) = (attempt.at, attempt.removes.clone());
         self.taking = Some(Removed { at, roles, member: false, joined_at: self.joined_at });

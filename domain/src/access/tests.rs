@@ -199,6 +199,33 @@ fn what_a_removal_may_have_taken_is_not_counted_as_held() {
 }
 
 #[test]
+fn what_is_being_taken_is_there_until_discord_has_accepted_it() {
+    let attempted = |command, roles: &[RoleId]| Attempt {
+        removes: roles.iter().copied().collect(),
+        ..attempt(command, &[])
+    };
+    let brought_in = Report { brought_in: true, ..report(1, true, &[VIP, GOLD]) };
+    let mut events = vec![AccessGranted(brought_in)];
+    // One of two roles: tried in vain, twice.
+    events.push(RolesAttempted(attempted(2, &[GOLD])));
+    events.push(RolesAttempted(attempted(3, &[GOLD])));
+    let shown = |events: &[Event]| {
+        let standing = standing(events);
+        (standing.observed_present(), standing.observed_roles())
+    };
+    assert_eq!(shown(&events), (Some(true), [VIP, GOLD].into()));
+    // Then everything, and the account itself.
+    events.push(RemovalAttempted(attempted(4, &[VIP, GOLD])));
+    events.push(RemovalAttempted(attempted(5, &[VIP, GOLD])));
+    assert_eq!(shown(&events), (Some(true), [VIP, GOLD].into()));
+    events.push(AccessRevoked(report(5, false, &[])));
+    assert_eq!(shown(&events), (Some(false), [].into()));
+    // Who is being brought in again is outside until Discord says otherwise.
+    events.push(JoinAttempted(attempt(6, &[VIP])));
+    assert_eq!(shown(&events), (Some(false), [].into()));
+}
+
+#[test]
 fn what_a_member_had_before_a_join_whose_answer_is_lost_stays_theirs() {
     let lost = standing(&[JoinAttempted(attempt(5, &[VIP, GOLD]))]);
     let found = |seen: &Seen| {

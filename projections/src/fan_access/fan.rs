@@ -282,7 +282,7 @@ impl Fan {
                 });
                 let leftovers = others.map(|(_, other)| Leftover {
                     account: other.standing.account.clone(),
-                    present: other.standing.present,
+                    present: other.standing.observed_present(),
                     given: other.standing.roles(),
                     trouble: obstacle(other, self.facts.broken),
                 });
@@ -304,7 +304,7 @@ impl Fan {
                     guild,
                     account: account.cloned(),
                     desired: place.map(|place| place.decided.desired.clone()).unwrap_or_default(),
-                    present: place.and_then(|place| place.standing.present),
+                    present: place.and_then(|place| place.standing.observed_present()),
                     joined_at: place.and_then(|place| place.standing.joined_at),
                     given: place.map(given).unwrap_or_default(),
                     removed: place.and_then(|place| place.standing.removed.clone()),
@@ -353,7 +353,9 @@ impl Fan {
 
 /// What an account has from the Hub, of the roles that there are.
 fn given(place: &Place) -> BTreeSet<RoleId> {
-    place.standing.given.iter().filter(|role| !place.is_deleted(**role)).copied().collect()
+    let mut roles = place.standing.observed_roles();
+    roles.retain(|role| !place.is_deleted(*role));
+    roles
 }
 
 fn command(

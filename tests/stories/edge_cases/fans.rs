@@ -41,7 +41,9 @@ async fn case_10_who_never_linked_is_no_failure_and_costs_no_call() {
     assert_eq!(world.status(&club, "ada").await, ("available".into(), Some("not_linked".into())));
     world.reports(&club, "ada", "vip", "expired", 2).await;
     world.settle().await;
-    assert_eq!(world.status(&club, "ada").await, ("revoked".into(), None));
+    // What was never there was not taken: she is not among the club's fans any more.
+    let fans = world.get(&format!("{}/fans", club.path())).await.ok();
+    assert_eq!(fans["data"], json!([]));
     assert_eq!(world.sandbox.calls().len(), 0);
     world.prove().await;
 }
