@@ -9,6 +9,7 @@ use axum::{
 use eventstore::Position;
 
 use crate::{
+    answer::POSITION,
     app::{App, AppState},
     error::{ApiError, Kind},
 };
@@ -17,14 +18,23 @@ use crate::{
 const AFTER: HeaderName = HeaderName::from_static("hub-after");
 
 /// Lets reads wait until the views have seen this node's own appends, and the position that was asked for.
+///
+/// Writes that append nothing answer how far the log is: whoever reads after that position sees them.
 pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) -> Response {
-    if request.method() == Method::GET && reads_views(request.uri().path()) {
+    let path = request.uri().path();
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
+    let writes = !reads && path.starts_with("/v1/");
+    if request.method() == Method::GET && reads_views(path) {
         let after = request.headers().get(AFTER).cloned();
         if let Err(error) = wait(&app, after).await {
             return error.into_response();
         }
     }
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if writes && response.status().is_success() && !response.headers().contains_key(POSITION) {
+        response.headers_mut().insert(POSITION, app.store.log().head().0.into());
+    }
+    response
 }
 
 /// Whether a path is answered from views. Whoever looks how the Hub is doing is answered when it is not doing well, too.

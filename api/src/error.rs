@@ -32,7 +32,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_JSON: BAD_REQUEST, "malformed_json", "The body is not JSON";
-    DUPLICATE_FIELD: BAD_REQUEST, "duplicate_field", "A field stands twice in the body";
+    DUPLICATE_FIELD: BAD_REQUEST, "duplicate_field", "A field or a parameter stands twice";
     MALFORMED_REQUEST: BAD_REQUEST, "malformed_request", "The request cannot be read";
     OAUTH_STATE: BAD_REQUEST, "oauth_state_invalid", "This way back from Discord cannot be used";
     OAUTH_DENIED: BAD_REQUEST, "oauth_denied", "Discord was not allowed to connect";

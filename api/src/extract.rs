@@ -65,7 +65,14 @@ impl<T: FromFields + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let AxumQuery(pairs) = AxumQuery::<Vec<(String, String)>>::from_request_parts(parts, state)
             .await
             .map_err(|error| ApiError::new(Kind::MALFORMED_REQUEST, error.body_text()))?;
-        let values = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        let mut values = Map::new();
+        for (name, value) in pairs {
+            if values.contains_key(&name) {
+                let text = format!("`{name}` stands twice in the query; name each parameter once");
+                return Err(ApiError::new(Kind::DUPLICATE_FIELD, text));
+            }
+            values.insert(name, Value::String(value));
+        }
         Fields::new(values, true).read().map(Self)
     }
 }

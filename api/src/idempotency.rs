@@ -99,9 +99,14 @@ pub(crate) fn stored(
     serde_json::to_vec(&answer).unwrap_or_default()
 }
 
+/// Whether an answer is a secret that is not even kept sealed.
 fn answers_secret(path: &str) -> bool {
-    matches!(path, "/v1/sessions" | "/v1/keys" | "/v1/webhook_endpoints")
-        || path.ends_with("/rotate_secret")
+    matches!(path, "/v1/sessions" | "/v1/keys")
+}
+
+/// Whether an answer has a secret in it, and is kept sealed.
+fn is_sealed(path: &str) -> bool {
+    path == "/v1/webhook_endpoints" || path.ends_with("/rotate_secret")
 }
 
 /// Honours the key of every POST, except where the answer is a secret.
@@ -131,6 +136,7 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
     }
     let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());
     let key = format!("http:{}:{}:{path}:{named}", caller.key.id, parts.method);
+    let sealed = is_sealed(parts.uri.path());
     let limit = if parts.uri.path() == import::PATH {
         caller.platform()?;
         import::MAX_BODY
@@ -156,13 +162,18 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
             ));
         }
         if let Some(stored) = first.body {
+            let stored = if sealed {
+                app.store.vault().open_secret(&key, &stored)?.to_vec()
+            } else {
+                stored
+            };
             return replay(&stored, first.position);
         }
     }
     let append = AppendKey { key: key.as_str().into(), request_hash, answer: None };
     parts.extensions.insert(Idempotency(Some(append)));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    let response = keep(app, &key, &request_hash, response).await?;
+    let response = keep(app, &key, &request_hash, sealed, response).await?;
     drop(running);
     Ok(response)
 }
@@ -172,6 +183,7 @@ async fn keep(
     app: &App,
     key: &str,
     hash: &[u8; 32],
+    sealed: bool,
     response: Response,
 ) -> Result<Response, ApiError> {
     if !response.status().is_success() {
@@ -193,6 +205,11 @@ async fn keep(
         parts.headers.get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok());
     let position = reached.map_or_else(|| app.store.log().head(), Position);
     let json = serde_json::to_vec(&stored).unwrap_or_default();
+    if sealed {
+        let json = app.store.vault().seal_secret(key, &json)?;
+        app.store.answers().put(key, hash, position, &json, app.now()).await?;
+        return Ok(Response::from_parts(parts, Body::from(body)));
+    }
     let stands = app.store.answers().put(key, hash, position, &json, app.now()).await?;
     match stands.body {
         // The first request was appended after this one had looked for it, and counts.

@@ -127,12 +127,13 @@ impl Vault {
         AccountKey::new(hex(tag.as_ref()))
     }
 
-    /// Seals a secret of the Hub's own; `context` says which it is.
-    pub(crate) fn seal_secret(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+    /// Seals a secret of the Hub's own; `context` says which it is, and is needed to open it.
+    pub fn seal_secret(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
         seal(&self.0.random, &self.0.secrets, context, plain).ok_or(StoreError::NoRandom)
     }
 
-    pub(crate) fn open_secret(
+    /// Opens what was sealed in a context.
+    pub fn open_secret(
         &self,
         context: &str,
         sealed: &[u8],

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
+use domain::DisplayName;
 use eventstore::{Mode, keys::Role};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -36,8 +37,8 @@ pub(super) struct Create {
     role: Role,
 
     /// What it is for, to tell keys apart.
-    #[arg(long, default_value = "")]
-    name: String,
+    #[arg(long)]
+    name: Option<DisplayName>,
 
     /// When it ends, for example `90d`.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -53,12 +54,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let store = data.open(Mode::Prepare).await?;
             let now = store.clock().now();
             let lifetime = expires.map(TimeDelta::from_std).transpose()?;
+            if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
+                bail!("a key that ends at once opens nothing; write for example --expires 90d");
+            }
+            let name = name.map(|name| name.to_string()).unwrap_or_default();
             let expires_at = lifetime.map(|lifetime| now + lifetime);
             let (_, secret) = store.keys().create(&role, &name, expires_at, now).await?;
             say(secret.expose_secret());
         }
         Command::List { data } => {
-            let store = data.open(Mode::Prepare).await?;
+            let store = data.open(Mode::Beside).await?;
             let now = store.clock().now();
             say(format_args!(
                 "{:<36}  {:<24}  {:<8}  {:<20}  NAME",
@@ -81,7 +86,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Revoke { id, data } => {
-            let store = data.open(Mode::Prepare).await?;
+            let store = data.open(Mode::Beside).await?;
             if !store
                 .keys()
                 .revoke(id, store.clock().now())

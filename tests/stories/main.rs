@@ -27,6 +27,7 @@ mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;
 mod reference;
+mod repeated;
 mod setup;
 mod simcord;
 mod way_back;

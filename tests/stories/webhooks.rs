@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Answer, INBOUND, STRIPE, World};
 
@@ -12,11 +13,17 @@ fn sign(key: &[u8], text: &str) -> Vec<u8> {
 }
 
 async fn inbound(world: &World, at: i64, body: &str) -> Answer {
+    // Every message has an id of its own, and the same one whenever it is sent.
+    let id = format!("msg_{:x}", Uuid::new_v5(&Uuid::NAMESPACE_OID, body.as_bytes()).as_simple());
+    inbound_under(world, &id, at, body).await
+}
+
+async fn inbound_under(world: &World, id: &str, at: i64, body: &str) -> Answer {
     let key = STANDARD.decode(INBOUND.strip_prefix("whsec_").unwrap()).unwrap();
-    let signature = STANDARD.encode(sign(&key, &format!("msg_1.{at}.{body}")));
+    let signature = STANDARD.encode(sign(&key, &format!("{id}.{at}.{body}")));
     let request = world
         .bare(Method::POST, "/v1/webhooks/inbound")
-        .header("webhook-id", "msg_1")
+        .header("webhook-id", id)
         .header("webhook-timestamp", at)
         .header("webhook-signature", format!("v1,bm90IGl0 v1,{signature}"));
     world.send(request.body(body.to_owned())).await
@@ -70,7 +77,31 @@ async fn a_webhook_that_is_not_genuine_or_too_old_changes_nothing() {
     wrong["data"]["fan"] = json!("a b");
     inbound(&world, at, &wrong.to_string()).await.problem(422, "validation_failed");
     inbound(&world, at, "{").await.problem(400, "malformed_json");
+    for untyped in ["{}", "", r#"{"type": 5, "data": {}}"#] {
+        inbound(&world, at, untyped).await.problem(422, "validation_failed");
+    }
+    // The type says it, and the membership something else.
+    let mut torn = purchased(1);
+    torn["data"]["status"] = json!("expired");
+    inbound(&world, at, &torn.to_string()).await.problem(422, "validation_failed");
     assert_eq!(world.node().store().log().head(), before);
+}
+
+#[tokio::test]
+async fn one_id_stands_for_one_message() {
+    let world = World::start().await;
+    world.club("kim").await;
+    let at = world.now().timestamp();
+    let first = purchased(1).to_string();
+    assert_eq!(inbound_under(&world, "m1", at, &first).await.ok()["outcome"], "applied");
+    assert_eq!(inbound_under(&world, "m1", at, &first).await.ok()["outcome"], "unchanged");
+    let mut other = purchased(2);
+    other["type"] = json!("membership.refunded");
+    let other = other.to_string();
+    let refused = inbound_under(&world, "m1", at, &other).await;
+    refused.problem(422, "idempotency_key_reused");
+    assert_eq!(world.get("/v1/memberships/ada-vip").await.ok()["state"]["status"], "active");
+    assert_eq!(inbound_under(&world, "m2", at, &other).await.ok()["outcome"], "applied");
 }
 
 async fn stripe(world: &World, kind: &str, created: i64, object: Value) -> Answer {

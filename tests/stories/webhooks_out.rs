@@ -432,6 +432,30 @@ async fn endpoints_are_the_platform_s_alone_and_their_fields_are_checked() {
 }
 
 #[tokio::test]
+async fn that_access_is_gone_is_told_whatever_took_it() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let receiver = Receiver::start().await;
+    endpoint(&world, &receiver, &["access.revoked"]).await;
+    let activate = format!("/v1/fans/ada/integrations/{}/activate", club.integration);
+    let withheld = format!("{}/revocations/ada", club.path());
+    world.member(&club, "ada", "vip").await;
+    world.delete(&activate).await.is(202);
+    world.settle().await;
+    assert_eq!(told(&receiver.take()), [("access.revoked", "ada")], "she left");
+    world.post(&activate, json!({})).await.is(202);
+    world.settle().await;
+    world.put(&withheld, json!({ "why": "spam" })).await.ok();
+    world.settle().await;
+    assert_eq!(told(&receiver.take()), [("access.revoked", "ada")], "it is withheld");
+    world.delete(&withheld).await.ok();
+    world.settle().await;
+    world.delete("/v1/fans/ada/link").await.is(202);
+    world.settle().await;
+    assert_eq!(told(&receiver.take()), [("access.revoked", "ada")], "she disconnected");
+}
+
+#[tokio::test]
 async fn of_an_integration_that_is_deleted_every_fan_s_end_is_told() {
     let world = World::start().await;
     let club = world.club("kim").await;

@@ -45,13 +45,13 @@ impl FromFields for EventsQuery {
             (fields.optional("fan"), fields.optional("creator"), fields.optional("integration"));
         let kind = fields.optional::<String>("type");
         let (from, to) = (fields.optional("from"), fields.optional("to"));
+        let (after, paging) = (fields.optional("after"), Paging::from_fields(fields));
         if let Some(Some(unknown)) = &kind
             && !Event::is_called(unknown)
         {
             fields.fault("type", "is not the name of an event; they are written as in `FanLinked`");
             return None;
         }
-        let (after, paging) = (fields.optional("after"), Paging::from_fields(fields));
         Some(Self {
             fan: fan?,
             creator: creator?,

@@ -55,8 +55,11 @@ pub(crate) struct WithholdBody {
 impl FromFields for WithholdBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let why: String = fields.required("why")?;
-        if why.trim().is_empty() || why.chars().count() > LONGEST_WHY {
-            fields.fault("why", format!("must be 1 to {LONGEST_WHY} characters"));
+        let breaks = why.chars().any(|c| c.is_control() && c != '\n');
+        if why.trim().is_empty() || breaks || why.chars().count() > LONGEST_WHY {
+            let text =
+                format!("must be 1 to {LONGEST_WHY} characters, none of them a control character");
+            fields.fault("why", text);
             return None;
         }
         Some(Self { why })

@@ -4,7 +4,12 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Caller, error::ApiError, paging::Page};
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    extract::Query,
+    paging::{Page, Paging},
+};
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ProviderAnswer {
@@ -17,13 +22,20 @@ pub(crate) struct ProviderAnswer {
 
 /// List what can be integrated
 #[utoipa::path(get, path = "/v1/providers", tag = "Creator", operation_id = "list_providers",
-    responses((status = 200, description = "All of them", body = Page<ProviderAnswer>)))]
-pub(crate) async fn list(caller: Caller) -> Result<Json<Page<ProviderAnswer>>, ApiError> {
+    params(Paging), responses((status = 200, description = "All of them", body = Page<ProviderAnswer>)))]
+pub(crate) async fn list(
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<ProviderAnswer>>, ApiError> {
     caller.any_creator()?;
+    let after: Option<String> = paging.after()?;
     let discord = ProviderAnswer {
         provider: "discord",
         name: "Discord",
         description: "Brings fans into a Discord server and gives them the roles of their membership",
     };
-    Ok(Json(Page { data: vec![discord], next_cursor: None }))
+    let mut all = vec![discord];
+    all.retain(|provider| after.as_deref().is_none_or(|after| provider.provider > after));
+    let (data, next_cursor) = paging.page(all, |provider| provider.provider);
+    Ok(Json(Page { data, next_cursor }))
 }

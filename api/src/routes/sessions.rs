@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct SessionFields {
     /// `creator`, `fan`, `auditor` or `operator`.
     role: Role,
-    /// Which creator or fan; none for an auditor or an operator.
+    /// Which creator or fan. An auditor or an operator needs none.
     id: Option<String>,
     /// The first page: `hub` (creators), `memberships` or `welcome` (fans), `audit` (auditors), `status` (operators).
     page: Option<Page>,
@@ -54,12 +54,18 @@ enum Page {
 }
 
 fn person(fields: &mut Fields) -> Option<Person> {
-    let role: Option<Role> = fields.required("role");
-    match role? {
-        Role::Creator => fields.required("id").map(Person::Creator),
-        Role::Fan => fields.required("id").map(Person::Fan),
-        Role::Auditor => Some(Person::Auditor),
-        Role::Operator => Some(Person::Operator),
+    match fields.required("role") {
+        Some(Role::Creator) => fields.required("id").map(Person::Creator),
+        Some(Role::Fan) => fields.required("id").map(Person::Fan),
+        // Whoever looks after everything is not told apart, and may be named all the same.
+        Some(other) => {
+            fields.optional::<String>("id")?;
+            Some(if other == Role::Auditor { Person::Auditor } else { Person::Operator })
+        }
+        None => {
+            fields.text("id");
+            None
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     app::{App, AppState},
     auth::Caller,
     error::{ApiError, Kind},
-    extract::{Body, Fields, FromFields, NO_CONTENT, Nothing, Path},
-    paging::Page,
+    extract::{Body, Fields, FromFields, NO_CONTENT, Nothing, Path, Query},
+    paging::{Page, Paging},
     webhooks::{TYPES, target},
 };
 
@@ -173,15 +173,19 @@ pub(crate) async fn create(
 
 /// List the endpoints
 #[utoipa::path(get, path = "/v1/webhook_endpoints", tag = "Platform", operation_id = "list_webhook_endpoints",
-    responses((status = 200, description = "Oldest first", body = Page<EndpointAnswer>)))]
+    params(Paging), responses((status = 200, description = "Oldest first", body = Page<EndpointAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
     caller: Caller,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<EndpointAnswer>>, ApiError> {
     caller.platform()?;
-    let endpoints = app.store.webhooks().endpoints().await?;
+    let after: Option<Uuid> = paging.after()?;
+    let mut endpoints = app.store.webhooks().endpoints().await?;
+    endpoints.retain(|endpoint| after.is_none_or(|after| endpoint.id > after));
+    let (endpoints, next_cursor) = paging.page(endpoints, |endpoint| endpoint.id);
     let data = endpoints.into_iter().map(|endpoint| EndpointAnswer::of(endpoint, None)).collect();
-    Ok(Json(Page { data, next_cursor: None }))
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// One endpoint

@@ -4,7 +4,7 @@
 //! meanwhile is left out; the last state never is.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -32,7 +32,7 @@ pub(crate) const TYPES: [&str; 13] = [
     "access.pending",
     "access.granted",
     "access.blocked",
-    "access.revoked",
+    REVOKED,
     "access.revoke_blocked",
     "access.drifted",
     "integration.available",
@@ -44,6 +44,7 @@ pub(crate) const TYPES: [&str; 13] = [
     DISABLED,
 ];
 
+const REVOKED: &str = "access.revoked";
 const UNAVAILABLE: &str = "integration.unavailable";
 const STATE_CHANGED: &str = "fan.state_changed";
 const HELD: &str = "removals.held";
@@ -127,6 +128,8 @@ pub(super) struct Part {
     times: HashMap<Position, DateTime<Utc>>,
     attached: HashMap<(Position, IntegrationId), TierId>,
     drifted: Vec<Drifted>,
+    /// Where Discord accepted that somebody's access is gone.
+    revoked: HashSet<Position>,
     holds: Vec<(Position, &'static str, HoldId)>,
 }
 
@@ -144,12 +147,13 @@ impl Part {
         let Some(last) = raw.last().map(|event| event.position) else { return Ok(None) };
         let times = raw.iter().map(|event| (event.position, event.metadata.at)).collect();
         let matters = |kind: &str| {
-            ["DriftObserved", "MembershipAttached"].contains(&kind)
+            ["AccessRevoked", "DriftObserved", "MembershipAttached"].contains(&kind)
                 || HoldEvent::NAMES.contains(&kind)
         };
         let some = raw.into_iter().filter(|event| matters(&event.kind)).collect();
-        let (attached, drifted, holds) = (HashMap::new(), vec![], vec![]);
-        let mut part = Self { after, last, times, attached, drifted, holds };
+        let (attached, drifted) = (HashMap::new(), vec![]);
+        let (revoked, holds) = (HashSet::new(), vec![]);
+        let mut part = Self { after, last, times, attached, drifted, revoked, holds };
         for envelope in store.decode(some).await? {
             part.notice(envelope.position, envelope.event);
         }
@@ -161,6 +165,9 @@ impl Part {
             Event::Access(AccessEvent::DriftObserved { holder, missing }) => {
                 let Holder { guild, fan, .. } = holder;
                 self.drifted.push(Drifted { position, fan, guild, missing });
+            }
+            Event::Access(AccessEvent::AccessRevoked(_)) => {
+                self.revoked.insert(position);
             }
             Event::Integration(IntegrationEvent::MembershipAttached {
                 integration, tier, ..
@@ -265,12 +272,16 @@ impl Teller<'_> {
             Status::Pending => Some("access.pending"),
             Status::Connected => Some("access.granted"),
             Status::Blocked | Status::ActionRequired => Some("access.blocked"),
-            Status::Revoked => Some("access.revoked"),
+            Status::Revoked => Some(REVOKED),
             Status::RevokeBlocked => Some("access.revoke_blocked"),
             Status::Available => tier.map(|_| "integration.available"),
             Status::Revoking => None,
         };
         let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
+        // Whoever left, disconnected or is withheld stands otherwise now, and the access is gone all the same.
+        if kind != Some(REVOKED) && self.part.revoked.contains(&row.position) {
+            self.tell_of_fan(REVOKED, row.into(), &state(row, creator.clone()))?;
+        }
         if let Some(kind) = kind {
             let tier = tier.filter(|_| row.status == Status::Available);
             self.tell_of_fan(kind, row.into(), &State { tier, ..state(row, creator.clone()) })?;

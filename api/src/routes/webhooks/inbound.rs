@@ -3,6 +3,8 @@
 use axum::extract::State;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::membership::{Status, Terms};
+use eventstore::Position;
+use ring::digest::{Digest, SHA256, digest};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -10,12 +12,41 @@ use super::{Signed, Taken, ignored, take, unauthorized};
 use crate::{
     answer::Written,
     app::{App, AppState},
-    error::ApiError,
+    error::{ApiError, Kind},
     extract::{self, Fields, FromFields},
     routes::memberships::MembershipBody,
 };
 
+/// A message under its id.
+struct Message {
+    key: String,
+    hash: Digest,
+}
+
+impl Message {
+    /// From here on nothing else may come under the id.
+    async fn is_taken(&self, app: &App, position: Position) -> Result<(), ApiError> {
+        app.store.answers().put(&self.key, self.hash.as_ref(), position, b"", app.now()).await?;
+        Ok(())
+    }
+}
+
 impl Signed {
+    /// Refuses a message under the id of another one. The same one may come again.
+    async fn once(&self, app: &App) -> Result<Message, ApiError> {
+        let id = self.header("webhook-id");
+        let (key, hash) = (format!("http:webhook:{id}"), digest(&SHA256, &self.body));
+        let before = app.store.answers().get(&key).await?;
+        if before.is_some_and(|before| before.request_hash != hash.as_ref()) {
+            tracing::warn!(id, "a webhook came under the id of another one and was refused");
+            return Err(ApiError::new(
+                Kind::KEY_REUSED,
+                "this webhook-id came with another body before; give every message an id of its own",
+            ));
+        }
+        Ok(Message { key, hash })
+    }
+
     /// As the Standard Webhooks specification has it.
     fn standard(&self, app: &App) -> Result<(), ApiError> {
         let key = app.webhooks.inbound.as_ref();
@@ -76,13 +107,21 @@ pub(crate) async fn inbound(
 ) -> Result<Written<Taken>, ApiError> {
     signed.standard(&app)?;
     let mut body = extract::object(&signed.body)?;
-    let Some(status) = body.get("type").and_then(Value::as_str).and_then(status) else {
-        return Ok(ignored(&app));
+    let Some(Value::String(kind)) = body.remove("type") else {
+        return Err(ApiError::field("type", "must be what happened, as in `membership.purchased`"));
     };
+    let Some(status) = status(&kind) else { return Ok(ignored(&app)) };
     let Some(Value::Object(mut data)) = body.remove("data") else {
         return Err(ApiError::field("data", "must be the membership as an object"));
     };
-    data.insert("status".to_owned(), Value::from(status.as_str()));
+    let said = data.insert("status".to_owned(), Value::from(status.as_str()));
+    if said.is_some_and(|said| said != status.as_str()) {
+        let text = format!("must be {}, or left out: the type says it", status.as_str());
+        return Err(ApiError::field("data.status", text));
+    }
     let Membership(terms) = Fields::of_object(data)?;
-    take(&app, terms).await
+    let message = signed.once(&app).await?;
+    let taken = take(&app, terms).await?;
+    message.is_taken(&app, taken.position).await?;
+    Ok(taken)
 }
