@@ -346,6 +346,9 @@ async fn a_program_in_any_language_can_be_the_bot() {
     assert_eq!(first["again"], false);
     assert_eq!(post(&outcome, done).await.ok(), first);
     assert_eq!(world.status(&club, "ada").await.0, "connected");
+    // It cannot say the opposite afterwards.
+    let opposite = json!({ "epoch": epoch, "result": "refused", "code": "banned" });
+    post(&outcome, opposite).await.problem(409, "superseded");
     post(&start, json!({ "epoch": epoch })).await.problem(409, "superseded");
 
     let renewed = post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch })).await.ok();
@@ -367,6 +370,31 @@ async fn a_program_in_any_language_can_be_the_bot() {
     post("/v1/bot/leases/renew", json!({ "bot": "mine", "epoch": epoch }))
         .await
         .problem(409, "lease_lost");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_says_nothing_more_settles_nothing() {
+    let world = World::start_without_bot().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.links("ada", ada).await.is(200);
+    world.get("/v1/fans/ada/link").await.ok();
+    let key = world.key_of("bot").await;
+    let post =
+        |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
+    let lease = post("/v1/bot/leases", json!({ "bot": "mine", "of": 1, "want": 1 })).await.ok();
+    let epoch = lease["data"][0]["epoch"].as_u64().unwrap();
+    let command = first_command(&world, &key).await;
+    let id = command["id"].as_str().unwrap();
+    let start = json!({ "epoch": epoch });
+    post(&format!("/v1/bot/commands/{id}/start"), start).await.is(200);
+    let refused = json!({ "epoch": epoch, "result": "refused", "code": "30001" });
+    post(&format!("/v1/bot/commands/{id}/outcome"), refused).await.is(200);
+    let row = world.get(&format!("{}/fans", club.path())).await.ok()["data"][0].clone();
+    assert_eq!(row["reason"]["code"], "server_limit_reached");
+    assert_eq!(row["observed"]["roles"], json!([]), "nothing was given");
     world.prove().await;
 }
 

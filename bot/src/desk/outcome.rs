@@ -10,6 +10,7 @@ use domain::{
 };
 use eventstore::{AppendKey, HandleError, Position};
 use projections::CommandRow;
+use uuid::Uuid;
 
 use super::{Desk, DeskError, holder};
 use crate::wire::{Observed, Outcome, OutcomeResult, Recorded};
@@ -30,6 +31,8 @@ impl Desk {
             // A repeated report finds its command closed by the first.
             Err(DeskError::Superseded) => {
                 let said = self.store.answers().get(&key).await?;
+                // Another report than the first is news of a command that no longer stands.
+                let said = said.filter(|said| said.request_hash == mark(&outcome));
                 let done = |position: Position| Recorded { position: position.0, again: false };
                 return said.map(|said| done(said.position)).ok_or(DeskError::Superseded);
             }
@@ -70,7 +73,11 @@ impl Desk {
             _ if left && row.desired.present => Some(Sighting::Left),
             _ => None,
         };
-        let key = Some(key).filter(|_| trouble.is_none());
+        let key = trouble.is_none().then(|| AppendKey {
+            key: key.into(),
+            request_hash: mark(&outcome),
+            answer: None,
+        });
         let position = self.record(bot, &row, report, sighting, key).await?;
         Ok(Recorded { position: position.0, again: false })
     }
@@ -88,17 +95,12 @@ impl Desk {
         row: &CommandRow,
         report: Report,
         sighting: Option<Sighting>,
-        key: Option<String>,
+        key: Option<AppendKey>,
     ) -> Result<Position, DeskError> {
         let stream = access::stream(row.guild, &row.fan);
         let mut attempts = self.store.attempts();
         loop {
-            let key = key.clone().map(|key| AppendKey {
-                key: key.into(),
-                request_hash: [0; 32],
-                answer: None,
-            });
-            let mut decision = self.store.begin(self.metadata(bot), key);
+            let mut decision = self.store.begin(self.metadata(bot), key.clone());
             let mut commands = vec![access::Command::Report(report.clone())];
             commands.extend(
                 sighting
@@ -119,6 +121,15 @@ impl Desk {
             }
         }
     }
+}
+
+/// Tells one report from another.
+fn mark(outcome: &Outcome) -> [u8; 32] {
+    let json = serde_json::to_vec(outcome).unwrap_or_default();
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &json);
+    let mut mark = [0; 32];
+    mark[..16].copy_from_slice(id.as_bytes());
+    mark
 }
 
 /// A refusal's code: one of the Hub's, or Discord's own number.
@@ -145,6 +156,8 @@ fn report(
         },
         given: done.then(|| row.desired.roles.difference(&standing.kept).copied().collect()),
         kept: standing.kept.clone(),
+        // Of a refusal that says nothing more, nothing is settled.
+        unseen: !done,
         ..Observed::default()
     });
     let present = observed.present.or(standing.present);

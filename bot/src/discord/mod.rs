@@ -307,7 +307,8 @@ impl Discord {
         outages.retain(|guild| !of(*guild));
     }
 
-    pub(crate) fn is_out(&self, guild: GuildId) -> bool {
+    /// Whether Discord has told this process that a server is out of order.
+    pub fn is_out(&self, guild: GuildId) -> bool {
         self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner).contains(&guild)
     }
 

@@ -299,6 +299,9 @@ async fn case_08_a_hub_that_starts_in_an_outage_waits_too() {
     world.until_called("/guilds/*/members/*").await;
     assert_eq!(world.status(&club, "ada").await, ("revoking".into(), None));
     assert_eq!(world.get(&club.path()).await.ok()["status"], "active");
+    // A creator who looks is told the truth of it, too.
+    let refresh = format!("{}/roles/refresh", club.path());
+    world.post(&refresh, json!({})).await.problem(503, "discord_unavailable");
     world.sandbox.clear_faults();
     world.sandbox.with(|discord| discord.set_unavailable(club.guild, false));
     world.settle().await;
