@@ -151,3 +151,45 @@ impl Plan {
         Ok(appended)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::StreamName;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        log::{NewEvent, Write},
+        metadata::{Actor, Metadata},
+    };
+
+    /// An append of so many bytes to a stream of its own.
+    fn request(stream: usize, bytes: usize) -> Request {
+        let event = NewEvent { kind: "E".into(), schema: 1, data: "x".repeat(bytes).into() };
+        let stream = StreamName::new("test", stream);
+        let writes = vec![Write { stream, expected: 0, events: vec![event] }];
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let metadata = Metadata { at, actor: Actor::Hub, correlation: Uuid::nil() };
+        Request { append: Append { writes, metadata, key: None }, answer: oneshot::channel().0 }
+    }
+
+    /// How many of some appends one commit takes.
+    fn taken(sizes: &[usize]) -> usize {
+        let batch: Vec<_> =
+            sizes.iter().enumerate().map(|(stream, bytes)| request(stream, *bytes)).collect();
+        let mut plan = Plan::new(Position(0), batch.len());
+        plan.take(&batch, &mut Versions::new(), true);
+        plan.answers.len()
+    }
+
+    #[test]
+    fn one_commit_takes_1_mib_and_a_single_append_that_is_larger() {
+        let third = MAX_BYTES / 3;
+        assert_eq!(taken(&[third; 3]), 3);
+        assert_eq!(taken(&[third, third, third, 3]), 3);
+        assert_eq!(taken(&[MAX_BYTES, 1]), 1);
+        assert_eq!(taken(&[MAX_BYTES + 1, 1]), 1);
+        assert_eq!(taken(&[10; 40]), 40);
+    }
+}

@@ -329,6 +329,36 @@ async fn case_08_an_outage_changes_nothing() {
 }
 
 #[tokio::test]
+async fn case_08_an_outage_whose_end_nobody_told_is_not_waited_for_for_ever() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    world.member(&club, "ada", "vip").await;
+    world.sandbox.with(|discord| discord.set_unavailable(club.guild, true));
+    let missing = Action::Refuse { status: 403, code: 50001, message: "Missing Access".into() };
+    world.sandbox.fault(Fault::always("*", "/guilds/**", missing));
+    let refresh = format!("{}/roles/refresh", club.path());
+    world
+        .until("the outage is known", async |world| {
+            world.post(&refresh, json!({})).await.json["code"] == "discord_unavailable"
+        })
+        .await;
+    // While nobody listens, it ends and the bot is thrown out.
+    world.sandbox.set_gateway_closing(true);
+    world.sandbox.cut_gateway(false);
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| {
+        discord.set_unavailable(club.guild, false);
+        discord.remove_member(club.guild, bot);
+    });
+    world.sandbox.clear_faults();
+    world.sandbox.set_gateway_closing(false);
+    world.has_trouble(&club, "bot_missing").await;
+    world.post(&refresh, json!({})).await.problem(502, "discord_refused");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_08_a_bot_that_was_thrown_out_while_the_hub_was_down_is_missed() {
     let mut world = World::start_listening().await;
     let club = world.club("kim").await;
