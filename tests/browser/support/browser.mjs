@@ -24,8 +24,15 @@ export const THEMES = ["light", "dark"];
 /** The one browser of a process. */
 let browser;
 
+/** The browser, begun anew where it died: at its own start that says nothing of the pages. */
 async function launched() {
-  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  for (let tries = 3; !browser?.isConnected(); tries -= 1) {
+    try {
+      browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+    } catch (error) {
+      if (tries === 1) throw error;
+    }
+  }
   return browser;
 }
 
