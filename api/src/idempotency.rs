@@ -39,13 +39,14 @@ const MAX_ANSWER: usize = 4 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct InFlight(Arc<Mutex<HashSet<String>>>);
 
-struct Running {
+pub(crate) struct Running {
     all: InFlight,
     key: String,
 }
 
 impl InFlight {
-    fn begin(&self, key: &str) -> Option<Running> {
+    /// `None` while another request under the key still runs.
+    pub(crate) fn begin(&self, key: &str) -> Option<Running> {
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
         new.then(|| Running { all: self.clone(), key: key.to_owned() })
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     desired::{Facts, Held, Place, Rules, desired, is_on, plan, reasons},
-    ids::{GuildId, HoldId, IntegrationId, MembershipId, RoleId, TierId},
+    ids::{CreatorId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, TierId},
     integration::State as Integration,
     membership::Event as MembershipEvent,
 };
@@ -51,6 +51,11 @@ pub struct Taken {
 pub type Known<'a> = BTreeMap<IntegrationId, &'a Integration>;
 
 impl Facts {
+    /// Whether the fan holds, or held, a membership of a creator.
+    pub fn knows(&self, creator: &CreatorId) -> bool {
+        self.memberships.values().any(|held| held.creator == *creator)
+    }
+
     /// Takes in what a membership came to; answers what it was before.
     pub fn report(&mut self, event: &MembershipEvent) -> Option<Held> {
         let terms = event.terms();

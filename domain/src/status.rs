@@ -131,6 +131,13 @@ fn refused(place: &Place, plan: &Plan) -> Option<Matter> {
     }
 }
 
+/// Whether roles are being taken that an integration may have given, alone or beside others on its server.
+fn is_taking(place: &Place, id: IntegrationId, integration: &Integration) -> bool {
+    let alone = place.holding.iter().all(|other| *other == id);
+    let ours = |role: &RoleId| integration.attachments.values().any(|roles| roles.contains(role));
+    place.plan().remove.iter().any(|role| alone || ours(role))
+}
+
 /// How a fan stands in one integration, and what the matter is. `None` where the integration neither
 /// offers the fan anything nor ever gave them anything.
 pub fn status(
@@ -158,7 +165,9 @@ pub fn status(
     let mut leftover = None;
     let mut known = false;
     for (account, place) in places {
-        known |= place.contributors.contains(&id);
+        let standing = &place.standing;
+        let touched = standing.observed_present().is_some() || standing.holds_anything();
+        known |= place.contributors.contains(&id) && touched;
         let current = live && on && linked == Some(account);
         if current {
             let obstacle = obstacle(place, facts.broken);
@@ -180,10 +189,13 @@ pub fn status(
                     (Status::ActionRequired, obstacle)
                 }
                 // Everything is there, and what should be gone is not.
-                Some(_) if has && !place.plan().remove.is_empty() => {
+                Some(_) if has && is_taking(place, id, integration) => {
                     (Status::RevokeBlocked, obstacle)
                 }
-                _ if has && standing.present == Some(true) && place.plan().remove.is_empty() => {
+                _ if has
+                    && standing.present == Some(true)
+                    && !is_taking(place, id, integration) =>
+                {
                     (Status::Connected, kept.map(|(_, matter)| matter))
                 }
                 Some(_) => (Status::Blocked, obstacle),

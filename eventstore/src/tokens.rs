@@ -131,16 +131,17 @@ impl Tokens<'_> {
         Ok(Some((sealed, token)))
     }
 
-    /// Deletes a token; one that has taken its place stays.
-    pub async fn delete(&self, fan: &FanId, old: &DiscordToken) -> Result<(), StoreError> {
-        let Some((stands, token)) = self.stored(fan).await? else { return Ok(()) };
-        if token.is(&old.access) {
-            sqlx::query("delete from discord_tokens where fan = ?1 and sealed = ?2")
-                .bind(fan.as_str())
-                .bind(stands)
-                .execute(self.db)
-                .await?;
+    /// Deletes a token; false where something else has taken its place, which stays.
+    pub async fn delete(&self, fan: &FanId, old: &DiscordToken) -> Result<bool, StoreError> {
+        let Some((stands, token)) = self.stored(fan).await? else { return Ok(false) };
+        if !token.is(&old.access) {
+            return Ok(false);
         }
-        Ok(())
+        let deleted = sqlx::query("delete from discord_tokens where fan = ?1 and sealed = ?2")
+            .bind(fan.as_str())
+            .bind(stands)
+            .execute(self.db)
+            .await?;
+        Ok(deleted.rows_affected() > 0)
     }
 }

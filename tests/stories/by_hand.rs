@@ -85,7 +85,12 @@ async fn nobody_is_brought_into_a_stranger_s_server_or_shown_to_them_without_hav
     assert_eq!(world.roles(&other, ada), None);
     let row = world.get(&format!("{}/fans", other.path())).await.ok()["data"][0].clone();
     assert_eq!((&row["fan"], &row["discord"]), (&json!("ada"), &json!(null)));
-    assert_eq!(row["reason"]["code"], "not_activated");
+    // Nor is she told of by being refused.
+    let withheld = format!("{}/revocations/ada", other.path());
+    world.put(&withheld, json!({ "why": "curious" })).await.ok();
+    let row = world.get(&format!("{}/fans", other.path())).await.ok()["data"][0].clone();
+    assert_eq!((&row["status"], &row["discord"]), (&json!("blocked"), &json!(null)));
+    world.delete(&withheld).await.ok();
     // She sees it, and it is hers to say.
     let seen = world.get("/v1/fans/ada/grants").await.ok();
     assert_eq!(seen["data"][0]["integration"]["status"], "available");

@@ -57,6 +57,12 @@ fn inside(world: &World, club: &Club, fans: &[(String, u64)]) -> usize {
     fans.iter().filter(|(_, user)| world.roles(club, *user) == Some(vec![club.vip])).count()
 }
 
+/// What becomes of the first integration of a membership.
+async fn of_membership(world: &World, membership: &str) -> Value {
+    let shown = world.get(&format!("/v1/memberships/{membership}")).await.ok();
+    shown["integrations"][0]["status"].clone()
+}
+
 async fn codes(world: &World, club: &Club) -> Vec<String> {
     let shown = world.get(&club.path()).await.ok();
     let reasons = shown["reasons"].as_array().unwrap().iter();
@@ -79,6 +85,7 @@ async fn case_18_an_empty_snapshot_takes_nothing_until_somebody_approves() {
         world.status(&club, "fan00").await,
         ("revoking".into(), Some("removal_held".into()))
     );
+    assert_eq!(of_membership(&world, "fan00-vip").await, "revoking");
     let shown = world.get(&club.path()).await.ok();
     assert_eq!(shown["status"], "needs_attention");
     assert_eq!(
@@ -146,6 +153,8 @@ async fn a_rejected_removal_leaves_everybody_in_and_a_real_end_still_ends() {
         ("connected".into(), Some("removal_rejected".into()))
     );
     assert_eq!(codes(&world, &club).await, [""; 0], "nobody is asked any more");
+    // Of the membership it is not said that its access is gone.
+    assert_eq!(of_membership(&world, "fan00-vip").await, "connected");
 
     // Auditors are told why somebody without a membership is still inside.
     let explain = world

@@ -60,6 +60,52 @@ async fn a_role_that_is_being_taken_is_there_until_discord_has_accepted_it() {
 }
 
 #[tokio::test]
+async fn what_is_being_taken_for_one_integration_is_nothing_to_the_other_on_its_server() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let second = world.integration("kim").await;
+    world.connect(&second, club.owner, club.guild).await.is(200);
+    let second = format!("/v1/integrations/{second}");
+    let gold = json!({ "roles": [club.gold.to_string()] });
+    world.tier("kim", "gold").await;
+    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ada", "gold", "active", 1).await;
+    world.settle().await;
+    world.sandbox.forget_calls();
+    let role = "/guilds/*/members/*/roles/*";
+    world.sandbox.fault(Fault::always("DELETE", role, Action::Error { status: 502 }));
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.until_called(role).await;
+    let other = world.get(&format!("{second}/fans")).await.ok()["data"][0].clone();
+    assert_eq!((&other["fan"], &other["status"]), (&json!("ada"), &json!("connected")));
+    assert_eq!(world.of_membership("ada-vip").await, "revoking");
+    world.sandbox.clear_faults();
+    world.settle().await;
+    assert_eq!(world.of_membership("ada-vip").await, "revoked");
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn what_was_never_tried_is_not_told_as_taken() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.user("ada");
+    world.links("ada", ada).await.is(200);
+    world.sandbox.deauthorize(ada);
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+    world.post(&format!("{}/sync", club.path()), json!({})).await;
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.settle().await;
+    assert_ne!(world.row(&club, "ada").await["status"], "connected");
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.row(&club, "ada").await, Value::Null);
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn who_is_being_removed_is_there_until_discord_has_accepted_it() {
     let world = World::start().await;
     let club = world.club("kim").await;

@@ -453,6 +453,14 @@ async fn that_access_is_gone_is_told_whatever_took_it() {
     world.delete("/v1/fans/ada/link").await.is(202);
     world.settle().await;
     assert_eq!(told(&receiver.take()), [("access.revoked", "ada")], "she disconnected");
+    // Whoever exchanges the account has the access with the other one.
+    let (first, second) = (world.user("one"), world.user("two"));
+    for user in [first, second] {
+        world.links("ada", user).await.is(200);
+        world.settle().await;
+    }
+    assert_eq!(world.roles(&club, first), None);
+    assert_eq!(told(&receiver.take()), [] as [(&str, &str); 0]);
 }
 
 #[tokio::test]

@@ -317,7 +317,10 @@ impl Chain<'_> {
         match row.status {
             Status::Available => format!("{fan} could have access to {named}. {why}"),
             Status::Pending => {
-                format!("{}; that was on its way.", self.should(server, &row.desired))
+                format!(
+                    "{}; Discord had not accepted all of it yet.",
+                    self.should(server, &row.desired)
+                )
             }
             Status::Connected => {
                 let had = self.retelling.had(server);

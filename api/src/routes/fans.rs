@@ -8,7 +8,7 @@ use std::{
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use domain::{
-    CreatorId, DisplayName, FanId, IntegrationId, MembershipId, RoleId, TierId,
+    CreatorId, DisplayName, FanId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
     desired::{Facts, Held},
     fan::{self, Fan},
     integration::Phase,
@@ -71,12 +71,17 @@ pub(crate) struct FanMembership {
 
 impl FanIntegration {
     /// The same for a membership that gives nothing any more: what becomes of its roles, whatever else the fan has.
-    /// `None` where the fan never had anything there.
+    /// `None` where the fan has nothing to do with the server.
     fn ended(row: &IntegrationRow, known: &FanRow, roles: &BTreeSet<RoleId>) -> Option<Self> {
         let shown = Self::of(row, known, roles, true);
         let still =
             |role: &RoleId| known.given.contains(role) && !known.desired.roles.contains(role);
         match known.status {
+            // It is kept on purpose, or until somebody decides.
+            _ if known.trouble == Some((Trouble::RemovalRejected, None)) => Some(shown),
+            _ if known.trouble == Some((Trouble::RemovalHeld, None)) => {
+                Some(Self { status: Status::Revoking, ..shown })
+            }
             Status::Revoking | Status::RevokeBlocked | Status::Revoked => Some(shown),
             Status::Available if known.present.is_none() => None,
             _ => {

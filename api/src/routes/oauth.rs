@@ -268,22 +268,24 @@ async fn link(
         allowed_at: Some(app.now()),
         sent: false,
     };
-    let before = app.store.tokens().get(fan).await?;
-    let linked = append_link(app, link, &token, may_join, metadata(app, actor)).await;
+    let mut before = None;
+    let linked = append_link(app, link, &token, &mut before, may_join, metadata(app, actor)).await;
     if linked.is_err() {
         // Where it was put already, what the fan had before takes its place again.
         match before {
-            Some(before) => drop(app.store.tokens().replace(fan, &token, &before).await?),
+            Some(before) => app.store.tokens().replace(fan, &token, &before).await?,
             None => app.store.tokens().delete(fan, &token).await?,
-        }
+        };
     }
     linked.map(|()| may_join)
 }
 
+/// `before`: the token in whose place this one is put.
 async fn append_link(
     app: &Arc<App>,
     link: Link,
     token: &DiscordToken,
+    before: &mut Option<DiscordToken>,
     may_join: bool,
     metadata: Metadata,
 ) -> Result<(), ApiError> {
@@ -319,6 +321,8 @@ async fn append_link(
             }
         }
         // Before the append: whoever hears of the link finds the token.
+        let stands = app.store.tokens().get(fan).await?;
+        *before = stands.filter(|stands| !stands.is(&token.access)).or(before.take());
         app.store.tokens().put(fan, token).await?;
         if decision.commit(&mut attempts).await?.is_some() {
             return Ok(());

@@ -226,7 +226,7 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// The next messages, in the order of the log, and whether there are more.
+    /// The next messages, and whether there are more. What is not a fan's state comes first; the rest follows the log.
     pub(super) async fn next(&mut self) -> Result<(Vec<Message>, bool), WebhookError> {
         let after = match self.after.take() {
             Some(after) => after,
@@ -279,7 +279,9 @@ impl Teller<'_> {
         };
         let Some(creator) = self.creator(row.integration).await? else { return Ok(()) };
         // Whoever left, disconnected or is withheld stands otherwise now, and the access is gone all the same.
-        if kind != Some(REVOKED) && self.part.revoked.contains(&row.position) {
+        let elsewise =
+            matches!(row.status, Status::Available | Status::Blocked | Status::ActionRequired);
+        if elsewise && row.through && self.part.revoked.contains(&row.position) {
             self.tell_of_fan(REVOKED, row.into(), &state(row, creator.clone()))?;
         }
         if let Some(kind) = kind {

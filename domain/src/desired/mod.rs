@@ -117,9 +117,7 @@ pub fn reasons<'a>(
 /// needs no click of theirs where it comes from a creator of whom they hold or held a membership, and yields to their
 /// no. Nobody is brought into a stranger's server without having said so.
 pub(crate) fn is_on(facts: &Facts, integration: IntegrationId) -> bool {
-    let known =
-        |grant: &Grant| facts.memberships.values().any(|held| held.creator == grant.creator);
-    let given = || facts.grants.get(&integration).is_some_and(known);
+    let given = || facts.grants.get(&integration).is_some_and(|grant| facts.knows(&grant.creator));
     let wanted = facts.active.get(&integration).copied().unwrap_or_else(given);
     wanted && !facts.withheld.contains(&integration)
 }

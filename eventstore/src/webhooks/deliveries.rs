@@ -38,7 +38,7 @@ impl Webhooks<'_> {
             sqlx::query(
                 "insert into webhook_deliveries
                      (id, endpoint, position, fan, type, body, state, attempts, next_at, created_at)
-                 select ?1, id, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, ?7 from webhook_endpoints where id = ?2
+                 select ?1, id, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, ?7 from webhook_endpoints where id = ?2 and disabled_at is null
                  on conflict (id) do nothing",
             )
             .bind(message.id.to_string())

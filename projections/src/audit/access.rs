@@ -100,10 +100,15 @@ impl Had {
         self
     }
 
-    fn report(report: &Report) -> Self {
+    fn report(self, report: &Report) -> Self {
         let refused = report.trouble.is_some();
+        let state = if refused { Knowledge::Refused } else { Knowledge::Accepted };
+        if report.unseen {
+            // It says nothing new of what there is.
+            return Self { state, desired: report.desired.clone(), ..self };
+        }
         Self {
-            state: if refused { Knowledge::Refused } else { Knowledge::Accepted },
+            state,
             present: report.present,
             brought_in: report.brought_in,
             roles: report.given.clone(),
@@ -127,7 +132,7 @@ impl Had {
             | AccessEvent::AccessChanged(report)
             | AccessEvent::AccessRevoked(report)
             | AccessEvent::AccessBlocked(report)
-            | AccessEvent::RevokeBlocked(report) => Self::report(report),
+            | AccessEvent::RevokeBlocked(report) => self.report(report),
             AccessEvent::DriftObserved { missing, .. } => {
                 let mut after = Self { state: Knowledge::Observed, ..self };
                 after.roles.retain(|role| !missing.contains(role));

@@ -296,8 +296,14 @@ impl Fan {
                     Some((other.standing.account.clone(), other.standing.removed.clone()?))
                 });
                 let let_go = let_go.collect();
-                let account =
-                    place.map(|place| &place.standing.account).or(linked.map(|link| &link.account));
+                // Whoever neither holds a membership of the creator nor has said yes shows their account to nobody.
+                let agreed = self.facts.active.get(id) == Some(&true)
+                    || integration
+                        .creator
+                        .as_ref()
+                        .is_some_and(|creator| self.facts.knows(creator));
+                let linked = linked.filter(|_| agreed).map(|link| &link.account);
+                let account = place.map(|place| &place.standing.account).or(linked);
                 let row = FanRow {
                     integration: *id,
                     fan: fan.clone(),
@@ -310,6 +316,10 @@ impl Fan {
                     removed: place.and_then(|place| place.standing.removed.clone()),
                     status,
                     trouble,
+                    through: places
+                        .into_iter()
+                        .flatten()
+                        .any(|(_, place)| place.contributors.contains(id)),
                     leftovers,
                     let_go,
                     position,

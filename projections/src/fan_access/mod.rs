@@ -59,6 +59,9 @@ pub struct FanRow {
     pub removed: Option<Removed>,
     pub status: Status,
     pub trouble: Option<(Trouble, Option<RoleId>)>,
+    /// Whether the fan has, or had, access through this integration.
+    #[serde(default)]
+    pub through: bool,
     /// Accounts that the fan used before, and from which something is still to be taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,

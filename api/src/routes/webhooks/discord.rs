@@ -120,7 +120,6 @@ async fn deauthorized(
     let mut attempts = app.store.attempts();
     loop {
         let mut decision = app.store.begin(metadata.clone(), None);
-        // Before the token is looked at: whoever connects anew meanwhile is looked at again.
         let linked = decision.load::<Fan>(&stream).await?.link;
         let held = app.store.tokens().get(&fan).await?;
         let held = held.filter(|token| token.is_of(&account_key));
@@ -129,6 +128,12 @@ async fn deauthorized(
             || allowed_at.is_some_and(|allowed| allowed > at + SKEW)
         {
             return Ok(app.store.log().head());
+        }
+        // It brings nobody in any more. Where another has taken its place, the fan is connecting anew.
+        if let Some(held) = held
+            && !app.store.tokens().delete(&fan, &held).await?
+        {
+            continue;
         }
         let command = fan::Command::BreakLink {
             fan: fan.clone(),
@@ -143,10 +148,6 @@ async fn deauthorized(
             Err(HandleError::Store(error)) => return Err(error.into()),
         }
         if let Some(decided) = decision.commit(&mut attempts).await? {
-            // It brings nobody in any more.
-            if let Some(held) = held {
-                app.store.tokens().delete(&fan, &held).await?;
-            }
             return Ok(decided.position);
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     app::{App, AppState},
     error::{ApiError, Kind},
     extract::{self, Fields, FromFields},
+    idempotency::Running,
     routes::memberships::MembershipBody,
 };
 
@@ -21,6 +22,8 @@ use crate::{
 struct Message {
     key: String,
     hash: Digest,
+    /// Held until it is taken in: nothing else comes in between.
+    _running: Running,
 }
 
 impl Message {
@@ -35,7 +38,17 @@ impl Signed {
     /// Refuses a message under the id of another one. The same one may come again.
     async fn once(&self, app: &App) -> Result<Message, ApiError> {
         let id = self.header("webhook-id");
+        if id.is_empty() {
+            return Err(unauthorized(
+                "the webhook-id is missing; give every message one of its own",
+            ));
+        }
         let (key, hash) = (format!("http:webhook:{id}"), digest(&SHA256, &self.body));
+        let running = app.in_flight.begin(&key).ok_or_else(|| {
+            let text =
+                "a message under this webhook-id is being taken in; send it again in a moment";
+            ApiError::new(Kind::KEY_IN_USE, text)
+        })?;
         let before = app.store.answers().get(&key).await?;
         if before.is_some_and(|before| before.request_hash != hash.as_ref()) {
             tracing::warn!(id, "a webhook came under the id of another one and was refused");
@@ -44,7 +57,7 @@ impl Signed {
                 "this webhook-id came with another body before; give every message an id of its own",
             ));
         }
-        Ok(Message { key, hash })
+        Ok(Message { key, hash, _running: running })
     }
 
     /// As the Standard Webhooks specification has it.
