@@ -112,7 +112,8 @@ async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
     let review = format!("{path}/memberships/review");
     kim.submit(&form, &review, &[]).await.is(422).has("Choose at least one membership");
     let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
-    let chosen = [("tier", "gold"), ("role", &gives_gold), ("role", &gives_vip)];
+    let chosen =
+        [("tier", "gold"), ("tier", "vip"), ("role", &gives_gold), ("role", &gives_vip)];
     let plan = kim.submit(&form, &review, &chosen).await.is(200).has("Nobody is affected now");
     let apply = format!("{path}/memberships");
     let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set").has("Active");
@@ -124,6 +125,40 @@ async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
     assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 2);
     kim.get(TABLE).await.has("Active").lacks("Continue set-up");
     world.prove().await;
+}
+
+#[tokio::test]
+async fn a_tier_that_is_not_ticked_is_not_attached_whatever_roles_are() {
+    let world = World::start().await;
+    world.tier("kim", "gold").await;
+    world.tier("kim", "vip").await;
+    let owner = world.user("kim");
+    let (guild, gold, vip) = world.server(owner);
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = named(&mut kim, "Club").await;
+    let choice = Choice { user: owner, guild: Some(guild), ..Choice::default() };
+    let back = kim.goes_to_discord(&format!("{path}/connect/discord"), &choice).await;
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(guild).unwrap();
+        world.edit_role(guild, bot, |role| role.position = 100);
+    });
+    let roles = kim.get(&back).await;
+    kim.submit(&roles, &format!("{path}/roles/refresh"), &[]).await.is(200);
+
+    let form = kim.get(&format!("{path}/memberships")).await.is(200);
+    // Each tier's roles are folded away, but for the tiers that are ticked.
+    assert_eq!(form.html.matches("<details class=\"tier-roles\" open>").count(), 2);
+    let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
+    let (review, apply) = (format!("{path}/memberships/review"), format!("{path}/memberships"));
+    let roles = [("role", gives_gold.as_str()), ("role", gives_vip.as_str())];
+    let nothing = kim.submit(&form, &review, &roles).await.is(422);
+    let nothing = nothing.has("Choose at least one membership");
+    nothing.has("<details class=\"tier-roles\">");
+    let plan = kim.submit(&form, &review, &[[("tier", "vip")].as_slice(), &roles].concat()).await;
+    let plan = plan.is(200).lacks(&gives_gold).has(&gives_vip);
+    kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set");
+    let events = world.events().await;
+    assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 1);
 }
 
 #[tokio::test]

@@ -167,8 +167,9 @@ fn suggested(integration: &Integration) -> Chosen {
     alike.collect()
 }
 
-/// What a form chose: the tiers that are ticked, those that it showed as attached, and those that a role is ticked for.
-/// A tier that was attached since then is not of its choice, and one that was detached is not attached again.
+/// What a form chose: the tiers that are ticked and those that it showed as attached, with the roles ticked for them.
+/// Roles of another tier stand for nothing. A tier that was attached since then is not of its choice, and one that was
+/// detached is not attached again.
 fn chosen(values: &Values, integration: &Integration) -> Chosen {
     let tiers = |name| values.all(name).filter_map(|tier| tier.parse::<TierId>().ok());
     let mut chosen: Chosen =
@@ -177,8 +178,10 @@ fn chosen(values: &Values, integration: &Integration) -> Chosen {
         let parsed = role
             .split_once('/')
             .and_then(|(tier, role)| Some((tier.parse().ok()?, role.parse().ok()?)));
-        if let Some((tier, role)) = parsed {
-            chosen.entry(tier).or_default().insert(role);
+        if let Some((tier, role)) = parsed
+            && let Some(roles) = chosen.get_mut::<TierId>(&tier)
+        {
+            roles.insert(role);
         }
     }
     let detached: BTreeSet<TierId> = tiers("attached")

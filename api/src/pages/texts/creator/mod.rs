@@ -201,6 +201,8 @@ texts! {
         cannot_give: &'static str = "A role that is ticked cannot be given. It says why.";
         plan_title: &'static str = "Review the change";
         plan_lead: &'static str = "Nothing happens before you apply it.";
+        roles: &'static str = "Roles";
+        of_tier: Phrase = Phrase("of {}");
         moved: &'static str = "The integration has changed meanwhile";
         moved_lead: &'static str = "Somebody changed it in another tab or over the API. This is what your choice means now.";
         after: &'static str = "Memberships give";
