@@ -10,7 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use domain::{
-    CreatorId, Decider, FanId, IntegrationId, RoleId, Who,
+    CreatorId, Decider, FanId, IntegrationId, RoleId, Trouble, Who,
     desired::Facts,
     fan::{self, Event as FanEvent, Fan, Grant},
     membership,

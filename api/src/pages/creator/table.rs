@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
-use domain::{CreatorId, TierId};
+use domain::{CreatorId, TierId, Trouble};
 use projections::Change;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         texts::{self, Texts},
     },
     paging::{Page, Paging},
-    routes::integrations::{self, IntegrationAnswer},
+    routes::integrations::{self, FanCounts, IntegrationAnswer},
 };
 
 /// How many names of tiers a row shows.
@@ -56,6 +56,20 @@ impl Rows {
         attached.map(|tier| self.tiers.get(tier).map_or(tier.as_str(), String::as_str)).collect()
     }
 
+    /// Nobody has anything there, and nobody is to have.
+    fn nobody(row: &IntegrationAnswer) -> bool {
+        there(&row.fans) + row.fans.available == 0
+    }
+
+    /// How many are on their way out, or are until somebody approves that they go.
+    fn leaving(&self, row: &IntegrationAnswer) -> Option<String> {
+        let t = &self.t.table;
+        let held = Trouble::RemovalHeld.code();
+        let held = row.reasons.iter().any(|reason| reason.code == held);
+        let count = if held { t.held } else { t.leaving };
+        (row.fans.revoking > 0).then(|| count.of(row.fans.revoking))
+    }
+
     fn more(row: &IntegrationAnswer) -> usize {
         row.memberships.len().saturating_sub(NAMES)
     }
@@ -72,6 +86,16 @@ impl Rows {
             _ => None,
         }
     }
+}
+
+/// How many fans have, or are owed, something.
+pub(super) fn there(fans: &FanCounts) -> u64 {
+    fans.connected
+        + fans.pending
+        + fans.action_required
+        + fans.blocked
+        + fans.revoking
+        + fans.revoke_blocked
 }
 
 /// Everything that the table shows.
@@ -120,7 +144,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let rows = rows(&app, &signed.caller, &signed.who, paging).await?;
-    let frame = Frame::of(&app, &signed, rows.t.table.title).at("integrations");
+    let frame = super::frame(&app, &signed, rows.t.table.title).await?.at("integrations");
     let frame = frame.saying(done.map(|_| texts::EN.table.done_deleted.to_owned()));
     let any = !rows.page.data.is_empty();
     page(&TablePage { frame, any, query, region: Region::of(&rows)? })

@@ -6,7 +6,7 @@ texts! {
     /// An integration at a glance.
     Overview {
         set_up: &'static str = "You are all set";
-        set_up_lead: &'static str = "Fans who hold these memberships are told that they can connect. Whoever has connected Discord already is being brought in now, and you can watch it here.";
+        set_up_lead: &'static str = "Fans who hold these memberships already are told, and get in once they activate it. Whoever buys from now on gets in by connecting Discord. You can watch it here.";
         unfinished: &'static str = "The set-up is not finished";
         unfinished_lead: &'static str = "Connect your Discord to go on where you stopped. It takes about a minute.";
         disconnected: &'static str = "The server is disconnected";
@@ -28,6 +28,7 @@ texts! {
         see_roles: &'static str = "See the roles";
         see_held: &'static str = "Review the removal";
         gives: &'static str = "What memberships give";
+        gives_nothing: &'static str = "No membership gives access now. Whoever is still here keeps it only until it is taken away, or because you chose so.";
         edit: &'static str = "Change";
         in_step: &'static str = "In step with Discord";
         in_step_lead: &'static str = "Changes are noticed by themselves. If something looks wrong, compare everything now.";
@@ -224,6 +225,8 @@ texts! {
         decided: &'static str = "Decided";
         opened: &'static str = "Since";
         by: &'static str = "Caused by";
+        you: &'static str = "you";
+        hub: &'static str = "the Hub, by itself";
         share: Phrase = Phrase("{} of {} fans who had access");
         share_label: &'static str = "How many";
         limit: &'static str = "Your limit";
