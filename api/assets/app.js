@@ -144,7 +144,15 @@ if (said.length) {
   for (const name of said) here.searchParams.delete(name);
   history.replaceState(history.state, "", here);
 }
-setTimeout(() => document.querySelector(".toast")?.remove(), 8000);
+
+// The page begins there: what was just done is heard, and a keyboard goes on from it.
+const told = document.querySelector("[data-told]");
+if (!document.querySelector("[autofocus]")) told?.focus();
+setTimeout(() => {
+  const toast = document.querySelector(".toast");
+  if (toast && toast === document.activeElement) document.getElementById("content").focus({ preventScroll: true });
+  toast?.remove();
+}, 8000);
 
 // How much is new stands in the navigation, which is not shown anew.
 function count(much) {

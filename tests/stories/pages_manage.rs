@@ -66,6 +66,9 @@ async fn roles_are_given_and_access_is_withheld_by_hand() {
     let page = kim.get(&fan).await.is(200).has("Connected").has("ada is in");
     let gold = club.gold.to_string();
     let grant = format!("{fan}/grant");
+    let nothing = kim.submit(&page, &grant, &[("until", "2100-01-01")]).await.is(422);
+    nothing.has("Tick at least one role").has("autofocus").has("2100-01-01").has("Give these roles");
+    assert!(!world.events().await.contains(&"ManualGrantGiven".to_owned()));
     kim.submit(&page, &grant, &[("role", &gold), ("until", "1999-01-01")])
         .await
         .is(422)

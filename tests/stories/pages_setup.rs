@@ -152,12 +152,19 @@ async fn a_tier_that_is_not_ticked_is_not_attached_whatever_roles_are() {
     let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
     let (review, apply) = (format!("{path}/memberships/review"), format!("{path}/memberships"));
     let roles = [("role", gives_gold.as_str()), ("role", gives_vip.as_str())];
+    // Whoever holds it already is told, and brought in by nobody but themselves.
+    for (fan, status) in [("ada", "active"), ("ben", "active"), ("cleo", "expired")] {
+        let held = json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": 1 });
+        world.put(&format!("/v1/memberships/{fan}-vip"), held).await.ok();
+    }
     let nothing = kim.submit(&form, &review, &roles).await.is(422);
     let nothing = nothing.has("Choose at least one membership");
     nothing.has("<details class=\"tier-roles\">");
     let plan = kim.submit(&form, &review, &[[("tier", "vip")].as_slice(), &roles].concat()).await;
     let plan = plan.is(200).lacks(&gives_gold).has(&gives_vip);
-    kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set");
+    let plan = plan.has("2 fans hold these memberships already").lacks("Nobody is affected");
+    let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set");
+    done.has("get in once they activate it").lacks("is being brought in now");
     let events = world.events().await;
     assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 1);
 }

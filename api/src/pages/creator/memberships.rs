@@ -7,7 +7,7 @@ use std::{
 
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
-use domain::{CreatorId, IntegrationId, RoleId, TierId, Trouble};
+use domain::{CreatorId, FanId, IntegrationId, RoleId, TierId, Trouble, desired::Facts};
 use ring::digest;
 
 use crate::{
@@ -27,6 +27,9 @@ use crate::{
     reason::Reason,
     routes::attachments::{self, DryRun, SeveralBody, TierRoles},
 };
+
+/// How many fans are looked at with one query.
+const PAGE: u32 = 500;
 
 /// What each tier gives.
 type Chosen = BTreeMap<TierId, BTreeSet<RoleId>>;
@@ -93,6 +96,8 @@ struct RemoveTierPage {
 /// A plan as it is read.
 pub(super) struct PlanShown {
     pub(super) fans: u64,
+    /// How many fans hold a membership that gives access only after it: they are told, and may activate it.
+    pub(super) told: u64,
     pub(super) gain: Vec<(RolePill, String)>,
     pub(super) lose: Vec<(RolePill, String)>,
     pub(super) leave_server: u64,
@@ -114,6 +119,7 @@ impl PlanShown {
         };
         Self {
             fans: plan.fans,
+            told: 0,
             gain: shown(&plan.gain),
             lose: shown(&plan.lose),
             leave_server: plan.leave_server,
@@ -287,6 +293,8 @@ async fn reviewed(
         let again = editor(app, signed, integration, &chosen, Some(t.cannot_give));
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
+    let plan = PlanShown::of(&integration, &plan);
+    let plan = PlanShown { told: told(app, &integration, &change).await?, ..plan };
     let changes = change
         .iter()
         .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)))
@@ -299,11 +307,33 @@ async fn reviewed(
         frame,
         setting_up: integration.row.state.attachments.is_empty(),
         changes,
-        plan: PlanShown::of(&integration, &plan),
+        plan,
         integration,
         chosen,
         moved,
     })
+}
+
+/// How many fans hold a tier that a change attaches.
+async fn told(app: &App, integration: &Integration, change: &Chosen) -> Result<u64, ApiError> {
+    let access = app.views.fan_access();
+    let (creator, attached) = (&integration.row.creator, &integration.row.state.attachments);
+    let mut told = BTreeSet::new();
+    for tier in change.keys().filter(|tier| !attached.contains_key(*tier)) {
+        let mut last: Option<FanId> = None;
+        loop {
+            let fans = access.holders(creator, tier, last.as_ref(), PAGE).await?;
+            let Some(end) = fans.last().cloned() else { break };
+            let live = |facts: &Facts| {
+                let held = &mut facts.memberships.values();
+                held.any(|held| held.live && held.creator == *creator && held.tier == *tier)
+            };
+            let facts = access.facts_of(&fans).await?.into_iter();
+            told.extend(facts.filter(|(_, facts)| live(facts)).map(|(fan, _)| fan));
+            last = Some(end);
+        }
+    }
+    Ok(told.len() as u64)
 }
 
 /// Makes a change that was reviewed.

@@ -86,6 +86,7 @@ texts! {
         by_hand: &'static str = "Give roles by hand";
         by_hand_lead: &'static str = "A reason of its own beside memberships: for a guest, a helper, a winner.";
         roles_to_give: &'static str = "Roles to give";
+        nothing_ticked: &'static str = "Tick at least one role, or “Server access, no role”.";
         given_now: &'static str = "You give roles by hand now.";
         given_until: &'static str = "It ends by itself on";
         until: &'static str = "Until the end of (optional)";
@@ -103,6 +104,7 @@ texts! {
         withhold_go: &'static str = "Withhold access";
         lift: &'static str = "Lift the withholding";
         done_given: &'static str = "The roles are being given";
+        done_let_in: &'static str = "The access to the server is being given";
         done_taken: &'static str = "What was given by hand is taken back";
         done_withheld: &'static str = "The access is being taken away";
         done_lifted: &'static str = "The withholding is lifted";
