@@ -22,6 +22,7 @@ mod main_job;
 mod notices;
 mod observed;
 mod pages_audit;
+mod pages_fan;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;

@@ -67,7 +67,11 @@ async fn roles_are_given_and_access_is_withheld_by_hand() {
     let gold = club.gold.to_string();
     let grant = format!("{fan}/grant");
     let nothing = kim.submit(&page, &grant, &[("until", "2100-01-01")]).await.is(422);
-    nothing.has("Tick at least one role").has("autofocus").has("2100-01-01").has("Give these roles");
+    nothing
+        .has("Tick at least one role")
+        .has("autofocus")
+        .has("2100-01-01")
+        .has("Give these roles");
     assert!(!world.events().await.contains(&"ManualGrantGiven".to_owned()));
     kim.submit(&page, &grant, &[("role", &gold), ("until", "1999-01-01")])
         .await
@@ -164,6 +168,8 @@ async fn what_happened_is_told_in_plain_words() {
     let mut kim = Browser::of(&world, "creator", Some("kim")).await;
     let activity = format!("{}/activity", path(&club));
     let told = kim.get(&activity).await.is(200).has("ada is in Club with vip");
+    // Whatever a sentence begins with, it reads from left to right.
+    let told = told.has("<span class=\"wrap\" dir=\"ltr\">");
     told.has("kim created the integration").lacks("set out to").lacks("reserved");
 
     let shown = kim.get(&path(&club)).await.is(200);
@@ -264,6 +270,7 @@ async fn a_removal_over_the_limit_waits_for_the_creator() {
     lee.get("/creator/approvals").await.is(200).lacks("Club");
 
     let shown = kim.get(&hold).await.is(200).has("What memberships give was changed");
+    let shown = shown.has("<dt>Caused by</dt><dd><bdi>you</bdi>").lacks("creator:kim");
     let shown = shown.has("2 fans are removed from the server").has("ada").has("ben");
     kim.submit(&shown, &format!("{hold}/approve"), &[]).await.is(200).has("is being taken away");
     // In a tab that was opened before.

@@ -113,8 +113,7 @@ async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
     let review = format!("{path}/memberships/review");
     kim.submit(&form, &review, &[]).await.is(422).has("Choose at least one membership");
     let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
-    let chosen =
-        [("tier", "gold"), ("tier", "vip"), ("role", &gives_gold), ("role", &gives_vip)];
+    let chosen = [("tier", "gold"), ("tier", "vip"), ("role", &gives_gold), ("role", &gives_vip)];
     let plan = kim.submit(&form, &review, &chosen).await.is(200).has("Nobody is affected now");
     let apply = format!("{path}/memberships");
     let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set").has("Active");
@@ -154,7 +153,8 @@ async fn a_tier_that_is_not_ticked_is_not_attached_whatever_roles_are() {
     let roles = [("role", gives_gold.as_str()), ("role", gives_vip.as_str())];
     // Whoever holds it already is told, and brought in by nobody but themselves.
     for (fan, status) in [("ada", "active"), ("ben", "active"), ("cleo", "expired")] {
-        let held = json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": 1 });
+        let held =
+            json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": 1 });
         world.put(&format!("/v1/memberships/{fan}-vip"), held).await.ok();
     }
     let nothing = kim.submit(&form, &review, &roles).await.is(422);

@@ -91,7 +91,9 @@ struct Standing {
 
 impl Standing {
     fn chip(&self) -> Option<Chip> {
-        self.answer.as_ref().map(|answer| Chip::of_fan(&self.t.status, answer.status))
+        let answer = self.answer.as_ref()?;
+        let code = answer.reason.as_ref().map(|reason| reason.code.as_str());
+        Some(Chip::of_fan(&self.t.status, answer.status, code))
     }
 
     fn tone(&self) -> &'static str {

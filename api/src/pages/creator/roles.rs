@@ -266,8 +266,7 @@ pub(crate) async fn refresh(
             let Some(why) = why_unread(&error) else { return Err(error) };
             let row = Integration::load(&app, &signed, id).await?.row;
             // One refusal is no proof that the bot was thrown out; comparing finds out.
-            if let (true, Some(guild)) =
-                (why == Trouble::BotMissing.code(), row.state.held_guild())
+            if let (true, Some(guild)) = (why == Trouble::BotMissing.code(), row.state.held_guild())
             {
                 app.desk.compare(guild);
             }
@@ -279,7 +278,8 @@ pub(crate) async fn refresh(
 
 /// Why the roles could not be read, in a word for the address; nothing where it is not Discord's doing.
 fn why_unread(error: &ApiError) -> Option<&'static str> {
-    let known = || Trouble::ALL.iter().copied().find(|known| error.detail().starts_with(known.detail()));
+    let known =
+        || Trouble::ALL.iter().copied().find(|known| error.detail().starts_with(known.detail()));
     if error.is(Kind::DISCORD_UNAVAILABLE) {
         Some(error.code())
     } else if error.is(Kind::DISCORD_REFUSED) {

@@ -22,7 +22,7 @@ texts! {
         pending: &'static str = "in progress";
         action_required: &'static str = "wait for the fan";
         blocked: &'static str = "need you";
-        available: &'static str = "not connected yet";
+        available: &'static str = "not in yet";
         connect_again: &'static str = "Connect Discord again";
         see_fans: &'static str = "See these fans";
         see_roles: &'static str = "See the roles";

@@ -53,7 +53,9 @@ texts! {
         needs_attention: &'static str = "Needs attention";
         removing: &'static str = "Removing";
         disconnected: &'static str = "Disconnected";
-        fan_available: &'static str = "Not connected yet";
+        fan_available: &'static str = "Not in yet";
+        fan_not_linked: &'static str = "Discord not connected";
+        fan_not_activated: &'static str = "Not activated yet";
         fan_pending: &'static str = "In progress";
         fan_connected: &'static str = "Connected";
         fan_action_required: &'static str = "Waiting for the fan";
