@@ -24,14 +24,15 @@ async fn access_that_waits_for_a_decision_does_not_pass_for_none() {
     let table = table.lacks("No fans yet").lacks("None yet");
     table.has("<span data-number>1</span>");
     let overview = kim.get(&at).await.is(200).lacks("One step is left");
+    let overview = overview.has("<b>2</b><span>wait for your approval</span>");
     let overview = overview.has("<span data-number>1</span>").has("No membership gives access now");
     let hold = overview.html.split("href=\"/creator/approvals/").nth(1).expect("a way to it");
     let hold = format!("/creator/approvals/{}", &hold[..hold.find('"').unwrap()]);
     kim.get(&format!("{at}/fans/ada")).await.is(200).has(&format!("href=\"{hold}\""));
 
     let mut ada = Browser::of(&world, "fan", Some("ada")).await;
-    let held = ada.get(HOME).await.is(200).has("You keep it for now").has("Open in Discord");
-    held.lacks("nothing to connect").lacks(">Leave<");
+    let shown = ada.get(HOME).await.is(200).has("You keep it for now").has("Open in Discord");
+    shown.lacks("nothing to connect").lacks(">Leave<");
 
     let shown = kim.get(&hold).await.is(200).has("Caused by").lacks("<bdi>platform</bdi>");
     kim.submit(&shown, &format!("{hold}/reject"), &[]).await.is(200);

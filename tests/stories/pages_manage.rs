@@ -270,6 +270,7 @@ async fn a_removal_over_the_limit_waits_for_the_creator() {
     lee.get("/creator/approvals").await.is(200).lacks("Club");
 
     let shown = kim.get(&hold).await.is(200).has("What memberships give was changed");
+    let shown = shown.has("<bdi>1 fan</bdi>, or <bdi>100</bdi> %");
     let shown = shown.has("<dt>Caused by</dt><dd><bdi>you</bdi>").lacks("creator:kim");
     let shown = shown.has("2 fans are removed from the server").has("ada").has("ben");
     kim.submit(&shown, &format!("{hold}/approve"), &[]).await.is(200).has("is being taken away");

@@ -164,7 +164,7 @@ async fn a_tier_that_is_not_ticked_is_not_attached_whatever_roles_are() {
     let plan = plan.is(200).lacks(&gives_gold).has(&gives_vip);
     let plan = plan.has("2 fans hold these memberships already").lacks("Nobody is affected");
     let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set");
-    done.has("get in once they activate it").lacks("is being brought in now");
+    done.has("get in once they connect Discord or activate it").lacks("is being brought in now");
     let events = world.events().await;
     assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 1);
 }

@@ -17,7 +17,10 @@ use crate::{
     pages::{
         assets::short,
         components::RolePill,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            table::waits,
+        },
         forms::{Sent, Values},
         frame::{Frame, page, page_with, see_other},
         session::Signed,
@@ -419,8 +422,7 @@ async fn done(
     next: &str,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(app, signed, id).await?;
-    let held = Trouble::RemovalHeld.code();
-    if integration.answer.reasons.iter().any(|reason| reason.code == held) {
+    if waits(&integration.answer) {
         return Ok(see_other("/creator/approvals"));
     }
     Ok(see_other(&integration.place(next)))

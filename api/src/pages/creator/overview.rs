@@ -16,7 +16,7 @@ use crate::{
         components::{RolePill, When},
         creator::{
             head::{Head, Integration, Tab},
-            table::there,
+            table::{there, waits},
         },
         forms::Sent,
         frame::{Frame, page, see_other},
@@ -98,9 +98,13 @@ impl Overview {
             (fans.blocked + fans.revoke_blocked, t.overview.blocked, Status::Blocked),
             (fans.available, t.overview.available, Status::Available),
         ];
-        let figures = figures.map(|(count, text, status)| {
-            (count, text, place(&format!("/fans?status={}", status.as_str())))
-        });
+        let leaving = if waits(&integration.answer) { t.overview.held } else { t.overview.leaving };
+        let leaving = (fans.revoking, leaving, Status::Revoking);
+        let figures = figures.into_iter().chain((fans.revoking > 0).then_some(leaving)).map(
+            |(count, text, status)| {
+                (count, text, place(&format!("/fans?status={}", status.as_str())))
+            },
+        );
         let attached = integration.row.state.attachments.iter();
         let gives = attached
             .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)));
@@ -110,7 +114,7 @@ impl Overview {
             form_token: signed.held.form_token(),
             head: integration.head(Tab::Overview),
             troubles: reasons.into_iter().map(|reason| Matter::of(&integration, reason)).collect(),
-            figures: figures.into(),
+            figures: figures.collect(),
             gives: gives.collect(),
             comparison: server.and_then(|server| app.desk.progress(server.id)),
             there: there(fans),

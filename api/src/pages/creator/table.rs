@@ -64,9 +64,7 @@ impl Rows {
     /// How many are on their way out, or are until somebody approves that they go.
     fn leaving(&self, row: &IntegrationAnswer) -> Option<String> {
         let t = &self.t.table;
-        let held = Trouble::RemovalHeld.code();
-        let held = row.reasons.iter().any(|reason| reason.code == held);
-        let count = if held { t.held } else { t.leaving };
+        let count = if waits(row) { t.held } else { t.leaving };
         (row.fans.revoking > 0).then(|| count.of(row.fans.revoking))
     }
 
@@ -86,6 +84,12 @@ impl Rows {
             _ => None,
         }
     }
+}
+
+/// Whether removals wait for the creator.
+pub(super) fn waits(row: &IntegrationAnswer) -> bool {
+    let held = Trouble::RemovalHeld.code();
+    row.reasons.iter().any(|reason| reason.code == held)
 }
 
 /// How many fans have, or are owed, something.

@@ -88,12 +88,10 @@ impl Access {
             let mail = settings.support_email.as_ref().map(|email| format!("mailto:{email}"));
             settings.support_url.as_ref().map(ToString::to_string).or(mail).map(Action::Support)
         };
-        let held = Trouble::RemovalHeld.code();
+        let waits = code == Some(Trouble::RemovalHeld.code());
         let (words, action) = match (shown.status, code) {
             (Status::Connected, _) => (None, open(app, shown)),
-            (Status::Revoking, Some(code)) if code == held => {
-                (Some(t.troubles.kept), open(app, shown))
-            }
+            (Status::Revoking, _) if waits => (Some(t.troubles.kept), open(app, shown)),
             (Status::Pending | Status::Revoked, _) => (None, None),
             (Status::Revoking | Status::RevokeBlocked, _) => (Some(t.troubles.ending), None),
             (_, Some(code)) => {

@@ -6,7 +6,7 @@ texts! {
     /// An integration at a glance.
     Overview {
         set_up: &'static str = "You are all set";
-        set_up_lead: &'static str = "Fans who hold these memberships already are told, and get in once they activate it. Whoever buys from now on gets in by connecting Discord. You can watch it here.";
+        set_up_lead: &'static str = "Fans who hold these memberships already are told, and get in once they connect Discord or activate it. Whoever buys from now on gets in by connecting Discord. You can watch it here.";
         unfinished: &'static str = "The set-up is not finished";
         unfinished_lead: &'static str = "Connect your Discord to go on where you stopped. It takes about a minute.";
         disconnected: &'static str = "The server is disconnected";
@@ -22,6 +22,8 @@ texts! {
         pending: &'static str = "in progress";
         action_required: &'static str = "wait for the fan";
         blocked: &'static str = "need you";
+        leaving: &'static str = "being removed";
+        held: &'static str = "wait for your approval";
         available: &'static str = "not in yet";
         connect_again: &'static str = "Connect Discord again";
         see_fans: &'static str = "See these fans";
@@ -232,7 +234,7 @@ texts! {
         share: Phrase = Phrase("{} of {} fans who had access");
         share_label: &'static str = "How many";
         limit: &'static str = "Your limit";
-        limit_of: Phrase = Phrase("{} fans, or {} %");
+        limit_of: Phrase = Phrase("{}, or {} %");
         decided_at: &'static str = "Decided";
         decided_by: &'static str = "by";
         what: &'static str = "What approving takes away";

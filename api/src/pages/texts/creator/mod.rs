@@ -231,7 +231,7 @@ texts! {
     /// What a change means for fans.
     Plan {
         nobody: &'static str = "Nobody is affected now. Whoever buys later gets what the memberships give then.";
-        told: Count = Count { one: "1 fan holds these memberships already. They are told, and get in once they activate it.", many: "{} fans hold these memberships already. They are told, and get in once they activate it." };
+        told: Count = Count { one: "1 fan holds these memberships already. They are told, and get in once they connect Discord or activate it.", many: "{} fans hold these memberships already. They are told, and get in once they connect Discord or activate it." };
         changes: Count = Count { one: "Something changes for 1 fan.", many: "Something changes for {} fans." };
         fans: Count = Count { one: "1 fan", many: "{} fans" };
         gain: &'static str = "Get";
