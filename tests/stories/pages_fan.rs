@@ -39,6 +39,9 @@ async fn access_that_waits_for_a_decision_does_not_pass_for_none() {
     world.settle().await;
     kim.get(&at).await.is(200).lacks("One step is left").lacks("Review the removal");
     kim.get(TABLE).await.is(200).has("2 connected").lacks("No fans yet");
+    for tab in ["roles", "memberships"] {
+        kim.get(&format!("{at}/{tab}")).await.is(200).lacks("Steps of the set-up");
+    }
     let kept = ada.get(HOME).await.is(200).has("You keep it for now").lacks("nothing to connect");
     kept.has(">Connected</span>").lacks("<a id=\"leave-");
 }

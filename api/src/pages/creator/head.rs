@@ -11,7 +11,10 @@ use crate::{
     error::ApiError,
     pages::{
         components::{Chip, RolePill, Tile},
-        creator::{approvals, table::tier_names},
+        creator::{
+            approvals,
+            table::{there, tier_names},
+        },
         frame::Frame,
         session::{Area, Signed},
         texts::{self, Texts},
@@ -104,6 +107,11 @@ impl Integration {
 
     pub(super) fn connected(&self) -> bool {
         self.row.state.phase == Phase::Connected
+    }
+
+    /// No membership was ever added, or nobody has anything from one any more.
+    pub(super) fn setting_up(&self) -> bool {
+        self.connected() && self.row.state.attachments.is_empty() && there(&self.answer.fans) == 0
     }
 
     pub(super) fn tier<'a>(&'a self, tier: &'a TierId) -> &'a str {

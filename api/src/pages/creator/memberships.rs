@@ -222,7 +222,7 @@ fn editor(
     fault: Option<&'static str>,
 ) -> MembershipsPage {
     let t = &texts::EN.memberships;
-    let setting_up = integration.row.state.attachments.is_empty();
+    let setting_up = integration.setting_up();
     let head = (!setting_up).then(|| integration.head(Tab::Memberships));
     let frame = if setting_up {
         integration.frame_below(app, signed, t.title).narrow()
@@ -255,8 +255,11 @@ pub(crate) async fn show(
     }
     let t = &texts::EN.memberships;
     let said = done.map(|done| if done == "removed" { t.removed } else { t.saved }.to_owned());
-    let attached = &integration.row.state.attachments;
-    let chosen = if attached.is_empty() { suggested(&integration) } else { attached.clone() };
+    let chosen = if integration.setting_up() {
+        suggested(&integration)
+    } else {
+        integration.row.state.attachments.clone()
+    };
     let mut shown = editor(&app, &signed, integration, &chosen, None);
     shown.suggested = shown.head.is_none() && !chosen.is_empty();
     shown.frame = shown.frame.saying(said);
@@ -308,7 +311,7 @@ async fn reviewed(
         .narrow();
     page(&PlanPage {
         frame,
-        setting_up: integration.row.state.attachments.is_empty(),
+        setting_up: integration.setting_up(),
         changes,
         plan,
         integration,
@@ -346,7 +349,7 @@ pub(crate) async fn apply(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
-    let setting_up = integration.row.state.attachments.is_empty();
+    let setting_up = integration.setting_up();
     let chosen = chosen(&values, &integration);
     let change = changed(&integration, chosen.clone());
     let memberships: Vec<_> =

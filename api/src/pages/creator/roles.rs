@@ -76,7 +76,7 @@ impl Setup {
         Ok(Self {
             t: &texts::EN,
             form_token: signed.held.form_token(),
-            setting_up: integration.connected() && state.attachments.is_empty(),
+            setting_up: integration.setting_up(),
             gone: state.bot_missing || refused,
             ladder: Ladder::of(state),
             outcome,
@@ -211,7 +211,7 @@ pub(crate) async fn show(
     }
     let t = &texts::EN;
     let said = asked.done.as_ref().map(|_| t.roles.connected.to_owned());
-    let setting_up = integration.connected() && integration.row.state.attachments.is_empty();
+    let setting_up = integration.setting_up();
     let head = (!setting_up).then(|| integration.head(Tab::Roles));
     let frame = if setting_up {
         integration.frame_below(&app, &signed, t.roles.title)
