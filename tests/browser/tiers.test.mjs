@@ -58,6 +58,10 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByText("You are all set").waitFor();
     const [{ memberships }] = await world.integrations(who);
     assert.deepEqual(memberships.map(({ tier, roles }) => [tier, roles.length]), [["newsletter", 1], ["silver", 1]]);
+    await page.getByRole("link", { name: "Memberships", exact: true }).click();
+    const remove = page.getByRole("link", { name: /^Remove/ }).first();
+    await remove.waitFor();
+    assert.ok((await remove.boundingBox()).height >= 24, "what is pressed is tall enough");
     await creator.leave();
   });
 }

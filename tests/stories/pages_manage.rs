@@ -41,7 +41,8 @@ async fn fans_are_listed_with_what_mends_them() {
     let mut kim = Browser::of(&world, "creator", Some("kim")).await;
     let path = path(&club);
     let all = kim.get(&format!("{path}/fans")).await.is(200).has("ada").has("ben").has("cleo");
-    all.has("stands above the bot");
+    all.has("<bdi>vip</bdi></span></p><p class=\"small quiet why\">The role stands above the bot");
+    kim.get(&format!("{path}/fans/cleo")).await.is(200).has("<bdi>vip</bdi></span></p><p>Drag");
     kim.get(&format!("{path}/fans?status=blocked")).await.is(200).has("cleo").lacks(">ben<");
     kim.get(&format!("{path}/fans?status=available")).await.is(200).has("ben").lacks(">cleo<");
     kim.get(&format!("{path}/fans?limit=1")).await.is(200).has("Show the next ones");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
-use domain::{CreatorId, FanId, IntegrationId, Who, status::Status};
+use domain::{CreatorId, FanId, IntegrationId, RoleId, Who, status::Status};
 use projections::Change;
 
 use crate::{
@@ -53,6 +53,11 @@ impl Fans {
     fn chip(&self, fan: &FanAnswer) -> Chip {
         let code = fan.reason.as_ref().map(|reason| reason.code.as_str());
         Chip::of_fan(&self.t.status, fan.status, code)
+    }
+
+    /// The role that the matter is about.
+    fn role(fan: &FanAnswer) -> Option<&RoleId> {
+        fan.reason.as_ref()?.role.as_ref()
     }
 
     /// What the matter is, who mends it and how; nothing where the status says all.

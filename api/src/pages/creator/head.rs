@@ -74,7 +74,7 @@ pub(super) struct Integration {
     /// What the creator's tiers are called.
     pub(super) tiers: BTreeMap<TierId, String>,
     /// How many removals of the creator wait for approval.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// Where the ones of this integration are approved.
     pub(super) held_at: String,
 }

@@ -14,6 +14,7 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::{Chip, Tile},
+        creator::approvals::waiting,
         frame::{Frame, page},
         live::{self, Live, Region},
         session::Signed,
@@ -44,6 +45,8 @@ struct Rows {
     page: Page<IntegrationAnswer>,
     /// What the creator's tiers are called.
     tiers: BTreeMap<TierId, String>,
+    /// How many removals wait for approval.
+    waiting: usize,
 }
 
 impl Rows {
@@ -112,7 +115,8 @@ async fn rows(
     let state = State(Arc::clone(app));
     let page =
         integrations::list(state, caller.clone(), Path(creator.clone()), Query(paging)).await?.0;
-    Ok(Rows { t: &texts::EN, page, tiers: tier_names(app, creator).await? })
+    let (tiers, waiting) = (tier_names(app, creator).await?, waiting(app, creator).await?.len());
+    Ok(Rows { t: &texts::EN, page, tiers, waiting })
 }
 
 /// What a creator's tiers are called.
@@ -148,7 +152,8 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let query = paging.query();
     let rows = rows(&app, &signed.caller, &signed.who, paging).await?;
-    let frame = super::frame(&app, &signed, rows.t.table.title).await?.at("integrations");
+    let frame = Frame::of(&app, &signed, rows.t.table.title).at("integrations");
+    let frame = frame.counting("approvals", rows.waiting);
     let frame = frame.saying(done.map(|_| texts::EN.table.done_deleted.to_owned()));
     let any = !rows.page.data.is_empty();
     page(&TablePage { frame, any, query, region: Region::of(&rows)? })
