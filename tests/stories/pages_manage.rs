@@ -83,6 +83,11 @@ async fn roles_are_given_and_access_is_withheld_by_hand() {
     let given = given.has("The roles are being given").has("You give roles by hand now");
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.gold, club.vip]));
+    let bare = kim.submit(&given, &grant, &[("bare", "yes")]).await.is(200);
+    let bare =
+        bare.has("The access to the server is being given").has("by hand now, without a role");
+    let given = kim.submit(&bare, &grant, &[("role", &gold)]).await.is(200);
+    world.settle().await;
     kim.post_like(&given, &grant, &format!("{fan}/grant/end")).await.is(200).has("taken back");
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));

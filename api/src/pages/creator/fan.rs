@@ -72,6 +72,14 @@ struct ByHand {
 impl ByHand {
     const LONGEST: usize = LONGEST_WHY;
 
+    fn given_now(&self) -> &'static str {
+        let t = &texts::EN.fan;
+        match &self.given {
+            Some(given) if given.roles.is_empty() => t.given_bare,
+            Some(_) | None => t.given_now,
+        }
+    }
+
     fn until(&self) -> Option<When> {
         self.given.as_ref().and_then(|given| given.until).map(When)
     }

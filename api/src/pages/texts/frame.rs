@@ -64,6 +64,7 @@ texts! {
         later: &'static str = "The Hub cannot answer right now";
         later_lead: &'static str = "This usually passes within seconds. Nothing is lost: try again.";
         kept: &'static str = "What you entered is kept";
+        kept_choice: &'static str = "What you chose is kept";
         kept_lead: &'static str = "Nothing has been sent to Discord and nothing is lost. Sign in again in another tab, then send it from here.";
         send_again: &'static str = "Send again";
         try_again: &'static str = "Try again";

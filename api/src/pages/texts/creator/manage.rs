@@ -90,6 +90,7 @@ texts! {
         roles_to_give: &'static str = "Roles to give";
         nothing_ticked: &'static str = "Tick at least one role, or “Server access, no role”.";
         given_now: &'static str = "You give roles by hand now.";
+        given_bare: &'static str = "You give access to the server by hand now, without a role.";
         given_until: &'static str = "It ends by itself on";
         until: &'static str = "Until the end of (optional)";
         until_hint: &'static str = "Without a day, it lasts until you take it back.";
