@@ -51,6 +51,22 @@ menu?.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+// A tier's own tick decides: without it none of its roles is ticked, and a role that is ticked ticks its tier.
+document.addEventListener("change", ({ target }) => {
+  const tier = target.closest(".tier");
+  const own = tier?.querySelector("[name=tier]");
+  if (!own) return;
+  if (target !== own) {
+    own.checked ||= target.checked;
+    return;
+  }
+  for (const role of tier.querySelectorAll("[name=role]")) {
+    if (!own.checked) role.dataset.was = role.checked ? "yes" : "";
+    role.checked = own.checked && role.dataset.was === "yes";
+  }
+  if (own.checked) tier.querySelector("details")?.setAttribute("open", "");
+});
+
 // The page behind a sign-in link goes on by itself, but not for a browser that only looks ahead.
 function goOn() {
   document.querySelector("form[data-auto]")?.requestSubmit();
@@ -128,7 +144,15 @@ if (said.length) {
   for (const name of said) here.searchParams.delete(name);
   history.replaceState(history.state, "", here);
 }
-setTimeout(() => document.querySelector(".toast")?.remove(), 8000);
+
+// The page begins there: what was just done is heard, and a keyboard goes on from it.
+const told = document.querySelector("[data-told]");
+if (!document.querySelector("[autofocus]")) told?.focus();
+setTimeout(() => {
+  const toast = document.querySelector(".toast");
+  if (toast && toast === document.activeElement) document.getElementById("content").focus({ preventScroll: true });
+  toast?.remove();
+}, 8000);
 
 // How much is new stands in the navigation, which is not shown anew.
 function count(much) {

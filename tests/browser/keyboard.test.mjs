@@ -62,6 +62,7 @@ test("a creator sets up and changes an integration by the keyboard alone", async
   assert.ok(await k.has(refresh), "what is shown anew while it has the focus keeps it");
   await k.press("Enter");
   await c.getByText(/Roles are up to date|Nothing has changed/).waitFor();
+  assert.ok(await k.has(c.locator("#told")), "the page begins at what came of it");
   await k.arrive("Let the bot give your roles");
   await k.follow(c.getByRole("link", { name: "Continue to memberships" }));
 
@@ -78,6 +79,10 @@ test("a creator sets up and changes an integration by the keyboard alone", async
   await k.follow(c.getByRole("button", { name: "Finish the set-up" }));
   await k.arrive("The club");
   await c.getByText("You are all set").waitFor();
+  assert.match(await c.evaluate(() => document.activeElement.textContent), /You are all set/);
+  for (const inline of await c.locator(".card-head > a").all()) {
+    assert.ok((await inline.boundingBox()).height >= 24, "what is pressed is tall enough");
+  }
 
   await k.follow(c.getByRole("link", { name: "Settings" }));
   await c.waitForURL(/\/settings$/);
@@ -116,6 +121,15 @@ test("a fan connects Discord by the keyboard alone, and keeps a place when the p
   await k.reach(f.getByRole("link", { name: /Open in Discord/ }));
   await k.follow(f.getByRole("link", { name: "See all your memberships" }));
   await k.arrive("Your memberships");
+
+  // What was just done is said where the page begins, and the keyboard goes on from there.
+  await k.follow(f.getByRole("link", { name: /Leave/ }));
+  await k.follow(f.getByRole("button", { name: "Leave" }));
+  await k.follow(f.getByRole("button", { name: "Activate for The house" }));
+  await f.getByText("Activated. You are being brought in.").waitFor();
+  assert.match(await f.evaluate(() => document.activeElement.textContent), /^Activated/);
+  await k.press("Tab");
+  assert.ok(await f.evaluate(() => document.querySelector("main").contains(document.activeElement)));
 
   // What has the focus goes away by itself.
   await k.reach(f.getByRole("link", { name: /Leave/ }));

@@ -80,6 +80,33 @@ test("a creator's table and a fan's page follow a fan on the way in and out", as
   await fan.leave();
 });
 
+test("how many removals wait for a creator stands in the navigation, and goes with the decision", async () => {
+  const owner = await world.account("pia");
+  const place = await world.server("Pia's Place", owner, [{ name: "Gold" }]);
+  await world.tier("pia", "gold", "Gold");
+  const id = await world.integration("pia", "The place", place, owner, { gold: ["Gold"] });
+  await world.membership("finn", "pia", "gold", 1);
+  await world.links("finn", await world.account("finn"));
+  await world.stands("finn", id, "connected");
+  await world.api("PATCH", `/v1/integrations/${id}`, { removal_limit: { fans: 0, percent: 100 } });
+  const creator = await signsIn(world, "creator", "pia");
+  const { page } = creator;
+  const isSame = await marked(page);
+  const approvals = page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: /^Approvals/ });
+  await page.getByText("1 connected").waitFor();
+  assert.equal((await approvals.innerText()).trim(), "Approvals");
+
+  await world.api("DELETE", `/v1/integrations/${id}/memberships/gold`);
+  await page.getByText("1 waits for your approval").waitFor();
+  await approvals.getByText("1 new").waitFor();
+  assert.ok(await isSame());
+  await page.locator(`#open-${id}`).click();
+  await page.getByRole("link", { name: "Review the removal" }).click();
+  await page.getByRole("button", { name: "Approve the removal" }).click();
+  await approvals.getByText("new").waitFor({ state: "hidden" });
+  await creator.leave();
+});
+
 test("the screen after a purchase goes from the confirmation to being in by itself", async () => {
   const [owner, ben] = [await world.account("max"), await world.account("ben")];
   const place = await world.server("Max's Place", owner, [{ name: "Gold" }]);
@@ -117,8 +144,10 @@ test("a fan sees what a creator gives by hand, and can leave it", async () => {
   await given.getByText("by nia").waitFor();
   await given.getByText("Access until").waitFor();
   await given.getByText("Guest").waitFor();
-  await given.getByText("Connected", { exact: true }).waitFor();
   assert.ok(await isSame());
+  // Who never held a membership of the creator is brought in by themselves alone.
+  await given.getByRole("button", { name: "Activate for The studio" }).click();
+  await given.getByText("Connected", { exact: true }).waitFor();
 
   // A membership that is over does not pass for what gives access.
   await world.membership("cleo", "nia", "pass", 1, "expired");

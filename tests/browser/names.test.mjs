@@ -71,6 +71,61 @@ for (const [what, name] of Object.entries(GOOD)) {
   });
 }
 
+/** Whether nothing of a page stands outside of what it is in, and what is ticked has its size. */
+async function holds(page, where) {
+  for (const [size, viewport] of Object.entries(SIZES)) {
+    await page.setViewportSize(viewport);
+    await fits(page, `${where} (${size})`);
+    const out = await page.evaluate(() => {
+      const card = (part) => part.closest(".card, .notice, main").getBoundingClientRect();
+      const inside = (part, box) => box.width === 0 || (box.left >= card(part).left && box.right <= card(part).right);
+      const parts = [...document.querySelectorAll("main .role, main .button")];
+      const outside = parts.filter((part) => !inside(part, part.getBoundingClientRect()) || part.scrollHeight > part.clientHeight + 1);
+      const ticks = [...document.querySelectorAll("main input[type=checkbox]")].map((tick) => tick.getBoundingClientRect());
+      return [outside.map((part) => part.textContent.slice(0, 20)), ticks.filter(({ width }) => width > 0 && width < 16).length];
+    });
+    assert.deepEqual(out, [[], 0], `${where} (${size}): what stands outside of its card or its button, and how many ticks are small`);
+  }
+}
+
+test("tiers and roles may have names of 100 letters wherever they are shown", async () => {
+  const owner = await world.account("lee");
+  const [tier, role] = ["T", "R"].map((letter) => `${letter}${"W".repeat(99)}`);
+  const server = await world.server("Lee's House", owner, [{ name: role }, { name: "Silver" }]);
+  await world.tier("lee", "long", tier);
+  await world.tier("lee", "short", `A name of many words ${"and more ".repeat(8)}`.trim());
+  const id = await world.integration("lee", "The house", server, owner, {});
+  const lee = await signsIn(world, "creator", "lee");
+  const { page } = lee;
+  const at = `${world.hub}/creator/integrations/${id}`;
+  await page.goto(`${at}/memberships`);
+  await page.getByRole("checkbox", { name: tier }).setChecked(true);
+  await page.getByRole("group", { name: `Roles of ${tier}` }).getByRole("checkbox", { name: role }).setChecked(true);
+  await holds(page, "the choice of memberships");
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await page.getByRole("heading", { name: "Review the change" }).waitFor();
+  await holds(page, "the plan");
+  await page.getByRole("button", { name: "Finish the set-up" }).click();
+  await page.getByText("You are all set").waitFor();
+  await holds(page, "the overview");
+
+  // So that many at once is one.
+  await world.api("PATCH", `/v1/integrations/${id}`, { removal_limit: { fans: 0, percent: 100 } });
+  await world.membership("ada", "lee", "long", 1);
+  await world.links("ada", await world.account("ada"));
+  await world.stands("ada", id, "connected");
+  await world.api("DELETE", `/v1/integrations/${id}/memberships/long`);
+  await page.goto(`${world.hub}/creator/approvals`);
+  await page.locator("main a.pick").click();
+  await page.getByRole("button", { name: /^Reject/ }).waitFor();
+  await holds(page, "the approval");
+  for (const tab of ["roles", "fans", "fans/ada"]) {
+    await page.goto(`${at}/${tab}`);
+    await holds(page, `the page of ${tab}`);
+  }
+  await lee.leave();
+});
+
 for (const [what, name] of Object.entries(BAD)) {
   test(`a name may not be ${what}, and stays to be mended`, async () => {
     const { page } = creator;

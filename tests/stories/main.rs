@@ -23,6 +23,7 @@ mod meanwhile;
 mod notices;
 mod observed;
 mod pages_audit;
+mod pages_fan;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;

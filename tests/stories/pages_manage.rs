@@ -41,7 +41,8 @@ async fn fans_are_listed_with_what_mends_them() {
     let mut kim = Browser::of(&world, "creator", Some("kim")).await;
     let path = path(&club);
     let all = kim.get(&format!("{path}/fans")).await.is(200).has("ada").has("ben").has("cleo");
-    all.has("stands above the bot");
+    all.has("<bdi>vip</bdi></span></p><p class=\"small quiet why\">The role stands above the bot");
+    kim.get(&format!("{path}/fans/cleo")).await.is(200).has("<bdi>vip</bdi></span></p><p>Drag");
     kim.get(&format!("{path}/fans?status=blocked")).await.is(200).has("cleo").lacks(">ben<");
     kim.get(&format!("{path}/fans?status=available")).await.is(200).has("ben").lacks(">cleo<");
     kim.get(&format!("{path}/fans?limit=1")).await.is(200).has("Show the next ones");
@@ -66,6 +67,13 @@ async fn roles_are_given_and_access_is_withheld_by_hand() {
     let page = kim.get(&fan).await.is(200).has("Connected").has("ada is in");
     let gold = club.gold.to_string();
     let grant = format!("{fan}/grant");
+    let nothing = kim.submit(&page, &grant, &[("until", "2100-01-01")]).await.is(422);
+    nothing
+        .has("Tick at least one role")
+        .has("autofocus")
+        .has("2100-01-01")
+        .has("Give these roles");
+    assert!(!world.events().await.contains(&"ManualGrantGiven".to_owned()));
     kim.submit(&page, &grant, &[("role", &gold), ("until", "1999-01-01")])
         .await
         .is(422)
@@ -75,6 +83,11 @@ async fn roles_are_given_and_access_is_withheld_by_hand() {
     let given = given.has("The roles are being given").has("You give roles by hand now");
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.gold, club.vip]));
+    let bare = kim.submit(&given, &grant, &[("bare", "yes")]).await.is(200);
+    let bare =
+        bare.has("The access to the server is being given").has("by hand now, without a role");
+    let given = kim.submit(&bare, &grant, &[("role", &gold)]).await.is(200);
+    world.settle().await;
     kim.post_like(&given, &grant, &format!("{fan}/grant/end")).await.is(200).has("taken back");
     world.settle().await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
@@ -161,6 +174,8 @@ async fn what_happened_is_told_in_plain_words() {
     let mut kim = Browser::of(&world, "creator", Some("kim")).await;
     let activity = format!("{}/activity", path(&club));
     let told = kim.get(&activity).await.is(200).has("ada is in Club with vip");
+    // Whatever a sentence begins with, it reads from left to right.
+    let told = told.has("<span class=\"wrap\" dir=\"ltr\">");
     told.has("kim created the integration").lacks("set out to").lacks("reserved");
 
     let shown = kim.get(&path(&club)).await.is(200);
@@ -261,6 +276,8 @@ async fn a_removal_over_the_limit_waits_for_the_creator() {
     lee.get("/creator/approvals").await.is(200).lacks("Club");
 
     let shown = kim.get(&hold).await.is(200).has("What memberships give was changed");
+    let shown = shown.has("<bdi>1 fan</bdi>, or <bdi>100</bdi> %");
+    let shown = shown.has("<dt>Caused by</dt><dd><bdi>you</bdi>").lacks("creator:kim");
     let shown = shown.has("2 fans are removed from the server").has("ada").has("ben");
     kim.submit(&shown, &format!("{hold}/approve"), &[]).await.is(200).has("is being taken away");
     // In a tab that was opened before.

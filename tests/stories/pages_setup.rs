@@ -1,6 +1,7 @@
 //! A creator sets an integration up in the pages, without a script.
 
-use discord_sandbox::Choice;
+use discord_sandbox::{Action, Choice, Fault};
+use serde_json::json;
 
 use crate::support::{Browser, World};
 
@@ -112,7 +113,7 @@ async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
     let review = format!("{path}/memberships/review");
     kim.submit(&form, &review, &[]).await.is(422).has("Choose at least one membership");
     let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
-    let chosen = [("tier", "gold"), ("role", &gives_gold), ("role", &gives_vip)];
+    let chosen = [("tier", "gold"), ("tier", "vip"), ("role", &gives_gold), ("role", &gives_vip)];
     let plan = kim.submit(&form, &review, &chosen).await.is(200).has("Nobody is affected now");
     let apply = format!("{path}/memberships");
     let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set").has("Active");
@@ -124,6 +125,48 @@ async fn a_creator_is_through_set_up_by_forms_and_links_alone() {
     assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 2);
     kim.get(TABLE).await.has("Active").lacks("Continue set-up");
     world.prove().await;
+}
+
+#[tokio::test]
+async fn a_tier_that_is_not_ticked_is_not_attached_whatever_roles_are() {
+    let world = World::start().await;
+    world.tier("kim", "gold").await;
+    world.tier("kim", "vip").await;
+    let owner = world.user("kim");
+    let (guild, gold, vip) = world.server(owner);
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = named(&mut kim, "Club").await;
+    let choice = Choice { user: owner, guild: Some(guild), ..Choice::default() };
+    let back = kim.goes_to_discord(&format!("{path}/connect/discord"), &choice).await;
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(guild).unwrap();
+        world.edit_role(guild, bot, |role| role.position = 100);
+    });
+    let roles = kim.get(&back).await;
+    kim.submit(&roles, &format!("{path}/roles/refresh"), &[]).await.is(200);
+
+    let form = kim.get(&format!("{path}/memberships")).await.is(200);
+    // Each tier's roles are folded away, but for the tiers that are ticked.
+    assert_eq!(form.html.matches("<details class=\"tier-roles\" open>").count(), 2);
+    let (gives_gold, gives_vip) = (format!("gold/{gold}"), format!("vip/{vip}"));
+    let (review, apply) = (format!("{path}/memberships/review"), format!("{path}/memberships"));
+    let roles = [("role", gives_gold.as_str()), ("role", gives_vip.as_str())];
+    // Whoever holds it already is told, and brought in by nobody but themselves.
+    for (fan, status) in [("ada", "active"), ("ben", "active"), ("cleo", "expired")] {
+        let held =
+            json!({ "fan": fan, "creator": "kim", "tier": "vip", "status": status, "version": 1 });
+        world.put(&format!("/v1/memberships/{fan}-vip"), held).await.ok();
+    }
+    let nothing = kim.submit(&form, &review, &roles).await.is(422);
+    let nothing = nothing.has("Choose at least one membership");
+    nothing.has("<details class=\"tier-roles\">");
+    let plan = kim.submit(&form, &review, &[[("tier", "vip")].as_slice(), &roles].concat()).await;
+    let plan = plan.is(200).lacks(&gives_gold).has(&gives_vip);
+    let plan = plan.has("2 fans hold these memberships already").lacks("Nobody is affected");
+    let done = kim.submit(&plan, &apply, &[]).await.is(200).has("You are all set");
+    done.has("get in once they connect Discord or activate it").lacks("is being brought in now");
+    let events = world.events().await;
+    assert_eq!(events.iter().filter(|event| *event == "MembershipAttached").count(), 1);
 }
 
 #[tokio::test]
@@ -171,7 +214,7 @@ async fn a_role_that_cannot_be_given_is_not_reviewed() {
     let path = format!("{TABLE}/{}", club.integration);
     let form = kim.get(&format!("{path}/memberships")).await;
     world.sandbox.with(|world| world.edit_role(club.guild, club.gold, |role| role.position = 200));
-    world.post(&format!("{}/roles/refresh", club.path()), serde_json::json!({})).await.ok();
+    world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
 
     let (vip, gold) = (format!("vip/{}", club.vip), format!("vip/{}", club.gold));
     let review = format!("{path}/memberships/review");
@@ -198,4 +241,82 @@ async fn a_role_that_is_dragged_in_discord_moves_on_the_page() {
     });
 
     live.until_sent("The bot stands high enough").await;
+}
+
+#[tokio::test]
+async fn a_bot_that_was_thrown_out_is_brought_back_from_the_roles_too() {
+    let world = World::start_listening().await;
+    world.listens().await;
+    let club = world.club("kim").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = format!("{TABLE}/{}/roles", club.integration);
+    kim.get(&path).await.is(200).has("The bot stands here").has("high enough");
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+    world.has_trouble(&club, "bot_missing").await;
+
+    let shown = kim.get(&path).await.is(200).has("The bot is not in the server");
+    let shown = shown.has("Connect Discord again").lacks("The bot stands here");
+    let shown = shown.lacks("high enough").lacks("class=\"can\"").lacks("class=\"drag\"");
+    let refused = kim.submit(&shown, &format!("{path}/refresh"), &[]).await.is(200);
+    refused.has("The bot is not in the server").has("data-told").has("Connect Discord again");
+}
+
+#[tokio::test]
+async fn roles_that_cannot_be_read_are_told_where_they_were_asked_for() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let path = format!("{TABLE}/{}/roles", club.integration);
+    let shown = kim.get(&path).await.is(200);
+    let refresh = format!("{path}/refresh");
+
+    world.sandbox.fault(Fault::always("GET", "/guilds/**", Action::Error { status: 503 }));
+    let later = kim.submit(&shown, &refresh, &[]).await.is(200).has("Discord does not answer");
+    let later = later.has("refresh again in a moment").has("data-told").has("Roles of your server");
+    world.sandbox.clear_faults();
+
+    // The bot was thrown out, and nobody told the Hub.
+    let bot = world.sandbox.application().bot_user;
+    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+    let gone = kim.submit(&later, &refresh, &[]).await.is(200).has("The bot is not in the server");
+    gone.has("Connect Discord again").lacks("high enough");
+    world.has_trouble(&club, "bot_missing").await;
+}
+
+#[tokio::test]
+async fn what_came_of_a_refresh_is_told_as_it_stands() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let at = format!("{TABLE}/{}", club.integration);
+    let path = format!("{at}/roles");
+    let read_anew = format!("{}/roles/refresh", club.path());
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(club.guild).unwrap();
+        world.edit_role(club.guild, bot, |role| (role.position, role.name) = (0, "Door <3".into()));
+    });
+    world.post(&read_anew, json!({})).await.ok();
+
+    // The picture and the words call the bot's role by its name.
+    let shown = kim.get(&path).await.is(200).has("The bot stands too low");
+    let shown = shown.has("<bdi>Door &#60;3</bdi>, above").has(">Door &#60;3</text>");
+    let blocked = kim.get(&at).await.is(200).has("stands above the bot");
+    blocked.has("<bdi>vip</bdi></span></p>");
+    let same = kim.submit(&shown, &format!("{path}/refresh"), &[]).await.is(200);
+    let same = same.has("Nothing has changed").has("data-told");
+
+    let mut live = kim.watches(&same).await;
+    world.moves_bot(&club, 100);
+    world.post(&read_anew, json!({})).await.ok();
+    live.until_sent("<bdi>vip</bdi> can be given now").await;
+
+    // What stands in the way is not where the bot stands.
+    world.sandbox.with(|world| {
+        let bot = world.bot_role(club.guild).unwrap();
+        world.edit_role(club.guild, bot, |role| role.permissions = 0);
+        world.edit_role(club.guild, club.guild, |role| role.permissions = 0);
+    });
+    world.post(&read_anew, json!({})).await.ok();
+    kim.get(&path).await.is(200).has("The bot lacks Manage Roles").lacks("class=\"drag\"");
 }

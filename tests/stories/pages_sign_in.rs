@@ -128,6 +128,9 @@ async fn what_was_typed_outlives_the_session() {
     world.clock.advance(TimeDelta::hours(12));
     let ended = browser.submit(&form, NAME, &[("name", "My <b>club</b>")]).await.is(401);
     let ended = ended.has("session has ended").has("My &#60;b&#62;club&#60;/b&#62;");
+    // Where nothing was written, nothing is said to have been.
+    let pressed = browser.submit(&form, NAME, &[]).await.is(401).has("What you chose is kept");
+    pressed.lacks("What you entered is kept");
 
     // Signed in again in another tab, the form goes through after one look at it.
     let link = browser.link("creator", Some("kim")).await;

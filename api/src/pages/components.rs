@@ -47,10 +47,15 @@ impl Chip {
         }
     }
 
-    /// How a fan stands, as their creator reads it.
-    pub(crate) fn of_fan(t: &'static Statuses, status: Status) -> Self {
+    /// How a fan stands, as their creator reads it. `code`: why, by the contract's word for it.
+    pub(crate) fn of_fan(t: &'static Statuses, status: Status, code: Option<&str>) -> Self {
         match status {
-            Status::Available => Self::new(t.fan_available, ""),
+            // Whose turn it is: the account is connected first, and then activated.
+            Status::Available => match code {
+                Some("not_linked") => Self::new(t.fan_not_linked, ""),
+                Some("not_activated") => Self::new(t.fan_not_activated, ""),
+                _ => Self::new(t.fan_available, ""),
+            },
             Status::Pending => Self::new(t.fan_pending, "work"),
             Status::Connected => Self::new(t.fan_connected, "good"),
             Status::ActionRequired => Self::new(t.fan_action_required, "warn"),

@@ -55,7 +55,7 @@ pub(crate) async fn show(State(app): AppState) -> Result<Response, ApiError> {
             "bad-dot",
         ],
         integrations: statuses.map(|status| Chip::of_integration(&t.status, status)).into(),
-        fans: Status::ALL.map(|status| Chip::of_fan(&t.status, status)).into(),
+        fans: Status::ALL.map(|status| Chip::of_fan(&t.status, status, None)).into(),
         roles: [
             RolePill::new("Gold", 0x00d4_a017),
             RolePill::new("عضو مميز", 0x002e_cc71),

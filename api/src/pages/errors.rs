@@ -78,20 +78,36 @@ enum WayOut {
     On(&'static str),
 }
 
-/// Where a browser is signed in; the first page where that is in several places.
-async fn signed_in(app: &App, headers: &HeaderMap) -> Option<&'static str> {
-    let mut homes = vec![];
+/// Where a browser is signed in.
+async fn signed_in(app: &App, headers: &HeaderMap) -> Vec<Area> {
+    let mut areas = vec![];
     for area in Area::ALL {
         // The page about a failing store must not fail for it.
         let held = Held::find(app, headers, area).await.ok().flatten();
         if held.is_some_and(|held| held.live(app)) {
-            homes.push(area.home());
+            areas.push(area);
         }
     }
-    match homes.as_slice() {
+    areas
+}
+
+/// Where somebody goes on who is signed in; the first page where that is in several places.
+fn home(areas: &[Area]) -> Option<&'static str> {
+    match areas {
         [] => None,
-        [home] => Some(home),
+        [area] => Some(area.home()),
         _ => Some("/"),
+    }
+}
+
+/// Whom an area is for: one of them, and all.
+fn people(area: Area) -> (&'static str, &'static str) {
+    let t = &texts::EN.errors;
+    match area {
+        Area::Creator => (t.a_creator, t.creators),
+        Area::Fan => (t.a_fan, t.fans),
+        Area::Auditor => (t.an_auditor, t.auditors),
+        Area::Operator => (t.an_operator, t.operators),
     }
 }
 
@@ -158,18 +174,26 @@ async fn shown(
     };
     let home = WayOut::Home(area.map_or("/", Area::home));
     let still_in = match problem.code.as_str() {
-        "link_used" => signed_in(app, headers).await,
-        _ => None,
+        "link_used" | "not_signed_in" => signed_in(app, headers).await,
+        _ => vec![],
     };
-    let mut detail = None;
-    let (title, lead, way_out) = match problem.code.as_str() {
+    let on = self::home(&still_in).map(WayOut::On);
+    let (mut detail, mut title) = (None, String::new());
+    let (known, lead, way_out) = match problem.code.as_str() {
         "not_found" | "method_not_allowed" => (t.not_found, t.not_found_lead.to_owned(), home),
         "session_ended" => (t.ended, t.ended_lead.plain(&platform), from_platform()),
-        "not_signed_in" => (t.nobody, t.nobody_lead.plain(&platform), from_platform()),
+        "not_signed_in" => match (area, still_in.first(), on) {
+            (Some(area), Some(other), Some(on)) => {
+                title = t.somebody_else.plain(people(*other).0);
+                let lead = t.somebody_else_lead.plain(people(area).1);
+                ("", lead.replacen("{}", &platform, 1), on)
+            }
+            (..) => (t.nobody, t.nobody_lead.plain(&platform), from_platform()),
+        },
         "form_stale" => (t.stale, t.stale_lead.to_owned(), home),
         "cross_site" => (t.cross_site, t.cross_site_lead.to_owned(), home),
-        "link_used" => match still_in {
-            Some(home) => (t.link_used, t.link_used_in.to_owned(), WayOut::On(home)),
+        "link_used" => match on {
+            Some(on) => (t.link_used, t.link_used_in.to_owned(), on),
             None => (t.link_used, t.link_used_lead.plain(&platform), from_platform()),
         },
         "oauth_state_invalid" => (t.way_back, t.way_back_lead.to_owned(), home),
@@ -193,7 +217,8 @@ async fn shown(
     let signed_out = matches!(problem.code.as_str(), "session_ended" | "not_signed_in");
     let kept =
         kept.filter(|_| signed_out || problem.code == "form_stale" || status.is_server_error());
-    let mut frame = Frame { title: title.to_owned(), ..frame };
+    let title = if title.is_empty() { known.to_owned() } else { title };
+    let mut frame = Frame { title, ..frame };
     if let Some(held) = held.filter(|held| held.live(app)) {
         frame = frame.viewed_by(Viewer::of(&held));
     }

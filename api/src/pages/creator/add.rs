@@ -41,20 +41,21 @@ struct NamePage {
 }
 
 impl NamePage {
-    fn new(
+    async fn new(
         app: &App,
         signed: &Signed<CreatorId>,
         name: &str,
         fault: &'static str,
         id: Uuid,
-    ) -> Self {
+    ) -> Result<Self, ApiError> {
         let t = &texts::EN;
-        let frame = Frame::of(app, signed, t.add.name_title)
+        let frame = super::frame(app, signed, t.add.name_title)
+            .await?
             .at("integrations")
             .under(t.frame.integrations, Area::Creator.home())
             .under(t.add.title, "/creator/integrations/new")
             .narrow();
-        Self { frame, name: name.to_owned(), fault, id }
+        Ok(Self { frame, name: name.to_owned(), fault, id })
     }
 }
 
@@ -63,7 +64,8 @@ pub(crate) async fn providers(
     signed: Signed<CreatorId>,
 ) -> Result<Response, ApiError> {
     let t = &texts::EN;
-    let frame = Frame::of(&app, &signed, t.add.title)
+    let frame = super::frame(&app, &signed, t.add.title)
+        .await?
         .at("integrations")
         .under(t.frame.integrations, Area::Creator.home())
         .narrow();
@@ -93,7 +95,7 @@ pub(crate) async fn ask_name(
         Err(error) if error.is(Kind::NOT_FOUND) => String::new(),
         Err(error) => return Err(error),
     };
-    page(&NamePage::new(&app, &signed, &name, "", id))
+    page(&NamePage::new(&app, &signed, &name, "", id).await?)
 }
 
 pub(crate) async fn create(
@@ -103,7 +105,7 @@ pub(crate) async fn create(
     let typed = values.text("name");
     let id = values.parse("id").unwrap_or_else(Uuid::now_v7);
     let Ok(name) = typed.parse::<DisplayName>() else {
-        let again = NamePage::new(&app, &signed, typed, texts::EN.add.name_fault, id);
+        let again = NamePage::new(&app, &signed, typed, texts::EN.add.name_fault, id).await?;
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     };
     let id = match named(&app, &signed, IntegrationId(id), name.clone()).await {

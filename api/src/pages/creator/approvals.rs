@@ -8,6 +8,7 @@ use domain::{
     CreatorId, HoldId,
     hold::{self, Cause},
 };
+use eventstore::Actor;
 use projections::{HoldStatus, HoldsWanted};
 
 use crate::{
@@ -22,9 +23,11 @@ use crate::{
         session::Signed,
         texts::{self, Count, Html},
     },
-    paging::{Page, Paging},
+    paging::Paging,
     routes::holds::{self, HoldAnswer, HoldDetail},
 };
+
+const PATH: &str = "/creator/approvals";
 
 #[derive(Template)]
 #[template(path = "creator/approvals.html")]
@@ -59,6 +62,19 @@ impl ApprovalPage {
         match &self.integration {
             Some(integration) => integration.role(role),
             None => RolePill::gone(self.frame.t.integration.deleted_role),
+        }
+    }
+
+    /// Who did something, as this creator calls them.
+    fn who(&self, actor: &str) -> String {
+        let t = &self.frame.t.approvals;
+        match actor.parse() {
+            Ok(Actor::Creator(creator)) if creator == self.detail.hold.creator => t.you.to_owned(),
+            Ok(Actor::Platform) => self.frame.platform().to_owned(),
+            Ok(Actor::Hub) => t.hub.to_owned(),
+            Ok(Actor::Creator(_) | Actor::Fan(_) | Actor::Auditor | Actor::Bot(_)) | Err(_) => {
+                actor.to_owned()
+            }
         }
     }
 
@@ -97,13 +113,28 @@ async fn title(app: &App, hold: &HoldAnswer) -> Result<Html, ApiError> {
     Ok(t.title_of.of2(many.of(fans), name))
 }
 
-async fn shown(app: &App, page: Page<HoldAnswer>) -> Result<Vec<Held>, ApiError> {
+async fn shown(app: &App, holds: Vec<HoldAnswer>) -> Result<Vec<Held>, ApiError> {
     let mut shown = vec![];
-    for hold in page.data {
+    for hold in holds {
         let (title, chip) = (title(app, &hold).await?, chip(hold.status));
         shown.push(Held { hold, title, chip });
     }
     Ok(shown)
+}
+
+fn wanted(creator: &CreatorId, status: Option<HoldStatus>) -> HoldsWanted {
+    HoldsWanted { creator: Some(creator.clone()), integration: None, status }
+}
+
+/// The removals that wait for a creator.
+pub(super) async fn waiting(app: &App, creator: &CreatorId) -> Result<Vec<HoldAnswer>, ApiError> {
+    let waiting = wanted(creator, Some(HoldStatus::Waiting));
+    Ok(holds::page(app, waiting, &Paging::whole()).await?.data)
+}
+
+/// Where removals are approved: one, or all of them.
+pub(super) fn path(one: Option<HoldId>) -> String {
+    one.map_or_else(|| PATH.to_owned(), |id| format!("{PATH}/{id}"))
 }
 
 pub(crate) async fn list(
@@ -112,16 +143,14 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Response, ApiError> {
     let t = &texts::EN.approvals;
-    let wanted =
-        |status| HoldsWanted { creator: Some(signed.who.clone()), integration: None, status };
-    let waiting = holds::page(&app, wanted(Some(HoldStatus::Waiting)), &Paging::whole()).await?;
-    let all = holds::page(&app, wanted(None), &paging).await?;
+    let waiting = waiting(&app, &signed.who).await?;
+    let all = holds::page(&app, wanted(&signed.who, None), &paging).await?;
     let older =
         all.next_cursor.as_ref().map(|cursor| format!("/creator/approvals?cursor={cursor}"));
-    let mut decided = shown(&app, all).await?;
+    let mut decided = shown(&app, all.data).await?;
     decided.retain(|held| held.hold.status != HoldStatus::Waiting);
     let waiting = shown(&app, waiting).await?;
-    let frame = Frame::of(&app, &signed, t.title).at("approvals").narrow();
+    let frame = super::frame(&app, &signed, t.title).await?.at("approvals").narrow();
     page(&ApprovalsPage { frame, waiting, decided, older })
 }
 
@@ -140,9 +169,10 @@ pub(crate) async fn show(
         Some("decided") => Some(t.done_decided),
         _ => None,
     };
-    let frame = Frame::of(&app, &signed, t.title)
+    let frame = super::frame(&app, &signed, t.title)
+        .await?
         .at("approvals")
-        .under(t.title, "/creator/approvals")
+        .under(t.title, PATH)
         .narrow()
         .saying(said.map(str::to_owned));
     let older = detail

@@ -74,7 +74,7 @@ pub(crate) async fn show(
         return Ok(see_other(&format!("{}{done}", place(id, "/roles"))));
     }
     let t = &texts::EN;
-    let frame = setup(&app, &signed, &row, t.connect.title);
+    let frame = setup(&app, &signed, &row, t.connect.title).await?;
     let removing = matches!(row.state.phase, Phase::Removing { .. }) && !row.state.bot_missing;
     page(&ConnectPage { frame, failed: back.failed(), removing, row })
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use domain::{
-    CreatorId, Decider, FanId, IntegrationId, RoleId, Who,
+    CreatorId, Decider, FanId, IntegrationId, RoleId, Trouble, Who,
     desired::Facts,
     fan::{self, Event as FanEvent, Fan, Grant},
     membership,
@@ -56,6 +56,10 @@ struct FanPage {
 struct ByHand {
     /// Roles that can be given, and whether they are.
     roles: Vec<(RoleId, RolePill, bool)>,
+    /// The server is given without a role.
+    bare: bool,
+    /// Neither is ticked.
+    nothing: bool,
     given: Option<Grant>,
     until: String,
     withheld: bool,
@@ -67,6 +71,14 @@ struct ByHand {
 
 impl ByHand {
     const LONGEST: usize = LONGEST_WHY;
+
+    fn given_now(&self) -> &'static str {
+        let t = &texts::EN.fan;
+        match &self.given {
+            Some(given) if given.roles.is_empty() => t.given_bare,
+            Some(_) | None => t.given_now,
+        }
+    }
 
     fn until(&self) -> Option<When> {
         self.given.as_ref().and_then(|given| given.until).map(When)
@@ -87,7 +99,9 @@ struct Standing {
 
 impl Standing {
     fn chip(&self) -> Option<Chip> {
-        self.answer.as_ref().map(|answer| Chip::of_fan(&self.t.status, answer.status))
+        let answer = self.answer.as_ref()?;
+        let code = answer.reason.as_ref().map(|reason| reason.code.as_str());
+        Some(Chip::of_fan(&self.t.status, answer.status, code))
     }
 
     fn tone(&self) -> &'static str {
@@ -173,6 +187,8 @@ async fn shown(
         until: until.map(|at| at.date_naive().to_string()).unwrap_or_default(),
         withheld,
         why: if withheld { why_withheld(app, id, &fan).await? } else { None },
+        bare: given.as_ref().is_some_and(|given| given.roles.is_empty()),
+        nothing: false,
         fault: None,
         typed_why: String::new(),
         given,
@@ -193,6 +209,7 @@ pub(crate) async fn show(
     let t = &texts::EN.fan;
     let said = match done.as_deref() {
         Some("given") => Some(t.done_given),
+        Some("let_in") => Some(t.done_let_in),
         Some("taken") => Some(t.done_taken),
         Some("withheld") => Some(t.done_withheld),
         Some("lifted") => Some(t.done_lifted),
@@ -255,15 +272,20 @@ pub(crate) async fn grant(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let roles: BTreeSet<RoleId> = values.all("role").filter_map(|role| role.parse().ok()).collect();
-    let day = values.text("until");
+    let (day, bare) = (values.text("until"), values.get("bare").is_some());
+    let nothing = roles.is_empty() && !bare;
     let refused = match end_of(day) {
-        Err(()) => texts::EN.fan.no_day.to_owned(),
+        _ if nothing => None,
+        Err(()) => Some(texts::EN.fan.no_day.to_owned()),
         Ok(until) => {
             let body = Body(GrantBody { roles: roles.clone(), until });
             let path = Path((id, fan.clone()));
             match manual::grant(State(Arc::clone(&app)), signed.caller.clone(), path, body).await {
-                Ok(_) => return Ok(back(id, &fan, "given")),
-                Err(error) if error.is_invalid() => told(&error),
+                Ok(_) => {
+                    let done = if roles.is_empty() { "let_in" } else { "given" };
+                    return Ok(back(id, &fan, done));
+                }
+                Err(error) if error.is_invalid() => Some(told(&error)),
                 Err(error) => return Err(error),
             }
         }
@@ -273,7 +295,7 @@ pub(crate) async fn grant(
     for (role, _, chosen) in &mut again.hand.roles {
         *chosen = roles.contains(role);
     }
-    again.hand.fault = Some(refused);
+    (again.hand.bare, again.hand.nothing, again.hand.fault) = (bare, nothing, refused);
     page_with(StatusCode::UNPROCESSABLE_ENTITY, &again)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
-use domain::{CreatorId, FanId, IntegrationId, Who, status::Status};
+use domain::{CreatorId, FanId, IntegrationId, RoleId, Who, status::Status};
 use projections::Change;
 
 use crate::{
@@ -51,7 +51,13 @@ struct Fans {
 
 impl Fans {
     fn chip(&self, fan: &FanAnswer) -> Chip {
-        Chip::of_fan(&self.t.status, fan.status)
+        let code = fan.reason.as_ref().map(|reason| reason.code.as_str());
+        Chip::of_fan(&self.t.status, fan.status, code)
+    }
+
+    /// The role that the matter is about.
+    fn role(fan: &FanAnswer) -> Option<&RoleId> {
+        fan.reason.as_ref()?.role.as_ref()
     }
 
     /// What the matter is, who mends it and how; nothing where the status says all.
@@ -118,7 +124,7 @@ async fn fans(
         let count = counts.get(&status).copied().unwrap_or_default();
         let shown = query.status == Some(status);
         if count > 0 || shown {
-            let text = Chip::of_fan(&t.status, status).text;
+            let text = Chip::of_fan(&t.status, status, None).text;
             filters.push((place(&format!("?status={}", status.as_str())), text, count, shown));
         }
     }

@@ -11,7 +11,10 @@ use crate::{
     error::ApiError,
     pages::{
         components::{Chip, RolePill, Tile},
-        creator::table::tier_names,
+        creator::{
+            approvals,
+            table::{there, tier_names},
+        },
         frame::Frame,
         session::{Area, Signed},
         texts::{self, Texts},
@@ -70,6 +73,10 @@ pub(super) struct Integration {
     pub(super) answer: IntegrationAnswer,
     /// What the creator's tiers are called.
     pub(super) tiers: BTreeMap<TierId, String>,
+    /// How many removals of the creator wait for approval.
+    pub(super) waiting: usize,
+    /// Where the ones of this integration are approved.
+    pub(super) held_at: String,
 }
 
 impl Integration {
@@ -82,7 +89,11 @@ impl Integration {
         app.caught_up().await?;
         let row = integrations::row(app, &signed.caller, id).await?;
         let answer = integrations::shown(app, &row).await?;
-        Ok(Self { tiers: tier_names(app, &row.creator).await?, answer, row })
+        let tiers = tier_names(app, &row.creator).await?;
+        let waiting = approvals::waiting(app, &row.creator).await?;
+        let mut own = waiting.iter().filter(|hold| hold.integration == id).map(|hold| hold.id);
+        let held_at = approvals::path(own.next().filter(|_| own.next().is_none()));
+        Ok(Self { tiers, answer, row, waiting: waiting.len(), held_at })
     }
 
     pub(super) fn id(&self) -> IntegrationId {
@@ -96,6 +107,11 @@ impl Integration {
 
     pub(super) fn connected(&self) -> bool {
         self.row.state.phase == Phase::Connected
+    }
+
+    /// No membership was ever added, or nobody has anything from one any more.
+    pub(super) fn setting_up(&self) -> bool {
+        self.connected() && self.row.state.attachments.is_empty() && there(&self.answer.fans) == 0
     }
 
     pub(super) fn tier<'a>(&'a self, tier: &'a TierId) -> &'a str {
@@ -119,6 +135,7 @@ impl Integration {
     pub(super) fn frame(&self, app: &App, signed: &Signed<CreatorId>, title: &str) -> Frame {
         Frame::of(app, signed, format!("{title} · {}", self.row.name))
             .at("integrations")
+            .counting("approvals", self.waiting)
             .under(texts::EN.frame.integrations, Area::Creator.home())
     }
 

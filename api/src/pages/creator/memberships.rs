@@ -7,7 +7,7 @@ use std::{
 
 use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
-use domain::{CreatorId, IntegrationId, RoleId, TierId, Trouble};
+use domain::{CreatorId, FanId, IntegrationId, RoleId, TierId, Trouble, desired::Facts};
 use ring::digest;
 
 use crate::{
@@ -17,7 +17,10 @@ use crate::{
     pages::{
         assets::short,
         components::RolePill,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            table::waits,
+        },
         forms::{Sent, Values},
         frame::{Frame, page, page_with, see_other},
         session::Signed,
@@ -27,6 +30,9 @@ use crate::{
     reason::Reason,
     routes::attachments::{self, DryRun, SeveralBody, TierRoles},
 };
+
+/// How many fans are looked at with one query.
+const PAGE: u32 = 500;
 
 /// What each tier gives.
 type Chosen = BTreeMap<TierId, BTreeSet<RoleId>>;
@@ -93,6 +99,8 @@ struct RemoveTierPage {
 /// A plan as it is read.
 pub(super) struct PlanShown {
     pub(super) fans: u64,
+    /// How many fans hold a membership that gives access only after it: they are told, and may activate it.
+    pub(super) told: u64,
     pub(super) gain: Vec<(RolePill, String)>,
     pub(super) lose: Vec<(RolePill, String)>,
     pub(super) leave_server: u64,
@@ -114,6 +122,7 @@ impl PlanShown {
         };
         Self {
             fans: plan.fans,
+            told: 0,
             gain: shown(&plan.gain),
             lose: shown(&plan.lose),
             leave_server: plan.leave_server,
@@ -167,8 +176,9 @@ fn suggested(integration: &Integration) -> Chosen {
     alike.collect()
 }
 
-/// What a form chose: the tiers that are ticked, those that it showed as attached, and those that a role is ticked for.
-/// A tier that was attached since then is not of its choice, and one that was detached is not attached again.
+/// What a form chose: the tiers that are ticked and those that it showed as attached, with the roles ticked for them.
+/// Roles of another tier stand for nothing. A tier that was attached since then is not of its choice, and one that was
+/// detached is not attached again.
 fn chosen(values: &Values, integration: &Integration) -> Chosen {
     let tiers = |name| values.all(name).filter_map(|tier| tier.parse::<TierId>().ok());
     let mut chosen: Chosen =
@@ -177,8 +187,10 @@ fn chosen(values: &Values, integration: &Integration) -> Chosen {
         let parsed = role
             .split_once('/')
             .and_then(|(tier, role)| Some((tier.parse().ok()?, role.parse().ok()?)));
-        if let Some((tier, role)) = parsed {
-            chosen.entry(tier).or_default().insert(role);
+        if let Some((tier, role)) = parsed
+            && let Some(roles) = chosen.get_mut::<TierId>(&tier)
+        {
+            roles.insert(role);
         }
     }
     let detached: BTreeSet<TierId> = tiers("attached")
@@ -210,7 +222,7 @@ fn editor(
     fault: Option<&'static str>,
 ) -> MembershipsPage {
     let t = &texts::EN.memberships;
-    let setting_up = integration.row.state.attachments.is_empty();
+    let setting_up = integration.setting_up();
     let head = (!setting_up).then(|| integration.head(Tab::Memberships));
     let frame = if setting_up {
         integration.frame_below(app, signed, t.title).narrow()
@@ -243,8 +255,11 @@ pub(crate) async fn show(
     }
     let t = &texts::EN.memberships;
     let said = done.map(|done| if done == "removed" { t.removed } else { t.saved }.to_owned());
-    let attached = &integration.row.state.attachments;
-    let chosen = if attached.is_empty() { suggested(&integration) } else { attached.clone() };
+    let chosen = if integration.setting_up() {
+        suggested(&integration)
+    } else {
+        integration.row.state.attachments.clone()
+    };
     let mut shown = editor(&app, &signed, integration, &chosen, None);
     shown.suggested = shown.head.is_none() && !chosen.is_empty();
     shown.frame = shown.frame.saying(said);
@@ -284,6 +299,8 @@ async fn reviewed(
         let again = editor(app, signed, integration, &chosen, Some(t.cannot_give));
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
+    let plan = PlanShown::of(&integration, &plan);
+    let plan = PlanShown { told: told(app, &integration, &change).await?, ..plan };
     let changes = change
         .iter()
         .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)))
@@ -294,13 +311,35 @@ async fn reviewed(
         .narrow();
     page(&PlanPage {
         frame,
-        setting_up: integration.row.state.attachments.is_empty(),
+        setting_up: integration.setting_up(),
         changes,
-        plan: PlanShown::of(&integration, &plan),
+        plan,
         integration,
         chosen,
         moved,
     })
+}
+
+/// How many fans hold a tier that a change attaches.
+async fn told(app: &App, integration: &Integration, change: &Chosen) -> Result<u64, ApiError> {
+    let access = app.views.fan_access();
+    let (creator, attached) = (&integration.row.creator, &integration.row.state.attachments);
+    let mut told = BTreeSet::new();
+    for tier in change.keys().filter(|tier| !attached.contains_key(*tier)) {
+        let mut last: Option<FanId> = None;
+        loop {
+            let fans = access.holders(creator, tier, last.as_ref(), PAGE).await?;
+            let Some(end) = fans.last().cloned() else { break };
+            let live = |facts: &Facts| {
+                let held = &mut facts.memberships.values();
+                held.any(|held| held.live && held.creator == *creator && held.tier == *tier)
+            };
+            let facts = access.facts_of(&fans).await?.into_iter();
+            told.extend(facts.filter(|(_, facts)| live(facts)).map(|(fan, _)| fan));
+            last = Some(end);
+        }
+    }
+    Ok(told.len() as u64)
 }
 
 /// Makes a change that was reviewed.
@@ -310,7 +349,7 @@ pub(crate) async fn apply(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
-    let setting_up = integration.row.state.attachments.is_empty();
+    let setting_up = integration.setting_up();
     let chosen = chosen(&values, &integration);
     let change = changed(&integration, chosen.clone());
     let memberships: Vec<_> =
@@ -386,8 +425,7 @@ async fn done(
     next: &str,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(app, signed, id).await?;
-    let held = Trouble::RemovalHeld.code();
-    if integration.answer.reasons.iter().any(|reason| reason.code == held) {
+    if waits(&integration.answer) {
         return Ok(see_other("/creator/approvals"));
     }
     Ok(see_other(&integration.place(next)))

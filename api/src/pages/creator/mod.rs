@@ -27,6 +27,7 @@ use projections::IntegrationRow;
 
 use crate::{
     app::App,
+    error::ApiError,
     pages::{
         frame::Frame,
         session::{Area, Signed},
@@ -89,11 +90,26 @@ fn place(id: IntegrationId, page: &str) -> String {
     format!("/creator/integrations/{id}{page}")
 }
 
+/// The frame of a creator's page, which says how much waits for them.
+async fn frame(
+    app: &App,
+    signed: &Signed<CreatorId>,
+    title: impl Into<String>,
+) -> Result<Frame, ApiError> {
+    let waiting = approvals::waiting(app, &signed.who).await?.len();
+    Ok(Frame::of(app, signed, title).counting("approvals", waiting))
+}
+
 /// The frame of a step of an integration's set-up.
-fn setup(app: &App, signed: &Signed<CreatorId>, row: &IntegrationRow, title: &str) -> Frame {
-    Frame::of(app, signed, title)
-        .at("integrations")
+async fn setup(
+    app: &App,
+    signed: &Signed<CreatorId>,
+    row: &IntegrationRow,
+    title: &str,
+) -> Result<Frame, ApiError> {
+    let frame = frame(app, signed, title).await?.at("integrations");
+    Ok(frame
         .under(texts::EN.frame.integrations, Area::Creator.home())
         .under(row.name.to_string(), place(row.id, ""))
-        .narrow()
+        .narrow())
 }

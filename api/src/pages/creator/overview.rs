@@ -14,7 +14,10 @@ use crate::{
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
         components::{RolePill, When},
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            table::{there, waits},
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
         live::{self, Live, Region},
@@ -46,8 +49,7 @@ struct Overview {
     form_token: String,
     head: Head,
     integration: Integration,
-    /// What needs somebody, and the way to mend it: a text and a path.
-    troubles: Vec<(Reason, Option<(&'static str, String)>)>,
+    troubles: Vec<Matter>,
     figures: Vec<(u64, &'static str, String)>,
     gives: Vec<(String, Vec<RolePill>)>,
     comparison: Option<Progress>,
@@ -55,24 +57,38 @@ struct Overview {
     there: u64,
 }
 
+/// Something that needs somebody.
+struct Matter {
+    reason: Reason,
+    /// The roles that it is about.
+    roles: Vec<RolePill>,
+    /// The way to mend it: a text and a path.
+    way: Option<(&'static str, String)>,
+}
+
+impl Matter {
+    fn of(integration: &Integration, reason: &Reason) -> Self {
+        let o = &texts::EN.overview;
+        let way = match reason.code.as_str() {
+            "removal_held" => Some((o.see_held, integration.held_at.clone())),
+            "bot_missing" => Some((o.connect_again, integration.place("/connect"))),
+            "fans_blocked" => Some((o.see_fans, integration.place("/fans?status=blocked"))),
+            _ if reason.role.is_some() || reason.code.starts_with("missing_") => {
+                Some((o.see_roles, integration.place("/roles")))
+            }
+            _ => None,
+        };
+        let alike = integration.answer.reasons.iter().filter(|other| other.code == reason.code);
+        let roles = alike.filter_map(|other| other.role).map(|role| integration.role(role));
+        Self { reason: reason.clone(), roles: roles.collect(), way }
+    }
+}
+
 impl Overview {
     fn of(app: &App, signed: &Signed<CreatorId>, integration: Integration) -> Self {
         let t = &texts::EN;
         let place = |page: &str| integration.place(page);
-        let ways = |reason: Reason| {
-            let o = &t.overview;
-            let way = match reason.code.as_str() {
-                "removal_held" => Some((o.see_held, "/creator/approvals".to_owned())),
-                "bot_missing" => Some((o.connect_again, place("/connect"))),
-                "fans_blocked" => Some((o.see_fans, place("/fans?status=blocked"))),
-                _ if reason.role.is_some() || reason.code.starts_with("missing_") => {
-                    Some((o.see_roles, place("/roles")))
-                }
-                _ => None,
-            };
-            (reason, way)
-        };
-        let mut reasons = integration.answer.reasons.clone();
+        let mut reasons: Vec<_> = integration.answer.reasons.iter().collect();
         reasons.dedup_by(|a, b| a.code == b.code);
         let fans = &integration.answer.fans;
         let figures = [
@@ -82,9 +98,13 @@ impl Overview {
             (fans.blocked + fans.revoke_blocked, t.overview.blocked, Status::Blocked),
             (fans.available, t.overview.available, Status::Available),
         ];
-        let figures = figures.map(|(count, text, status)| {
-            (count, text, place(&format!("/fans?status={}", status.as_str())))
-        });
+        let leaving = if waits(&integration.answer) { t.overview.held } else { t.overview.leaving };
+        let leaving = (fans.revoking, leaving, Status::Revoking);
+        let figures = figures.into_iter().chain((fans.revoking > 0).then_some(leaving)).map(
+            |(count, text, status)| {
+                (count, text, place(&format!("/fans?status={}", status.as_str())))
+            },
+        );
         let attached = integration.row.state.attachments.iter();
         let gives = attached
             .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)));
@@ -93,16 +113,11 @@ impl Overview {
             t,
             form_token: signed.held.form_token(),
             head: integration.head(Tab::Overview),
-            troubles: reasons.into_iter().map(ways).collect(),
-            figures: figures.into(),
+            troubles: reasons.into_iter().map(|reason| Matter::of(&integration, reason)).collect(),
+            figures: figures.collect(),
             gives: gives.collect(),
             comparison: server.and_then(|server| app.desk.progress(server.id)),
-            there: fans.connected
-                + fans.pending
-                + fans.action_required
-                + fans.blocked
-                + fans.revoking
-                + fans.revoke_blocked,
+            there: there(fans),
             integration,
         }
     }

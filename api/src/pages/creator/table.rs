@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
-use domain::{CreatorId, TierId};
+use domain::{CreatorId, TierId, Trouble};
 use projections::Change;
 
 use crate::{
@@ -14,13 +14,14 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::{Chip, Tile},
+        creator::approvals::waiting,
         frame::{Frame, page},
         live::{self, Live, Region},
         session::Signed,
         texts::{self, Texts},
     },
     paging::{Page, Paging},
-    routes::integrations::{self, IntegrationAnswer},
+    routes::integrations::{self, FanCounts, IntegrationAnswer},
 };
 
 /// How many names of tiers a row shows.
@@ -44,6 +45,8 @@ struct Rows {
     page: Page<IntegrationAnswer>,
     /// What the creator's tiers are called.
     tiers: BTreeMap<TierId, String>,
+    /// How many removals wait for approval.
+    waiting: usize,
 }
 
 impl Rows {
@@ -54,6 +57,18 @@ impl Rows {
     fn names<'a>(&'a self, row: &'a IntegrationAnswer) -> Vec<&'a str> {
         let attached = row.memberships.iter().take(NAMES).map(|attached| &attached.tier);
         attached.map(|tier| self.tiers.get(tier).map_or(tier.as_str(), String::as_str)).collect()
+    }
+
+    /// Nobody has anything there, and nobody is to have.
+    fn nobody(row: &IntegrationAnswer) -> bool {
+        there(&row.fans) + row.fans.available == 0
+    }
+
+    /// How many are on their way out, or are until somebody approves that they go.
+    fn leaving(&self, row: &IntegrationAnswer) -> Option<String> {
+        let t = &self.t.table;
+        let count = if waits(row) { t.held } else { t.leaving };
+        (row.fans.revoking > 0).then(|| count.of(row.fans.revoking))
     }
 
     fn more(row: &IntegrationAnswer) -> usize {
@@ -74,6 +89,22 @@ impl Rows {
     }
 }
 
+/// Whether removals wait for the creator.
+pub(super) fn waits(row: &IntegrationAnswer) -> bool {
+    let held = Trouble::RemovalHeld.code();
+    row.reasons.iter().any(|reason| reason.code == held)
+}
+
+/// How many fans have, or are owed, something.
+pub(super) fn there(fans: &FanCounts) -> u64 {
+    fans.connected
+        + fans.pending
+        + fans.action_required
+        + fans.blocked
+        + fans.revoking
+        + fans.revoke_blocked
+}
+
 /// Everything that the table shows.
 async fn rows(
     app: &Arc<App>,
@@ -84,7 +115,8 @@ async fn rows(
     let state = State(Arc::clone(app));
     let page =
         integrations::list(state, caller.clone(), Path(creator.clone()), Query(paging)).await?.0;
-    Ok(Rows { t: &texts::EN, page, tiers: tier_names(app, creator).await? })
+    let (tiers, waiting) = (tier_names(app, creator).await?, waiting(app, creator).await?.len());
+    Ok(Rows { t: &texts::EN, page, tiers, waiting })
 }
 
 /// What a creator's tiers are called.
@@ -121,6 +153,7 @@ pub(crate) async fn show(
     let query = paging.query();
     let rows = rows(&app, &signed.caller, &signed.who, paging).await?;
     let frame = Frame::of(&app, &signed, rows.t.table.title).at("integrations");
+    let frame = frame.counting("approvals", rows.waiting);
     let frame = frame.saying(done.map(|_| texts::EN.table.done_deleted.to_owned()));
     let any = !rows.page.data.is_empty();
     page(&TablePage { frame, any, query, region: Region::of(&rows)? })

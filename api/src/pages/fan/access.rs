@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::State;
-use domain::{FanId, IntegrationId, Trouble, status::Status};
+use domain::{CreatorId, FanId, IntegrationId, Trouble, status::Status};
 use projections::Change;
 
 use crate::{
@@ -16,11 +16,16 @@ use crate::{
         texts::{Standing, Texts, Troubles},
     },
     paging::Paging,
+    reason::Reason,
     routes::{
         fan_grants,
         fans::{self, FanIntegration},
+        integrations::GuildAnswer,
     },
 };
+
+/// How many integrations of one creator are looked at.
+const MOST: u32 = 1_000;
 
 /// The one button of a trouble.
 pub(super) enum Action {
@@ -49,20 +54,44 @@ pub(super) struct Access {
     /// The tone of the words.
     pub(super) tone: &'static str,
     pub(super) action: Option<Action>,
+    /// Nothing gives it any more.
+    kept: bool,
 }
 
 impl Access {
-    /// `reason`: what gives it.
-    pub(super) fn of(app: &App, t: &'static Texts, reason: &str, shown: &FanIntegration) -> Self {
+    /// As a fan has it now; `reason`: what gives it.
+    pub(super) async fn of(
+        app: &App,
+        t: &'static Texts,
+        fan: &FanId,
+        reason: &str,
+        shown: &FanIntegration,
+    ) -> Result<Self, ApiError> {
+        let access = Self::told(app, t, reason, shown);
+        if access.words != Some(t.troubles.creator) {
+            return Ok(access);
+        }
+        let row = app.views.fan_access().fan_row(shown.id, fan).await?;
+        Ok(match row.and_then(|row| row.present) {
+            Some(true) => {
+                let action = open(app, shown);
+                Self { words: Some(t.troubles.creator_in), tone: "", action, ..access }
+            }
+            Some(false) | None => access,
+        })
+    }
+
+    fn told(app: &App, t: &'static Texts, reason: &str, shown: &FanIntegration) -> Self {
         let code = shown.reason.as_ref().map(|reason| reason.code.as_str());
         let help = || {
             let settings = &app.pages;
             let mail = settings.support_email.as_ref().map(|email| format!("mailto:{email}"));
             settings.support_url.as_ref().map(ToString::to_string).or(mail).map(Action::Support)
         };
-        let open = || Some(Action::Open(app.oauth.server_url(shown.server.as_ref()?.id).into()));
+        let waits = code == Some(Trouble::RemovalHeld.code());
         let (words, action) = match (shown.status, code) {
-            (Status::Connected, _) => (None, open()),
+            (Status::Connected, _) => (None, open(app, shown)),
+            (Status::Revoking, _) if waits => (Some(t.troubles.kept), open(app, shown)),
             (Status::Pending | Status::Revoked, _) => (None, None),
             (Status::Revoking | Status::RevokeBlocked, _) => (Some(t.troubles.ending), None),
             (_, Some(code)) => {
@@ -93,7 +122,15 @@ impl Access {
                 _ => "",
             },
             action,
+            kept: false,
         }
+    }
+
+    /// The same where a membership gave it that does not do so any more.
+    pub(super) fn of_what_is_kept(self, t: &'static Texts) -> Self {
+        let words =
+            if self.status == Status::Connected { Some(t.troubles.kept) } else { self.words };
+        Self { words, kept: true, ..self }
     }
 
     /// The same below a membership that runs: who has all of it has it, whatever else could not be taken away yet.
@@ -140,21 +177,60 @@ impl Access {
 
     /// Whether the fan may turn it off: what gives nothing cannot be left.
     pub(super) fn can_be_left(&self) -> bool {
-        matches!(
-            self.status,
-            Status::Connected | Status::Pending | Status::Blocked | Status::ActionRequired
-        )
+        !self.kept
+            && matches!(
+                self.status,
+                Status::Connected | Status::Pending | Status::Blocked | Status::ActionRequired
+            )
     }
 
     /// Whether the roles are what the membership gives, rather than what it gave.
     pub(super) fn is_offered(&self) -> bool {
-        !matches!(self.status, Status::Revoked | Status::Revoking | Status::RevokeBlocked)
+        !self.kept
+            && !matches!(self.status, Status::Revoked | Status::Revoking | Status::RevokeBlocked)
     }
+}
+
+/// The way into the server.
+fn open(app: &App, shown: &FanIntegration) -> Option<Action> {
+    Some(Action::Open(app.oauth.server_url(shown.server.as_ref()?.id).into()))
+}
+
+/// What a fan still has of a creator though nothing gives it any more: it waits to be taken away, or is left to them.
+pub(super) async fn kept(
+    app: &App,
+    fan: &FanId,
+    creator: &CreatorId,
+    given: &BTreeSet<IntegrationId>,
+) -> Result<Vec<FanIntegration>, ApiError> {
+    let mut kept = vec![];
+    for row in app.views.integrations().of_creator(creator, None, MOST).await? {
+        if row.state.held_guild().is_none() || given.contains(&row.id) {
+            continue;
+        }
+        let known = app.views.fan_access().fan_row(row.id, fan).await?;
+        let has =
+            |status| matches!(status, Status::Connected | Status::Revoking | Status::RevokeBlocked);
+        let Some(known) = known.filter(|known| has(known.status)) else { continue };
+        kept.push(FanIntegration {
+            id: row.id,
+            name: row.name,
+            server: row.state.server.as_ref().map(GuildAnswer::of),
+            status: known.status,
+            reason: Reason::of_fan(known.status, known.trouble, true),
+            roles: vec![],
+        });
+    }
+    Ok(kept)
 }
 
 fn chip(t: &Standing, status: Status, code: Option<&str>) -> Chip {
     match status {
-        Status::Available => Chip::new(t.available, ""),
+        Status::Available => match code {
+            Some("not_linked") => Chip::new(t.not_linked, ""),
+            Some("not_activated") => Chip::new(t.not_activated, ""),
+            _ => Chip::new(t.available, ""),
+        },
         Status::Pending => Chip::new(t.pending, "work"),
         Status::Connected => Chip::new(t.connected, "good"),
         Status::ActionRequired => Chip::new(t.action_required, "warn"),

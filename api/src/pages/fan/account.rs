@@ -147,7 +147,10 @@ pub(crate) async fn ask_disconnect(
     let Some(linked) = account.linked else { return Ok(see_other(HOME)) };
     let all = access::all(&app, &signed).await?;
     let has = all.iter().filter(|shown| shown.status == Status::Connected);
-    let loses = has.map(|shown| Access::of(&app, &texts::EN, "", shown)).collect();
+    let mut loses = vec![];
+    for shown in has {
+        loses.push(Access::of(&app, &texts::EN, &signed.who, "", shown).await?);
+    }
     let frame = step(&app, &signed, texts::EN.account.disconnect_title.to_owned()).await?;
     page(&DisconnectPage { frame, username: linked.username, loses })
 }

@@ -49,7 +49,7 @@ pub(crate) async fn ask_leave(
 ) -> Result<Response, ApiError> {
     let mut all = access::all(&app, &signed).await?.into_iter();
     let shown = all.find(|shown| shown.id == id).ok_or_else(ApiError::not_found)?;
-    let access = Access::of(&app, &texts::EN, "", &shown);
+    let access = Access::of(&app, &texts::EN, &signed.who, "", &shown).await?;
     if !access.can_be_left() {
         return Ok(see_other(HOME));
     }

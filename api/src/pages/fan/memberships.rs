@@ -1,6 +1,6 @@
 //! The Memberships page: the Discord account, and each membership with what it opens, live.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
@@ -15,7 +15,7 @@ use crate::{
     pages::{
         components::{Chip, Tile, When},
         fan::{
-            access::{Access, Action, concerns},
+            access::{self, Access, Action, concerns},
             account::{Account, BackQuery},
             notifications::unread,
         },
@@ -65,44 +65,52 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    pub(super) fn of(app: &App, t: &'static Texts, held: &FanMembership) -> Self {
+    pub(super) async fn of(
+        app: &App,
+        t: &'static Texts,
+        fan: &FanId,
+        held: &FanMembership,
+    ) -> Result<Self, ApiError> {
         let m = &t.held;
+        let mut access = vec![];
+        for shown in &held.integrations {
+            let stands = Access::of(app, t, fan, held.membership.as_str(), shown).await?;
+            access.push(if held.live {
+                stands.of_what_is_live(t)
+            } else {
+                stands.of_what_is_over(t, shown)
+            });
+        }
         let (chip, end) = match (held.live, held.status) {
             (true, membership::Status::Canceled) => (Chip::new(m.canceled, "warn"), m.access_until),
             (true, _) => (Chip::new(m.active, "good"), m.paid_through),
             (false, membership::Status::Paused) => (Chip::new(m.paused, ""), m.paid_through),
             (false, _) => (Chip::new(m.over, ""), m.ended_at),
         };
-        Self {
+        Ok(Self {
             tier: held.tier_name.clone().unwrap_or_else(|| held.tier.to_string()),
             creator: held.creator.to_string(),
             chip,
             end: held.ends_at.map(|at| (end, When(at))),
-            access: held
-                .integrations
-                .iter()
-                .map(|shown| {
-                    let access = Access::of(app, t, held.membership.as_str(), shown);
-                    if held.live {
-                        access.of_what_is_live(t)
-                    } else {
-                        access.of_what_is_over(t, shown)
-                    }
-                })
-                .collect(),
-        }
+            access,
+        })
     }
 
     /// What a creator gave by hand stands among the memberships, as what it is.
-    fn by_hand(app: &App, t: &'static Texts, given: &FanGrant) -> Self {
+    async fn by_hand(
+        app: &App,
+        t: &'static Texts,
+        fan: &FanId,
+        given: &FanGrant,
+    ) -> Result<Self, ApiError> {
         let m = &t.held;
-        Self {
+        Ok(Self {
             tier: m.given.to_owned(),
             creator: given.creator.to_string(),
             chip: Chip::new(m.by_hand, ""),
             end: given.until.map(|at| (m.access_until, When(at))),
-            access: vec![Access::of(app, t, "by-hand", &given.integration)],
-        }
+            access: vec![Access::of(app, t, fan, "by-hand", &given.integration).await?],
+        })
     }
 }
 
@@ -130,11 +138,28 @@ async fn list(app: &Arc<App>, signed: &Signed<FanId>, paging: Paging) -> Result<
     let t = &texts::EN;
     let Signed { who, caller, held } = signed;
     let held_now = memberships(app, caller, who, paging).await?;
-    let mut shown: Vec<_> = held_now.0.iter().map(|held| Membership::of(app, t, held)).collect();
+    let facts = app.views.fan_access().facts(who).await?.unwrap_or_default();
+    let mut given: BTreeSet<_> = facts.grants.keys().copied().collect();
+    let all = held_now.0.iter().flat_map(|held| &held.integrations);
+    given.extend(all.map(|shown| shown.id));
+    let mut shown = vec![];
+    for held in &held_now.0 {
+        let mut membership = Membership::of(app, t, who, held).await?;
+        if membership.access.is_empty() {
+            for kept in access::kept(app, who, &held.creator, &given).await? {
+                given.insert(kept.id);
+                let access = Access::of(app, t, who, held.membership.as_str(), &kept).await?;
+                membership.access.push(access.of_what_is_kept(t));
+            }
+        }
+        shown.push(membership);
+    }
     if held_now.1.is_none() {
         let (state, path) = (State(Arc::clone(app)), Path(who.clone()));
         let given = fan_grants::list(state, caller.clone(), path, Query(Paging::whole())).await?.0;
-        shown.extend(given.data.iter().map(|given| Membership::by_hand(app, t, given)));
+        for given in &given.data {
+            shown.push(Membership::by_hand(app, t, who, given).await?);
+        }
     }
     Ok(List {
         t,

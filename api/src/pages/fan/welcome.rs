@@ -44,7 +44,9 @@ enum Step {
     Nothing,
     Connect,
     Waiting,
-    /// Something needs the fan, or somebody else.
+    /// Something needs somebody else, and the fan can do nothing about it.
+    Blocked,
+    /// Something needs the fan.
     Look,
     Done,
 }
@@ -53,6 +55,8 @@ impl Step {
     fn of(membership: Option<&Membership>) -> Self {
         let Some(membership) = membership else { return Self::Confirming };
         let stands = |status| membership.access.iter().any(|access| access.status == status);
+        let is_settled =
+            |access: &Access| matches!(access.status, Status::Connected | Status::Blocked);
         let not_linked = |access: &Access| matches!(access.action, Some(Action::Connect));
         if membership.access.is_empty() {
             Self::Nothing
@@ -62,6 +66,8 @@ impl Step {
             Self::Waiting
         } else if membership.access.iter().all(|access| access.status == Status::Connected) {
             Self::Done
+        } else if membership.access.iter().all(is_settled) {
+            Self::Blocked
         } else {
             Self::Look
         }
@@ -93,7 +99,10 @@ async fn now(
 ) -> Result<Now, ApiError> {
     let t = &texts::EN;
     let held = fans::held(app, &signed.caller, &signed.who, bought).await?;
-    let membership = held.map(|held| Membership::of(app, t, &held));
+    let membership = match held {
+        Some(held) => Some(Membership::of(app, t, &signed.who, &held).await?),
+        None => None,
+    };
     let step = Step::of(membership.as_ref());
     let form_token = signed.held.form_token();
     Ok(Now { t, form_token, bought: bought.clone(), membership, step })

@@ -86,6 +86,8 @@ texts! {
         done_lead: &'static str = "Your roles are waiting for you. If the server is new to you, Discord may ask you to accept its rules first.";
         look_title: &'static str = "Almost there";
         look_lead: &'static str = "Something needs a moment of your attention.";
+        blocked_title: &'static str = "The creator has something to fix";
+        blocked_lead: &'static str = "You have done your part, and this page goes on by itself.";
         all: &'static str = "See all your memberships";
     }
 }
@@ -93,7 +95,9 @@ texts! {
 texts! {
     /// How a fan stands in an integration, and what they can do.
     Standing {
-        available: &'static str = "Not connected yet";
+        available: &'static str = "Not in yet";
+        not_linked: &'static str = "Discord not connected";
+        not_activated: &'static str = "Not activated yet";
         pending: &'static str = "In progress";
         connected: &'static str = "Connected";
         action_required: &'static str = "Needs you";
@@ -135,6 +139,8 @@ texts! {
         full: &'static str = "The server is full. The creator sees this and has to make room; you get in by itself then.";
         withheld: &'static str = "The creator has put your access on hold. Ask them if you do not know why.";
         creator: &'static str = "The server is not set up to let you in right now. The creator sees this and has to fix it; you get in by itself then. You have nothing to do.";
+        creator_in: &'static str = "You are in. The creator has to fix your role; you get it by itself then. You have nothing to do.";
+        kept: &'static str = "Your membership does not give you this any more. You keep it for now.";
         operator: &'static str = "Something is wrong on our side and is being looked after. You get in by itself once it is fixed.";
         ending: &'static str = "Your access is being taken away.";
     }

@@ -39,6 +39,16 @@ texts! {
         ended_lead: Phrase = Phrase("For your safety you are signed out after a while. Open the Hub from {} again to go on.");
         nobody: &'static str = "You are not signed in";
         nobody_lead: Phrase = Phrase("This page opens from {}, which knows who you are. Go there and open the Hub again.");
+        somebody_else: Phrase = Phrase("You are signed in as {}");
+        somebody_else_lead: Phrase = Phrase("This page is for {}. If you are one of them, open it from {}.");
+        a_creator: &'static str = "a creator";
+        creators: &'static str = "creators";
+        a_fan: &'static str = "a fan";
+        fans: &'static str = "fans";
+        an_auditor: &'static str = "an auditor";
+        auditors: &'static str = "auditors";
+        an_operator: &'static str = "an operator";
+        operators: &'static str = "operators";
         stale: &'static str = "This form is from an earlier sign-in";
         stale_lead: &'static str = "You have signed in again since the page was opened. Nothing has been changed yet: look at what you entered and send it again.";
         cross_site: &'static str = "This did not come from the Hub";
@@ -54,6 +64,7 @@ texts! {
         later: &'static str = "The Hub cannot answer right now";
         later_lead: &'static str = "This usually passes within seconds. Nothing is lost: try again.";
         kept: &'static str = "What you entered is kept";
+        kept_choice: &'static str = "What you chose is kept";
         kept_lead: &'static str = "Nothing has been sent to Discord and nothing is lost. Sign in again in another tab, then send it from here.";
         send_again: &'static str = "Send again";
         try_again: &'static str = "Try again";

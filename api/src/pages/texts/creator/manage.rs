@@ -6,7 +6,7 @@ texts! {
     /// An integration at a glance.
     Overview {
         set_up: &'static str = "You are all set";
-        set_up_lead: &'static str = "Fans who hold these memberships are told that they can connect. Whoever has connected Discord already is being brought in now, and you can watch it here.";
+        set_up_lead: &'static str = "Fans who hold these memberships already are told, and get in once they connect Discord or activate it. Whoever buys from now on gets in by connecting Discord. You can watch it here.";
         unfinished: &'static str = "The set-up is not finished";
         unfinished_lead: &'static str = "Connect your Discord to go on where you stopped. It takes about a minute.";
         disconnected: &'static str = "The server is disconnected";
@@ -22,12 +22,15 @@ texts! {
         pending: &'static str = "in progress";
         action_required: &'static str = "wait for the fan";
         blocked: &'static str = "need you";
-        available: &'static str = "not connected yet";
+        leaving: &'static str = "being removed";
+        held: &'static str = "wait for your approval";
+        available: &'static str = "not in yet";
         connect_again: &'static str = "Connect Discord again";
         see_fans: &'static str = "See these fans";
         see_roles: &'static str = "See the roles";
         see_held: &'static str = "Review the removal";
         gives: &'static str = "What memberships give";
+        gives_nothing: &'static str = "No membership gives access now. Whoever is still here keeps it only until it is taken away, or because you chose so.";
         edit: &'static str = "Change";
         in_step: &'static str = "In step with Discord";
         in_step_lead: &'static str = "Changes are noticed by themselves. If something looks wrong, compare everything now.";
@@ -85,7 +88,9 @@ texts! {
         by_hand: &'static str = "Give roles by hand";
         by_hand_lead: &'static str = "A reason of its own beside memberships: for a guest, a helper, a winner.";
         roles_to_give: &'static str = "Roles to give";
+        nothing_ticked: &'static str = "Tick at least one role, or “Server access, no role”.";
         given_now: &'static str = "You give roles by hand now.";
+        given_bare: &'static str = "You give access to the server by hand now, without a role.";
         given_until: &'static str = "It ends by itself on";
         until: &'static str = "Until the end of (optional)";
         until_hint: &'static str = "Without a day, it lasts until you take it back.";
@@ -102,6 +107,7 @@ texts! {
         withhold_go: &'static str = "Withhold access";
         lift: &'static str = "Lift the withholding";
         done_given: &'static str = "The roles are being given";
+        done_let_in: &'static str = "The access to the server is being given";
         done_taken: &'static str = "What was given by hand is taken back";
         done_withheld: &'static str = "The access is being taken away";
         done_lifted: &'static str = "The withholding is lifted";
@@ -224,10 +230,12 @@ texts! {
         decided: &'static str = "Decided";
         opened: &'static str = "Since";
         by: &'static str = "Caused by";
+        you: &'static str = "you";
+        hub: &'static str = "the Hub, by itself";
         share: Phrase = Phrase("{} of {} fans who had access");
         share_label: &'static str = "How many";
         limit: &'static str = "Your limit";
-        limit_of: Phrase = Phrase("{} fans, or {} %");
+        limit_of: Phrase = Phrase("{}, or {} %");
         decided_at: &'static str = "Decided";
         decided_by: &'static str = "by";
         what: &'static str = "What approving takes away";

@@ -21,10 +21,14 @@ texts! {
         discord: &'static str = "Discord";
         no_server: &'static str = "No server yet";
         no_tiers: &'static str = "None yet";
+        no_tiers_now: &'static str = "None";
         more: Phrase = Phrase("+{} more");
         connected: Count = Count { one: "1 connected", many: "{} connected" };
         pending: Count = Count { one: "1 pending", many: "{} pending" };
         attention: Count = Count { one: "1 needs attention", many: "{} need attention" };
+        leaving: Count = Count { one: "1 being removed", many: "{} being removed" };
+        held: Count = Count { one: "1 waits for your approval", many: "{} wait for your approval" };
+        available: Count = Count { one: "1 not in yet", many: "{} not in yet" };
         nobody: &'static str = "No fans yet";
         continue_setup: &'static str = "Continue set-up";
         add_memberships: &'static str = "Add memberships";
@@ -49,7 +53,9 @@ texts! {
         needs_attention: &'static str = "Needs attention";
         removing: &'static str = "Removing";
         disconnected: &'static str = "Disconnected";
-        fan_available: &'static str = "Not connected yet";
+        fan_available: &'static str = "Not in yet";
+        fan_not_linked: &'static str = "Discord not connected";
+        fan_not_activated: &'static str = "Not activated yet";
         fan_pending: &'static str = "In progress";
         fan_connected: &'static str = "Connected";
         fan_action_required: &'static str = "Waiting for the fan";
@@ -138,6 +144,7 @@ texts! {
         connected: &'static str = "Discord is connected";
         ladder: &'static str = "Roles of your server";
         ladder_lead: &'static str = "In Discord's order, highest first.";
+        ladder_gone: &'static str = "As they were when the bot was last in the server.";
         refresh: &'static str = "Refresh Roles";
         bot_here: &'static str = "The bot stands here";
         can_give: &'static str = "Can be given";
@@ -159,15 +166,18 @@ texts! {
         all_good_lead: &'static str = "Every role that can be given stands below it.";
         how: &'static str = "How to move the bot's role";
         how_1: &'static str = "In Discord, open your server's settings and choose Roles.";
-        how_2: &'static str = "Drag the bot's role above the roles that memberships give, and save.";
+        how_2: Phrase = Phrase("Drag the bot's role, {}, above the roles that memberships give, and save.");
         how_3: &'static str = "Come back here and choose Refresh Roles.";
         picture: &'static str = "In Discord's list of roles, the bot's role is dragged from the bottom to the top.";
         picture_title: &'static str = "Server Settings → Roles";
         picture_role: &'static str = "Gold";
         picture_other: &'static str = "Silver";
-        picture_bot: &'static str = "Integrations Hub (bot)";
+        the_bot: &'static str = "The bot's role";
         go_on: &'static str = "Continue to memberships";
         go_on_anyway: &'static str = "You can also go on and move the bot later.";
+        unread: &'static str = "The roles could not be read";
+        unread_later: &'static str = "Discord does not answer. Nothing was changed: refresh again in a moment.";
+        unread_refused: &'static str = "Discord refused. Nothing was changed: refresh again; if it stays, tell the support.";
         same: &'static str = "Nothing has changed";
         same_lead: &'static str = "Discord shows the same roles as this page did. If you have moved the bot and do not see it here, check that you saved it in Discord.";
         changed: &'static str = "Roles are up to date";
@@ -193,6 +203,8 @@ texts! {
         missing_role: &'static str = "Is a role missing? The bot can give only what stands below it.";
         suggested: &'static str = "Roles with the same name as a membership are ticked already. Change what you like.";
         server_only: &'static str = "Gives access to the server, without a role.";
+        roles: &'static str = "Roles";
+        of_tier: Phrase = Phrase("of {}");
         roles_of: Phrase = Phrase("Roles of {}");
         remove: &'static str = "Remove…";
         review: &'static str = "Review changes";
@@ -219,6 +231,7 @@ texts! {
     /// What a change means for fans.
     Plan {
         nobody: &'static str = "Nobody is affected now. Whoever buys later gets what the memberships give then.";
+        told: Count = Count { one: "1 fan holds these memberships already. They are told, and get in once they connect Discord or activate it.", many: "{} fans hold these memberships already. They are told, and get in once they connect Discord or activate it." };
         changes: Count = Count { one: "Something changes for 1 fan.", many: "Something changes for {} fans." };
         fans: Count = Count { one: "1 fan", many: "{} fans" };
         gain: &'static str = "Get";
