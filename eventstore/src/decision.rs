@@ -179,12 +179,13 @@ impl Decision {
             }
         };
         // What is remembered must follow the log, also where whoever asked has gone meanwhile.
-        match ToItsEnd::new(appending).await? {
-            Some(decided) => Ok(Some(decided)),
-            None => {
-                attempts.0 += 1;
-                if attempts.0 < ATTEMPTS { Ok(None) } else { Err(AppendError::Overloaded.into()) }
+        let committed = ToItsEnd::new(appending).await?;
+        if committed.is_none() {
+            attempts.0 += 1;
+            if attempts.0 == ATTEMPTS {
+                return Err(AppendError::Overloaded.into());
             }
         }
+        Ok(committed)
     }
 }

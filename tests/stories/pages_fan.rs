@@ -100,3 +100,27 @@ async fn a_fan_on_a_creator_s_page_is_told_who_they_are_here() {
     let mut nobody = Browser::new(&world);
     nobody.get(TABLE).await.is(401).has("You are not signed in");
 }
+
+#[tokio::test]
+async fn what_is_over_is_not_in_the_way_of_what_is_live_in_the_same_server() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.attach(&club, "gold", &[club.gold]).await;
+    let user = world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ada", "gold", "active", 1).await;
+    world.reports(&club, "ada", "gold", "expired", 2).await;
+    world.settle().await;
+    let mut ada = Browser::of(&world, "fan", Some("ada")).await;
+    let leave = format!("/fan/integrations/{}/leave", club.integration);
+    ada.get(HOME).await.is(200).has(&format!("href=\"{leave}\""));
+    ada.get("/fan/discord/disconnect").await.is(200).has("<bdi>Club</bdi>");
+    let asked =
+        ada.get(&leave).await.is(200).has("<form method=\"post\" action=\"/fan/integrations");
+    ada.submit(&asked, &leave, &[]).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, user), None);
+    // Of what is over and was never connected it is not said that it opens no server.
+    world.reports(&club, "ben", "vip", "expired", 1).await;
+    let mut ben = Browser::of(&world, "fan", Some("ben")).await;
+    ben.get(HOME).await.is(200).has("It is over, and you have nothing through it.");
+}

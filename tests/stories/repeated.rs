@@ -22,8 +22,8 @@ async fn an_endpoint_s_secret_is_answered_alike_under_one_key_and_kept_sealed() 
     let (first, again) = (make("k1").await, make("k1").await);
     assert_eq!(first.json, again.json);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    let made = world.get("/v1/webhook_endpoints").await.ok();
-    assert_eq!(made["data"].as_array().unwrap().len(), 1);
+    let listed = world.get("/v1/webhook_endpoints").await.ok();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
     let rotate =
         format!("/v1/webhook_endpoints/{}/rotate_secret", first.json["id"].as_str().unwrap());
     let rotated = world.post_under("k2", &rotate, &json!({})).await.ok();

@@ -228,13 +228,10 @@ pub(super) struct Teller<'a> {
 impl Teller<'_> {
     /// The next messages, and whether there are more. What is not a fan's state comes first; the rest follows the log.
     pub(super) async fn next(&mut self) -> Result<(Vec<Message>, bool), WebhookError> {
-        let after = match self.after.take() {
-            Some(after) => after,
-            None => {
-                self.seen_meanwhile().await?;
-                (self.part.after, None)
-            }
-        };
+        if self.after.is_none() {
+            self.seen_meanwhile().await?;
+        }
+        let after = self.after.take().unwrap_or((self.part.after, None));
         let changes = self.views.fan_access().changed(after, PAGE).await?;
         // What changed again later is told with that.
         for change in changes.iter().filter(|change| change.place().0 <= self.part.last) {

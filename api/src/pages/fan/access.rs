@@ -19,7 +19,7 @@ use crate::{
     reason::Reason,
     routes::{
         fan_grants,
-        fans::{self, FanIntegration},
+        fans::{self, FanIntegration, FanMembership},
         integrations::GuildAnswer,
     },
 };
@@ -263,7 +263,8 @@ fn trouble(t: &Troubles, code: &str) -> (&'static str, Option<Action>) {
     }
 }
 
-/// Everything that a fan was offered, by memberships and by hand; what there are several reasons for is there once.
+/// Everything that a fan was offered, by memberships and by hand; what there are several reasons for is there once, as what
+/// gives something now has it.
 pub(super) async fn all(
     app: &Arc<App>,
     signed: &Signed<FanId>,
@@ -273,8 +274,10 @@ pub(super) async fn all(
     let (state, fan) = (|| State(Arc::clone(app)), || Path(signed.who.clone()));
     let held = fans::integrations(state(), caller(), fan(), whole()).await?.0.data;
     let given = fan_grants::list(state(), caller(), fan(), whole()).await?.0.data;
-    let all = held.into_iter().flat_map(|held| held.integrations);
-    let mut all: Vec<_> = all.chain(given.into_iter().map(|given| given.integration)).collect();
+    let (live, over): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| held.live);
+    let of = |held: Vec<FanMembership>| held.into_iter().flat_map(|held| held.integrations);
+    let by_hand = given.into_iter().map(|given| given.integration);
+    let mut all: Vec<_> = of(live).chain(by_hand).chain(of(over)).collect();
     let mut seen = BTreeSet::new();
     all.retain(|shown| seen.insert(shown.id));
     Ok(all)

@@ -62,6 +62,8 @@ pub(super) struct Membership {
     /// What its end means, and when that is.
     end: Option<(&'static str, When)>,
     pub(super) access: Vec<Access>,
+    /// What is said where it opens nothing.
+    nothing: &'static str,
 }
 
 impl Membership {
@@ -93,6 +95,7 @@ impl Membership {
             chip,
             end: held.ends_at.map(|at| (end, When(at))),
             access,
+            nothing: if held.live { m.nothing } else { m.nothing_over },
         })
     }
 
@@ -110,6 +113,7 @@ impl Membership {
             chip: Chip::new(m.by_hand, ""),
             end: given.until.map(|at| (m.access_until, When(at))),
             access: vec![Access::of(app, t, fan, "by-hand", &given.integration).await?],
+            nothing: m.nothing,
         })
     }
 }

@@ -20,6 +20,7 @@ texts! {
         given: &'static str = "Given to you";
         by_hand: &'static str = "By hand";
         nothing: &'static str = "This membership opens no server. There is nothing to connect.";
+        nothing_over: &'static str = "It is over, and you have nothing through it.";
         gives: &'static str = "Gives you";
         entry: &'static str = "Access to the server";
         next: &'static str = "Show the next ones";
