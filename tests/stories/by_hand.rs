@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use discord_sandbox::{Action, Fault};
 use serde_json::json;
 
-use crate::support::{Club, World};
+use crate::support::{Browser, Club, World};
 
 impl World {
     /// A fan says that they want in.
@@ -158,6 +158,16 @@ async fn withheld_access_stays_withheld_whatever_the_fan_buys_or_clicks() {
     world.settle().await;
     assert_eq!(world.roles(&club, ada), None);
     assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("withheld".into())));
+    // It is as it should be: nobody is told to mend it.
+    let shown = world.get(&club.path()).await.ok();
+    assert_eq!((&shown["fans"]["blocked"], &shown["fans"]["kept_out"]), (&json!(1), &json!(1)));
+    assert_eq!(shown["status"], "active");
+    let mut kim = Browser::of(&world, "creator", Some("kim")).await;
+    let overview = format!("/creator/integrations/{}", club.integration);
+    kim.get(&overview).await.is(200).has("<b>0</b><span>need you</span>").has("kept out");
+    let fans = kim.get(&format!("{overview}/fans")).await.is(200);
+    fans.has("Withheld").lacks("Needs you</span>");
+    kim.get("/creator/integrations").await.is(200).lacks("needs attention");
     world.reports(&club, "ada", "gold", "active", 1).await;
     world.reports(&club, "ada", "vip", "active", 2).await;
     world

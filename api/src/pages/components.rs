@@ -59,6 +59,9 @@ impl Chip {
             Status::Pending => Self::new(t.fan_pending, "work"),
             Status::Connected => Self::new(t.fan_connected, "good"),
             Status::ActionRequired => Self::new(t.fan_action_required, "warn"),
+            // Somebody decided so, and nobody has to mend it.
+            Status::Blocked if code == Some("withheld") => Self::new(t.fan_withheld, ""),
+            Status::Blocked if code == Some("banned") => Self::new(t.fan_banned, ""),
             Status::Blocked => Self::new(t.fan_blocked, "bad"),
             Status::Revoking => Self::new(t.fan_revoking, "work"),
             Status::RevokeBlocked => Self::new(t.fan_revoke_blocked, "bad"),

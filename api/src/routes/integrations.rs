@@ -66,15 +66,22 @@ pub(crate) struct FanCounts {
     pub(crate) revoking: u64,
     pub(crate) revoke_blocked: u64,
     pub(crate) revoked: u64,
+    /// Among those who are blocked: from whom the creator withholds it, and who are banned. Nobody has to mend that.
+    pub(crate) kept_out: u64,
 }
 
 impl FanCounts {
-    /// Those who wait for somebody to mend something.
-    pub(crate) fn attention(&self) -> u64 {
-        self.action_required + self.blocked + self.revoke_blocked
+    /// Those who wait for their creator to mend something.
+    pub(crate) fn need_creator(&self) -> u64 {
+        (self.blocked + self.revoke_blocked).saturating_sub(self.kept_out)
     }
 
-    fn of(counts: &BTreeMap<Status, u64>) -> Self {
+    /// Those who wait for somebody to mend something.
+    pub(crate) fn attention(&self) -> u64 {
+        self.action_required + self.need_creator()
+    }
+
+    fn of(counts: &BTreeMap<Status, u64>, kept_out: u64) -> Self {
         let of = |status| counts.get(&status).copied().unwrap_or_default();
         Self {
             connected: of(Status::Connected),
@@ -85,6 +92,7 @@ impl FanCounts {
             revoking: of(Status::Revoking),
             revoke_blocked: of(Status::RevokeBlocked),
             revoked: of(Status::Revoked),
+            kept_out,
         }
     }
 }
@@ -110,12 +118,7 @@ pub(crate) struct IntegrationAnswer {
 
 impl IntegrationAnswer {
     /// `waiting`: how many of its fans wait for something to be mended; `held`: for somebody to approve their removal.
-    pub(crate) fn of(
-        row: &IntegrationRow,
-        counts: &BTreeMap<Status, u64>,
-        waiting: u64,
-        held: u64,
-    ) -> Self {
+    pub(crate) fn of(row: &IntegrationRow, fans: FanCounts, waiting: u64, held: u64) -> Self {
         let state = &row.state;
         let mut reasons: Vec<_> = state.troubles().into_iter().map(Reason::of).collect();
         reasons.extend(Reason::of_waiting(waiting));
@@ -141,7 +144,7 @@ impl IntegrationAnswer {
             drift: state.drift,
             removal_limit: state.removal_limit.into(),
             memberships: attachments(state),
-            fans: FanCounts::of(counts),
+            fans,
             created_at: row.created_at,
         }
     }
@@ -151,8 +154,9 @@ impl IntegrationAnswer {
 pub(crate) async fn shown(app: &App, row: &IntegrationRow) -> Result<IntegrationAnswer, ViewError> {
     let access = app.views.fan_access();
     let (counts, held) = (access.counts(row.id).await?, access.waiting_for_approval(row.id).await?);
-    let waiting = access.waiting(row.id, &counts).await?;
-    Ok(IntegrationAnswer::of(row, &counts, waiting, held))
+    let kept_out = access.kept_out(row.id, &counts).await?;
+    let waiting = access.waiting(row.id, &counts, kept_out).await?;
+    Ok(IntegrationAnswer::of(row, FanCounts::of(&counts, kept_out), waiting, held))
 }
 
 pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
@@ -342,7 +346,7 @@ pub(crate) async fn begin(
         position: app.store.log().head(),
         state,
     };
-    let answer = IntegrationAnswer::of(&row, &BTreeMap::new(), 0, 0);
+    let answer = IntegrationAnswer::of(&row, FanCounts::of(&BTreeMap::new(), 0), 0, 0);
     let command = integration::Command::Create { integration: id, creator, provider, name };
     let mut attempts = app.store.attempts();
     loop {

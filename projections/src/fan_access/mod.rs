@@ -256,12 +256,34 @@ impl FanAccess {
             .collect()
     }
 
-    /// How many fans of an integration wait for something to be mended. Whose access somebody decided against is not
-    /// among them: that is as it should be, and shown with the fan.
+    /// How many fans of an integration are blocked because somebody decided against their access: that is as it should
+    /// be.
+    pub async fn kept_out(
+        &self,
+        integration: IntegrationId,
+        counts: &BTreeMap<Status, u64>,
+    ) -> Result<u64, ViewError> {
+        if blocked(counts) == 0 {
+            return Ok(0);
+        }
+        // The list is that of the index.
+        let kept_out: i64 = sqlx::query_scalar(
+            "select count(*) from access
+             where integration = ?1 and status in ('blocked', 'revoke_blocked')
+             and doc ->> '$.trouble[0]' in ('banned', 'withheld')",
+        )
+        .bind(integration.to_string())
+        .fetch_one(&self.0.pool())
+        .await?;
+        Ok(kept_out.cast_unsigned())
+    }
+
+    /// How many fans of an integration wait for something to be mended; those who are `kept_out` do not.
     pub async fn waiting(
         &self,
         integration: IntegrationId,
         counts: &BTreeMap<Status, u64>,
+        kept_out: u64,
     ) -> Result<u64, ViewError> {
         // What an account has left that they no longer use is not in their status.
         let left: i64 = sqlx::query_scalar(
@@ -273,24 +295,7 @@ impl FanAccess {
         .bind(integration.to_string())
         .fetch_one(&self.0.pool())
         .await?;
-        let left = left.cast_unsigned();
-        let blocked: u64 = [Status::Blocked, Status::RevokeBlocked]
-            .iter()
-            .filter_map(|status| counts.get(status))
-            .sum();
-        if blocked == 0 {
-            return Ok(left);
-        }
-        // The list is that of the index.
-        let decided: i64 = sqlx::query_scalar(
-            "select count(*) from access
-             where integration = ?1 and status in ('blocked', 'revoke_blocked')
-             and doc ->> '$.trouble[0]' in ('banned', 'withheld')",
-        )
-        .bind(integration.to_string())
-        .fetch_one(&self.0.pool())
-        .await?;
-        Ok(left + blocked.saturating_sub(decided.cast_unsigned()))
+        Ok(left.cast_unsigned() + blocked(counts).saturating_sub(kept_out))
     }
 
     /// How many fans of an integration wait because of what.
@@ -497,6 +502,11 @@ impl FanAccess {
 
 fn docs<T: for<'de> Deserialize<'de>>(rows: &[SqliteRow]) -> Result<Vec<T>, ViewError> {
     rows.iter().map(|row| Ok(serde_json::from_str(row.get("doc"))?)).collect()
+}
+
+fn blocked(counts: &BTreeMap<Status, u64>) -> u64 {
+    let blocked = [Status::Blocked, Status::RevokeBlocked];
+    blocked.iter().filter_map(|status| counts.get(status)).sum()
 }
 
 #[cfg(test)]

@@ -95,16 +95,16 @@ impl Overview {
             (fans.connected, t.overview.connected, Status::Connected),
             (fans.pending, t.overview.pending, Status::Pending),
             (fans.action_required, t.overview.action_required, Status::ActionRequired),
-            (fans.blocked + fans.revoke_blocked, t.overview.blocked, Status::Blocked),
+            (fans.need_creator(), t.overview.blocked, Status::Blocked),
             (fans.available, t.overview.available, Status::Available),
         ];
         let leaving = if waits(&integration.answer) { t.overview.held } else { t.overview.leaving };
         let leaving = (fans.revoking, leaving, Status::Revoking);
-        let figures = figures.into_iter().chain((fans.revoking > 0).then_some(leaving)).map(
-            |(count, text, status)| {
-                (count, text, place(&format!("/fans?status={}", status.as_str())))
-            },
-        );
+        let kept_out = (fans.kept_out, t.overview.kept_out, Status::Blocked);
+        let some = [leaving, kept_out].into_iter().filter(|(count, ..)| *count > 0);
+        let figures = figures.into_iter().chain(some).map(|(count, text, status)| {
+            (count, text, place(&format!("/fans?status={}", status.as_str())))
+        });
         let attached = integration.row.state.attachments.iter();
         let gives = attached
             .map(|(tier, roles)| (integration.tier(tier).to_owned(), integration.pills(roles)));

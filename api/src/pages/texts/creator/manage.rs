@@ -22,6 +22,7 @@ texts! {
         pending: &'static str = "in progress";
         action_required: &'static str = "wait for the fan";
         blocked: &'static str = "need you";
+        kept_out: &'static str = "kept out";
         leaving: &'static str = "being removed";
         held: &'static str = "wait for your approval";
         available: &'static str = "not in yet";

@@ -60,6 +60,8 @@ texts! {
         fan_connected: &'static str = "Connected";
         fan_action_required: &'static str = "Waiting for the fan";
         fan_blocked: &'static str = "Needs you";
+        fan_withheld: &'static str = "Withheld";
+        fan_banned: &'static str = "Banned";
         fan_revoking: &'static str = "Removing";
         fan_revoke_blocked: &'static str = "Removal needs you";
         fan_revoked: &'static str = "Ended";
