@@ -94,7 +94,7 @@ test("who is kicked has to come back by themselves, and who is banned cannot", a
   await (await looksAt(discord, "ada")).getByRole("button", { name: "Ban" }).click();
   await standsOnThePage("ada", "Waiting for the fan");
   await fan.page.getByRole("button", { name: "Restore access for The club" }).click();
-  await standsOnThePage("ada", "Needs you");
+  await standsOnThePage("ada", "Banned");
   await fan.page.getByText("Your Discord account is banned from this server.").waitFor();
   await discord.getByRole("button", { name: /Unban/ }).waitFor();
   await fan.leave();
@@ -123,7 +123,7 @@ test("a role that Discord refuses to give needs the creator, whose page says why
   await creator.page.goto(`${world.hub}/creator/integrations`);
   await world.membership("dora", "kim", "gold", 1);
   await world.links("dora", dora);
-  await creator.page.locator(`#row-${id}`).getByText("Needs attention").waitFor();
+  await creator.page.locator(`#row-${id}`).getByText("Needs attention", { exact: true }).waitFor();
   await creator.page.getByRole("link", { name: "See what to fix for The club" }).click();
   await creator.page.locator("#overview .notice.warn").first().waitFor();
 });

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Road, World};
+use crate::support::{Club, Road, World};
 
 pub(crate) struct Process {
     stop: CancellationToken,
@@ -296,15 +296,20 @@ async fn refusals_of_all_processes_count_together() {
     assert!(ask("a", 0).await > 0);
 }
 
-#[tokio::test]
-async fn a_program_in_any_language_can_be_the_bot() {
+/// A hub whose fan ada is to be brought in, and waits for a bot that does it.
+async fn with_work_for_a_bot() -> (World, Club) {
     let world = World::start_without_bot().await;
     let club = world.club("kim").await;
     let ada = world.user("ada");
     world.reports(&club, "ada", "vip", "active", 1).await;
     world.links("ada", ada).await.is(200);
     world.get("/v1/fans/ada/link").await.ok();
+    (world, club)
+}
 
+#[tokio::test]
+async fn a_program_in_any_language_can_be_the_bot() {
+    let (world, club) = with_work_for_a_bot().await;
     let key = world.key_of("bot").await;
     let post =
         |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
@@ -375,12 +380,7 @@ async fn a_program_in_any_language_can_be_the_bot() {
 
 #[tokio::test]
 async fn a_refusal_that_says_nothing_more_settles_nothing() {
-    let world = World::start_without_bot().await;
-    let club = world.club("kim").await;
-    let ada = world.user("ada");
-    world.reports(&club, "ada", "vip", "active", 1).await;
-    world.links("ada", ada).await.is(200);
-    world.get("/v1/fans/ada/link").await.ok();
+    let (world, club) = with_work_for_a_bot().await;
     let key = world.key_of("bot").await;
     let post =
         |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
