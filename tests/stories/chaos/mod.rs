@@ -46,7 +46,8 @@ struct Person {
     linked: Option<u64>,
     /// By tier: the version last reported, and whether it is live.
     memberships: BTreeMap<&'static str, (u64, bool)>,
-    left: bool,
+    /// What they said themselves last: whether they want in.
+    chosen: Option<bool>,
     /// The creator gave a role by hand, or withholds access.
     granted: bool,
     withheld: bool,
@@ -109,7 +110,7 @@ impl Chaos {
     /// The roles that a fan should have, and whether anything at all.
     fn desired(&self, fan: &str) -> Option<BTreeSet<u64>> {
         let person = &self.people[fan];
-        if person.left || person.withheld || person.linked.is_none() {
+        if person.chosen == Some(false) || person.withheld || person.linked.is_none() {
             return None;
         }
         let live: Vec<_> = person
@@ -122,8 +123,11 @@ impl Chaos {
             "gold" => vec![self.club.vip, self.club.gold],
             _ => vec![self.club.vip],
         });
-        let by_hand = person.granted.then_some(self.club.gold);
-        (person.granted || !live.is_empty()).then(|| roles.chain(by_hand).collect())
+        // A stranger's gift waits for their click.
+        let given =
+            person.granted && (person.chosen == Some(true) || !person.memberships.is_empty());
+        let by_hand = given.then_some(self.club.gold);
+        (given || !live.is_empty()).then(|| roles.chain(by_hand).collect())
     }
 
     fn joined_at(&self, user: u64) -> Option<DateTime<Utc>> {

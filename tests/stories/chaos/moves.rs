@@ -170,7 +170,7 @@ impl Chaos {
         };
         self.played(format!("{fan} asks, leave: {leave}: {}", answer.status));
         if answer.status.is_success() {
-            self.people.get_mut(fan).unwrap().left = leave;
+            self.people.get_mut(fan).unwrap().chosen = Some(!leave);
         }
     }
 

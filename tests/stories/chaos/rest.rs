@@ -66,7 +66,7 @@ impl Chaos {
             let path = format!("/v1/fans/{fan}/integrations/{}/activate", self.club.integration);
             let asked = self.world.post(&path, json!({})).await;
             if asked.status.is_success() {
-                self.people.get_mut(fan).unwrap().left = false;
+                self.people.get_mut(fan).unwrap().chosen = Some(true);
             }
         }
         self.comes_to_rest().await;
