@@ -23,10 +23,10 @@ use crate::{
     app::{App, AppState},
     auth::Caller,
     error::{ApiError, FieldError},
-    extract::{self, Fields, FromFields},
+    extract::{self, Fields},
     routes::{
         holds,
-        memberships::{MembershipBody, Reported, report},
+        memberships::{Named, Reported, report},
     },
 };
 
@@ -43,16 +43,6 @@ const PAGE: usize = 500;
 
 /// How many lines at fault are shown.
 const SHOWN: usize = 100;
-
-struct Line(Terms);
-
-impl FromFields for Line {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (membership, body) =
-            (fields.required("membership"), MembershipBody::from_fields(fields));
-        Some(Self(body?.terms(membership?)))
-    }
-}
 
 /// A line that was not taken in.
 #[derive(Debug, Serialize, ToSchema)]
@@ -185,7 +175,7 @@ async fn lines(body: &[u8]) -> Vec<(usize, Result<Terms, ApiError>)> {
 }
 
 fn read(line: &[u8]) -> Result<Terms, ApiError> {
-    let Line(terms) = Fields::of_object(extract::object(line)?)?;
+    let Named(terms) = Fields::of_object(extract::object(line)?)?;
     Ok(terms)
 }
 

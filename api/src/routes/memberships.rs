@@ -57,6 +57,17 @@ impl FromFields for MembershipBody {
     }
 }
 
+/// A report that names its membership itself.
+pub(crate) struct Named(pub(crate) Terms);
+
+impl FromFields for Named {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (membership, body) =
+            (fields.required("membership"), MembershipBody::from_fields(fields));
+        Some(Self(body?.terms(membership?)))
+    }
+}
+
 impl MembershipBody {
     pub(crate) fn terms(self, membership: MembershipId) -> Terms {
         let Self { fan, creator, tier, status, ends_at, version } = self;

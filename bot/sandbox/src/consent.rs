@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     oauth::Grant,
-    server::{State, lock, now},
+    server::{State, is_local, lock, now},
 };
 
 /// What somebody chose.
@@ -45,8 +45,7 @@ pub(crate) fn asked(state: &State, query: &str) -> Result<Asked, String> {
         return Err("Only response_type=code is supported.".to_owned());
     }
     let redirect_uri = field("redirect_uri").and_then(|uri| Url::parse(uri).ok());
-    let local = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    let Some(redirect_uri) = redirect_uri.filter(local) else {
+    let Some(redirect_uri) = redirect_uri.filter(is_local) else {
         return Err(
             "Invalid OAuth2 redirect_uri: the sandbox redirects to this machine only.".to_owned()
         );

@@ -104,6 +104,11 @@ pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// Whether an address is on this machine: the sandbox sends nobody and nothing elsewhere.
+pub(crate) fn is_local(url: &url::Url) -> bool {
+    matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
+}
+
 impl State {
     /// Works on the world, and tells the gateway what changed in it.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {

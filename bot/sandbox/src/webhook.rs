@@ -3,7 +3,10 @@
 //! An address is told only once it has shown that it checks signatures, as Discord asks of one. What is not taken in is
 //! sent again a few times.
 
-use std::{sync::Arc, sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
@@ -12,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::server::{lock, now};
+use crate::server::{is_local, lock, now};
 
 /// The seed of the one application's key: like its other secrets it is no secret.
 const SEED: [u8; 32] = *b"the sandbox signs with this seed";
@@ -74,8 +77,7 @@ impl Teller {
 
     /// From now on `address` is told. Discord asks it first whether it checks signatures.
     pub(crate) async fn tell_to(&self, application: &str, address: Url) -> Result<(), String> {
-        let local = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        if !local(&address) {
+        if !is_local(&address) {
             return Err("The sandbox tells addresses of this machine only.".to_owned());
         }
         let ping = json!({ "version": 1, "application_id": application, "type": 0 });

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::membership::{Status, Terms};
+use domain::membership::Status;
 use eventstore::Position;
 use ring::digest::{Digest, SHA256, digest};
 use serde_json::Value;
@@ -13,9 +13,9 @@ use crate::{
     answer::Written,
     app::{App, AppState},
     error::{ApiError, Kind},
-    extract::{self, Fields, FromFields},
+    extract::{self, Fields},
     idempotency::Running,
-    routes::memberships::MembershipBody,
+    routes::memberships::Named,
 };
 
 /// A message under its id.
@@ -97,16 +97,6 @@ fn status(kind: &str) -> Option<Status> {
     })
 }
 
-struct Membership(Terms);
-
-impl FromFields for Membership {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (membership, body) =
-            (fields.required("membership"), MembershipBody::from_fields(fields));
-        Some(Self(body?.terms(membership?)))
-    }
-}
-
 /// Take a webhook of the platform
 ///
 /// Standard Webhooks: signed with `HUB_WEBHOOK_SECRET`. `data` is the body of `PUT /v1/memberships/{membership}` with
@@ -132,7 +122,7 @@ pub(crate) async fn inbound(
         let text = format!("must be {}, or left out: the type says it", status.as_str());
         return Err(ApiError::field("data.status", text));
     }
-    let Membership(terms) = Fields::of_object(data)?;
+    let Named(terms) = Fields::of_object(data)?;
     let message = signed.once(&app).await?;
     let taken = take(&app, terms).await?;
     message.is_taken(&app, taken.position).await?;
