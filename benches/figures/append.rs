@@ -37,7 +37,8 @@ fn metadata() -> Metadata {
     Metadata { at: Clock::system().now(), actor: Actor::Platform, correlation: Uuid::now_v7() }
 }
 
-fn append(n: u64, key: bool) -> Append {
+/// One event of a stream of its own.
+pub(crate) fn append(n: u64, key: bool) -> Append {
     let event = NewEvent { kind: "MembershipRenewed".into(), schema: 1, data: DATA.into() };
     let stream = StreamName::new("membership", format_args!("m{n}"));
     let key = key.then(|| AppendKey {

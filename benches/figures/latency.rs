@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::table::{heading, line, percentile};
+use crate::table::{heading, line, ms, percentile};
 
 const CHANGES: u64 = 400;
 
@@ -174,8 +174,4 @@ pub(crate) async fn run() {
     line("accepted call on Discord: p50, p99", &both(took), "");
     line("memory at rest", &format!("{at_rest:.0} MiB"), "");
     line("memory after the run", &format!("{:.0} MiB", bench.memory()), "");
-}
-
-fn ms(of: Duration) -> f64 {
-    of.as_secs_f64() * 1_000.0
 }

@@ -1,6 +1,6 @@
 //! The figures of the README: `cargo bench` measures and prints them, floors and all.
 //!
-//! `cargo bench --bench figures -- append` measures one part alone: `append`, `replay` or `latency`.
+//! `cargo bench --bench figures -- append` measures one part alone: `append`, `tails`, `replay` or `latency`.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@ mod append;
 mod latency;
 mod replay;
 mod table;
+mod tails;
 
 // The same as the binary's.
 #[global_allocator]
@@ -25,6 +26,9 @@ async fn main() {
     let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
     if wanted("append") {
         append::run().await;
+    }
+    if wanted("tails") {
+        tails::run().await;
     }
     if wanted("replay") {
         replay::run().await;

@@ -13,7 +13,9 @@ use domain::{
     membership::{self, Status, Terms},
     tier,
 };
-use eventstore::{Actor, Append, Clock, Metadata, Mode, NewEvent, Store, StoreOptions, Write};
+use eventstore::{
+    Actor, Append, Clock, Metadata, Mode, NewEvent, Position, Store, StoreOptions, Write,
+};
 use projections::Views;
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -194,6 +196,17 @@ async fn replay(folder: &Path, store: &Store, round: usize) -> f64 {
     f64::from(u32::try_from(head.0).unwrap()) / took
 }
 
+/// Reads the whole log as a subscriber that has seen nothing does, from disk for the most part.
+async fn read(store: &Store) -> f64 {
+    let (began, head) = (Instant::now(), store.log().head());
+    let mut subscription = store.log().subscribe(Position::default());
+    let mut last = Position::default();
+    while last < head {
+        last = subscription.next().await.unwrap().last().unwrap().position;
+    }
+    f64::from(u32::try_from(head.0).unwrap()) / began.elapsed().as_secs_f64()
+}
+
 async fn select(folder: &Path) -> f64 {
     let mut db = SqliteConnectOptions::new()
         .filename(folder.join("data/hub.sqlite"))
@@ -231,14 +244,17 @@ pub(crate) async fn run() {
     for some in all.chunks(100) {
         append(&store, some.iter().flat_map(|n| story(&store, *n)).collect()).await;
     }
-    let (mut selects, mut replays) = (vec![], vec![]);
+    let (mut selects, mut reads, mut replays) = (vec![], vec![], vec![]);
     for round in 0..ROUNDS {
         selects.push(select(folder.path()).await);
+        reads.push(read(&store).await);
         replays.push(replay(folder.path(), &store, round).await);
     }
-    let (select, replay) = (median(selects), median(replays));
+    let (select, read, replay) = (median(selects), median(reads), median(replays));
     heading("Replay, events per second");
     line("bare SELECT of all rows", &format!("{select:.0}"), "the floor");
+    let against = format!("{:.2} of SELECT (goal 350,000/s)", read / select);
+    line("by a subscription", &format!("{read:.0}"), &against);
     let against =
         format!("{:.2} of SELECT (goal 100,000/s), {} events", replay / select, store.log().head());
     line("through all views at once", &format!("{replay:.0}"), &against);

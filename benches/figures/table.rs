@@ -10,8 +10,13 @@ pub(crate) fn median(mut of: Vec<f64>) -> f64 {
 
 /// The time under which so many of a hundred measurements lie.
 pub(crate) fn percentile(of: &mut [Duration], percent: usize) -> Duration {
-    of.sort();
+    of.sort_unstable();
     of[(of.len() * percent / 100).min(of.len() - 1)]
+}
+
+/// A time in milliseconds.
+pub(crate) fn ms(of: Duration) -> f64 {
+    of.as_secs_f64() * 1_000.0
 }
 
 /// A line of the table that goes into the README.
