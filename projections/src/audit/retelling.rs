@@ -3,23 +3,17 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    CreatorId, Decider, Event, FanId, GuildId, IntegrationId,
+    Decider, Event, FanId, GuildId, IntegrationId,
     access::Event as AccessEvent,
     account::{AccountKey, Event as AccountEvent},
     hold::Event as HoldEvent,
     integration::{Event as IntegrationEvent, Integration, State},
     kept::Known,
-    status::Status,
 };
 use eventstore::Envelope;
 
 use super::access::Had;
-use crate::fan_access::{
-    FanRow,
-    fan::Fan,
-    follow::{Touched, decides, touched},
-    holds::Over,
-};
+use crate::fan_access::{FanRow, fan::Fan, follow::Consequence, holds::Over};
 
 /// A fan and the integrations that may concern them, as the events that were heard so far tell it.
 pub struct Retelling {
@@ -29,8 +23,8 @@ pub struct Retelling {
     rows: BTreeMap<IntegrationId, FanRow>,
     /// The holds that are not approved.
     holds: Vec<Over>,
-    /// What was last known to be had in a server, and by which account.
-    had: BTreeMap<GuildId, (AccountKey, Had)>,
+    /// What was last known to be had in a server, by each account.
+    had: BTreeMap<GuildId, BTreeMap<AccountKey, Had>>,
 }
 
 impl Retelling {
@@ -89,10 +83,9 @@ impl Retelling {
 
     fn of_access(&mut self, event: &AccessEvent) {
         let holder = event.holder();
-        let before = self.had.remove(&holder.guild);
-        let before = before.filter(|(account, _)| *account == holder.account_key);
-        let had = before.map_or_else(Had::nothing, |(_, had)| had).after(event);
-        self.had.insert(holder.guild, (holder.account_key.clone(), had));
+        let accounts = self.had.entry(holder.guild).or_default();
+        let had = accounts.remove(&holder.account_key).unwrap_or_else(Had::nothing);
+        accounts.insert(holder.account_key.clone(), had.after(event));
     }
 
     /// The holds that an event falls under.
@@ -105,39 +98,12 @@ impl Retelling {
         let state = self.integrations.entry(id).or_default();
         let before = state.clone();
         Integration::evolve(state, event);
-        match touched(event, &before, state) {
-            Touched::Waiting(guild) => {
-                if self.waits(guild) {
-                    self.fan.on_server_changed(guild);
-                }
-            }
-            Touched::All(_) => {
-                if let Some(guild) = state.open_guild() {
-                    self.fan.on_server_changed(guild);
-                }
-            }
-            Touched::Tiers(_) | Touched::Nobody => {}
+        let known = known(&self.integrations);
+        let Some(state) = known.get(&id) else { return };
+        let consequence = Consequence::of(event, &before, state, over);
+        if consequence.reaches(&self.id, &self.fan, &self.rows) {
+            consequence.change(&mut self.fan, &known);
         }
-        if let Some(because) = decides(event) {
-            let known = known(&self.integrations);
-            self.fan.on_creator(id, &before, &because, &over, &known);
-        }
-    }
-
-    /// Whether the fan waits for somebody in a server.
-    fn waits(&self, guild: GuildId) -> bool {
-        let blocked = |row: &FanRow| row.guild == Some(guild) && row.status == Status::Blocked;
-        self.rows.values().any(blocked)
-            || self
-                .fan
-                .commands(&self.id)
-                .iter()
-                .any(|((of, _), command)| *of == guild && command.parked.is_some())
-    }
-
-    /// The creators whose tiers the fan holds or held, or who ever gave them something by hand.
-    pub fn creators(&self) -> impl Iterator<Item = &CreatorId> {
-        self.fan.creators().into_iter()
     }
 
     /// How the fan stands in an integration; `None` where it has nothing to do with them.
@@ -145,9 +111,15 @@ impl Retelling {
         self.rows.get(&integration)
     }
 
-    /// What the fan had in a server, as far as Discord told.
+    /// What the fan had in a server, as far as Discord told: by the account that is connected; without one, by the one
+    /// that still has something.
     pub fn had(&self, server: GuildId) -> Option<&Had> {
-        self.had.get(&server).map(|(_, had)| had)
+        let accounts = self.had.get(&server)?;
+        if let Some(link) = &self.fan.facts.link {
+            return accounts.get(&link.account_key);
+        }
+        let has = |had: &&Had| had.present == Some(true) || !had.roles.is_empty();
+        accounts.values().find(has).or_else(|| accounts.values().next())
     }
 
     /// Whether a Discord account is connected.

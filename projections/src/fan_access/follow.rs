@@ -1,20 +1,24 @@
 //! Applies events one by one: each changes facts, and whoever it touches is decided anew.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use domain::{
-    Event, FanId, GuildId, TierId,
+    Event, FanId, GuildId, IntegrationId, TierId,
     account::Event as AccountEvent,
     creator::Event as CreatorEvent,
     fan::Event as FanEvent,
     hold::Event as HoldEvent,
     integration::{Event as IntegrationEvent, State as Integration},
-    kept::Because,
+    kept::{Because, Known},
+    status::Status,
 };
 use eventstore::Envelope;
 use sqlx::SqliteConnection;
 
-use super::tables::Tables;
+use super::{FanRow, fan::Fan, holds::Over, tables::Tables};
 use crate::view::{Change, Projection, ViewError};
 
 /// How many fans a change of an integration is worked through at a time, so that memory stays bounded.
@@ -101,22 +105,84 @@ async fn apply(tables: &mut Tables<'_>, envelope: &Envelope) -> Result<(), ViewE
 }
 
 /// Whom a change of an integration touches.
-pub(crate) enum Touched {
+enum Touched {
     Nobody,
     /// Everybody who holds, or held, a tier.
     Tiers(BTreeSet<TierId>),
-    /// Everybody whom the integration has to do with.
+    /// They, and everybody who has a row in it.
     All(BTreeSet<TierId>),
-    /// Everybody who waits for somebody in a server, and everybody for whom something is under way there.
+    /// Everybody who waits for somebody in it, and everybody for whom something is under way in the server.
     Waiting(GuildId),
 }
 
-/// `before`, `state`: the integration without the event, and with it.
-pub(crate) fn touched(
-    event: &IntegrationEvent,
-    before: &Integration,
-    state: &Integration,
-) -> Touched {
+/// What an integration's event changes, and for whom: the same for the tables and for one fan's history.
+pub(crate) struct Consequence<'a> {
+    id: IntegrationId,
+    touched: Touched,
+    before: &'a Integration,
+    state: &'a Integration,
+    because: Option<Because>,
+    /// The holds that it falls under.
+    over: Vec<Over>,
+}
+
+impl<'a> Consequence<'a> {
+    /// `before`, `state`: the integration without the event, and with it.
+    pub(crate) fn of(
+        event: &IntegrationEvent,
+        before: &'a Integration,
+        state: &'a Integration,
+        over: Vec<Over>,
+    ) -> Self {
+        let mut touched = touched(event, before, state);
+        if let Touched::All(tiers) = &mut touched {
+            // Connecting to another server drops the attachments, and takes their access with them.
+            tiers.extend(before.attachments.keys().cloned());
+        }
+        Self { id: event.integration(), touched, before, state, because: decides(event), over }
+    }
+
+    /// Whether it changes something for a fan with these rows.
+    pub(crate) fn reaches(
+        &self,
+        id: &FanId,
+        fan: &Fan,
+        rows: &BTreeMap<IntegrationId, FanRow>,
+    ) -> bool {
+        let row = rows.get(&self.id);
+        let creator = self.state.creator.as_ref();
+        let holds = |tiers: &BTreeSet<TierId>| {
+            let mut held = fan.facts.memberships.values();
+            held.any(|held| Some(&held.creator) == creator && tiers.contains(&held.tier))
+        };
+        match &self.touched {
+            Touched::Nobody => false,
+            Touched::Tiers(tiers) => holds(tiers),
+            Touched::All(tiers) => row.is_some() || holds(tiers),
+            Touched::Waiting(guild) => {
+                row.is_some_and(|row| row.status == Status::Blocked)
+                    || fan.commands(id).keys().any(|(server, _)| server == guild)
+            }
+        }
+    }
+
+    /// Changes a fan whom it reaches.
+    pub(crate) fn change(&self, fan: &mut Fan, known: &Known<'_>) {
+        match &self.touched {
+            Touched::Waiting(guild) => fan.on_server_changed(*guild),
+            Touched::All(_) => {
+                let guild = self.state.held_guild().into_iter();
+                guild.for_each(|guild| fan.on_server_changed(guild));
+            }
+            Touched::Tiers(_) | Touched::Nobody => {}
+        }
+        if let Some(because) = &self.because {
+            fan.on_creator(self.id, self.before, because, &self.over, known);
+        }
+    }
+}
+
+fn touched(event: &IntegrationEvent, before: &Integration, state: &Integration) -> Touched {
     match event {
         IntegrationEvent::MembershipAttached { tier, .. }
         | IntegrationEvent::AttachmentRolesChanged { tier, .. }
@@ -152,7 +218,7 @@ fn lost_a_role(before: &Integration, state: &Integration) -> bool {
 }
 
 /// What the creator decides anew with an event, so that what was kept of it is not kept any more.
-pub(crate) fn decides(event: &IntegrationEvent) -> Option<Because> {
+fn decides(event: &IntegrationEvent) -> Option<Because> {
     match event {
         IntegrationEvent::MembershipAttached { tier, .. }
         | IntegrationEvent::AttachmentRolesChanged { tier, .. }
@@ -178,20 +244,16 @@ async fn of_integration(
     event: &IntegrationEvent,
 ) -> Result<(), ViewError> {
     let (position, id) = (envelope.position, event.integration());
-    let (decided, over) = (decides(event), tables.over(envelope));
+    let over = tables.over(envelope);
     // What has been asked of the tables below must see what came before.
     tables.flush().await?;
     let Some((creator, before, state)) = tables.evolve_integration(id, event).await? else {
         return Ok(());
     };
-    let mut reach = touched(event, &before, &state);
-    if let Touched::All(tiers) = &mut reach {
-        // Connecting to another server drops the attachments, and takes their access with them.
-        tiers.extend(before.attachments.keys().cloned());
-    }
+    let consequence = Consequence::of(event, &before, &state, over);
     let mut after: Option<FanId> = None;
     loop {
-        let fans = match &reach {
+        let fans = match &consequence.touched {
             Touched::Nobody => return Ok(()),
             Touched::Tiers(tiers) => {
                 tables.holders(&creator, tiers, None, after.as_ref(), PAGE).await?
@@ -204,19 +266,7 @@ async fn of_integration(
         let Some(last) = fans.last().cloned() else { return Ok(()) };
         let loaded = tables.load_fans(fans.iter().cloned().collect()).await?;
         for fan in &fans {
-            tables.change(fan, position, None, |fan, known| {
-                match &reach {
-                    Touched::Waiting(guild) => fan.on_server_changed(*guild),
-                    Touched::All(_) => {
-                        let guild = state.held_guild().into_iter();
-                        guild.for_each(|guild| fan.on_server_changed(guild));
-                    }
-                    Touched::Tiers(_) | Touched::Nobody => {}
-                }
-                if let Some(because) = &decided {
-                    fan.on_creator(id, &before, because, &over, known);
-                }
-            });
+            tables.change(fan, position, None, |fan, known| consequence.change(fan, known));
         }
         tables.flush().await?;
         tables.forget(&loaded);
@@ -254,7 +304,6 @@ async fn of_hold(
 
 #[cfg(test)]
 mod tests {
-    use domain::IntegrationId;
     use uuid::Uuid;
 
     use super::*;

@@ -1,192 +1,30 @@
-//! The laws of the views, on random histories: however the log was cut into runs, and however often the process was
-//! started anew, a view equals the one that is built from the beginning; and executing every command empties the
-//! command stream.
+//! A log and its views, and everything that a step does to them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-use std::{collections::BTreeSet, fs::File, os::unix::fs::FileExt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     Account, CreatorId, DiscordUserId, FanId, GuildId, HoldId, IntegrationId, MembershipId,
     Personal, RoleId, TierId, Trouble, Who,
-    access::{self, Access, Attempt, Calls, Holder, Report, Sighting},
+    access::{self, Access, Attempt, Calls, Holder, Report},
     creator::{self, Creator},
     discord::{Permissions, Role, RoleList},
     fan::{self, Fan, Link},
     hold::{self, Cause, Held, Hold, RemovalLimit},
-    integration::{self, Integration, OnEnd, Provider, Server},
+    integration::{self, Integration, Provider, Server},
     membership::{self, Membership, Status, Terms},
 };
 use eventstore::{Actor, Clock, Metadata, Mode, Position, Store, StoreOptions};
 use projections::{
-    Audience, CommandCursor, CommandKind, CommandRow, HoldStatus, HoldsWanted, VIEWS, Views,
+    Audience, CommandCursor, CommandKind, CommandRow, FanRow, HoldStatus, HoldsWanted, VIEWS,
+    Views, audit::Retelling,
 };
-use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-#[derive(Debug, Clone)]
-enum Step {
-    Report {
-        membership: u8,
-        tier: u8,
-        status: Status,
-    },
-    Link {
-        fan: u8,
-        account: u8,
-    },
-    Unlink {
-        fan: u8,
-    },
-    Choose {
-        fan: u8,
-        integration: u8,
-        on: bool,
-    },
-    Grant {
-        fan: u8,
-        integration: u8,
-        on: bool,
-    },
-    Withhold {
-        fan: u8,
-        integration: u8,
-        on: bool,
-    },
-    Connect {
-        integration: u8,
-    },
-    Attach {
-        integration: u8,
-        tier: u8,
-        roles: u8,
-    },
-    Detach {
-        integration: u8,
-        tier: u8,
-    },
-    Policy {
-        integration: u8,
-        on_end: OnEnd,
-    },
-    Leave {
-        integration: u8,
-    },
-    Confirm {
-        integration: u8,
-    },
-    Execute {
-        nth: u8,
-        ends: Ends,
-    },
-    See {
-        nth: u8,
-        sighting: Sighting,
-    },
-    /// Memberships, each a bit, that are imported together and whose removals are held.
-    Import {
-        integration: u8,
-        memberships: u8,
-        tier: u8,
-        status: Status,
-    },
-    /// A hold for paid periods that run out.
-    HoldLapses {
-        integration: u8,
-    },
-    Lapse {
-        membership: u8,
-    },
-    /// A change of the creator whose removals are held.
-    HoldChange {
-        integration: u8,
-        tier: u8,
-        change: Change,
-    },
-    Decide {
-        nth: u8,
-        approve: bool,
-    },
-    ReadNotice {
-        nth: u8,
-    },
-    /// The views come to rest, so that the next run begins here.
-    Rest,
-    StartAnew,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Change {
-    Roles(u8),
-    Detach,
-    OnEnd(OnEnd),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Ends {
-    Done,
-    Refused,
-    Unknown,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let status = prop::sample::select(vec![
-        Status::Active,
-        Status::Active,
-        Status::Paused,
-        Status::Refunded,
-    ]);
-    let ends = prop::sample::select(vec![Ends::Done, Ends::Done, Ends::Refused, Ends::Unknown]);
-    let sighting = prop::sample::select(vec![
-        Sighting::Left,
-        Sighting::Returned,
-        Sighting::Banned,
-        Sighting::Missing([RoleId(10)].into()),
-    ]);
-    let on_end = prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer]);
-    let change = prop_oneof![
-        (0u8..4).prop_map(Change::Roles),
-        Just(Change::Detach),
-        prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer])
-            .prop_map(Change::OnEnd),
-    ];
-    let ended = prop::sample::select(vec![Status::Expired, Status::Expired, Status::Active]);
-    prop_oneof![
-        3 => (0u8..3, any::<u8>(), 0u8..2, ended).prop_map(|(integration, memberships, tier, status)| {
-            Step::Import { integration, memberships, tier, status }
-        }),
-        1 => (0u8..3).prop_map(|integration| Step::HoldLapses { integration }),
-        1 => (0u8..5).prop_map(|membership| Step::Lapse { membership }),
-        2 => (0u8..3, 0u8..2, change)
-            .prop_map(|(integration, tier, change)| Step::HoldChange { integration, tier, change }),
-        2 => (0u8..4, any::<bool>()).prop_map(|(nth, approve)| Step::Decide { nth, approve }),
-        1 => (0u8..4).prop_map(|nth| Step::ReadNotice { nth }),
-        6 => (0u8..5, 0u8..2, status).prop_map(|(membership, tier, status)| Step::Report { membership, tier, status }),
-        3 => (0u8..3, 0u8..4).prop_map(|(fan, account)| Step::Link { fan, account }),
-        1 => (0u8..3).prop_map(|fan| Step::Unlink { fan }),
-        2 => (0u8..3, 0u8..3, any::<bool>())
-            .prop_map(|(fan, integration, on)| Step::Choose { fan, integration, on }),
-        1 => (0u8..3, 0u8..3, any::<bool>())
-            .prop_map(|(fan, integration, on)| Step::Grant { fan, integration, on }),
-        1 => (0u8..3, 0u8..3, any::<bool>())
-            .prop_map(|(fan, integration, on)| Step::Withhold { fan, integration, on }),
-        2 => (0u8..3).prop_map(|integration| Step::Connect { integration }),
-        4 => (0u8..3, 0u8..2, 0u8..4)
-            .prop_map(|(integration, tier, roles)| Step::Attach { integration, tier, roles }),
-        1 => (0u8..3, 0u8..2).prop_map(|(integration, tier)| Step::Detach { integration, tier }),
-        1 => (0u8..3, on_end).prop_map(|(integration, on_end)| Step::Policy { integration, on_end }),
-        1 => (0u8..3).prop_map(|integration| Step::Leave { integration }),
-        1 => (0u8..3).prop_map(|integration| Step::Confirm { integration }),
-        6 => (0u8..4, ends).prop_map(|(nth, ends)| Step::Execute { nth, ends }),
-        1 => (0u8..4, sighting).prop_map(|(nth, sighting)| Step::See { nth, sighting }),
-        3 => Just(Step::Rest),
-        1 => Just(Step::StartAnew),
-    ]
-}
+use crate::steps::{Change, Ends, Look, Step};
 
 fn kim() -> CreatorId {
     "kim".parse().unwrap()
@@ -200,7 +38,7 @@ fn tier(n: u8) -> TierId {
     format!("tier{n}").parse().unwrap()
 }
 
-fn id(n: u8) -> IntegrationId {
+pub(crate) fn id(n: u8) -> IntegrationId {
     IntegrationId(Uuid::from_u128(u128::from(n) + 1))
 }
 
@@ -214,13 +52,14 @@ fn roles(bits: u8) -> BTreeSet<RoleId> {
     (0..2).filter(|bit| bits & (1 << bit) != 0).map(|bit| all[bit]).collect()
 }
 
-fn list(guild: GuildId) -> RoleList {
+/// A server in which the bot can give every role, or none.
+fn list(guild: GuildId, above: bool) -> RoleList {
     let role = |id, position, permissions| Role {
         id: RoleId(id),
         name: format!("r{id}"),
         position,
         color: 0,
-        managed: position == 9,
+        managed: id == 50,
         permissions,
     };
     let none = Permissions::default();
@@ -229,23 +68,23 @@ fn list(guild: GuildId) -> RoleList {
             role(guild.0, 0, none),
             role(10, 1, none),
             role(11, 2, none),
-            role(50, 9, Permissions::INSTALL),
+            role(50, if above { 9 } else { 1 }, Permissions::INSTALL),
         ],
         [RoleId(50)],
     )
 }
 
-struct Game {
-    folder: TempDir,
-    store: Store,
-    views: Views,
-    following: Option<(CancellationToken, JoinHandle<()>)>,
+pub(crate) struct Game {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Store,
+    pub(crate) views: Views,
+    pub(crate) following: Option<(CancellationToken, JoinHandle<()>)>,
     version: u64,
-    now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Game {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let options =
@@ -267,14 +106,14 @@ impl Game {
         game
     }
 
-    fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         let (stop, views) = (CancellationToken::new(), self.views.clone());
         let stopped = stop.clone();
         self.following =
             Some((stop, tokio::spawn(async move { views.run(stopped).await.unwrap() })));
     }
 
-    async fn start_anew(&mut self) {
+    pub(crate) async fn start_anew(&mut self) {
         let (stop, following) = self.following.take().unwrap();
         stop.cancel();
         following.await.unwrap();
@@ -331,7 +170,7 @@ impl Game {
         self.store.handle::<Membership>(&stream, command, metadata, None).await.unwrap();
     }
 
-    async fn rest(&self) {
+    pub(crate) async fn rest(&self) {
         self.views.seen(self.store.log().head(), Duration::from_secs(20)).await.unwrap();
     }
 
@@ -369,7 +208,7 @@ impl Game {
     }
 
     #[expect(clippy::too_many_lines, reason = "an arm for each step")]
-    async fn play(&mut self, step: Step) {
+    pub(crate) async fn play(&mut self, step: Step) {
         self.now += TimeDelta::seconds(1);
         match step {
             Step::Report { membership, tier: of, status } => {
@@ -480,7 +319,7 @@ impl Game {
                 let server = Server { id: guild(n), name: "Club".into(), icon: None };
                 self.integration(
                     n,
-                    integration::Command::Connect { server, roles: list(guild(n)) },
+                    integration::Command::Connect { server, roles: list(guild(n), true) },
                 )
                 .await;
             }
@@ -493,6 +332,23 @@ impl Game {
             }
             Step::Policy { integration: n, on_end } => {
                 self.integration(n, integration::Command::ChangeRemovalPolicy { on_end }).await;
+            }
+            Step::Drift { integration: n, drift } => {
+                self.integration(n, integration::Command::ChangeDriftPolicy { drift }).await;
+            }
+            Step::Look { integration: n, look } => {
+                let refresh = |roles, again| integration::Command::RefreshRoles { roles, again };
+                let all = list(guild(n), true);
+                let command = match look {
+                    Look::Above(above) => refresh(list(guild(n), above), false),
+                    Look::Again => refresh(all, true),
+                    Look::Deleted => {
+                        let left = all.roles().iter().filter(|role| role.id != RoleId(11));
+                        refresh(RoleList::new(left.cloned().collect(), [RoleId(50)]), false)
+                    }
+                    Look::Bot(present) => integration::Command::ObserveBot { present },
+                };
+                self.integration(n, command).await;
             }
             Step::Leave { integration: n } => {
                 self.integration(n, integration::Command::Disconnect { remove: false }).await;
@@ -574,7 +430,7 @@ impl Game {
         self.access(row, access::Command::Report(report)).await;
     }
 
-    async fn check(&self) {
+    pub(crate) async fn check(&self) {
         self.rest().await;
         for name in VIEWS {
             let verdict =
@@ -585,16 +441,37 @@ impl Game {
         }
         self.nobody_takes_what_is_held().await;
         self.whoever_has_trouble_is_told_once().await;
+        self.histories_end_at_the_present().await;
     }
 
-    async fn waiting(&self) -> Vec<HoldId> {
+    /// The history that auditors are told of each fan, heard to its end, is how the view has them.
+    async fn histories_end_at_the_present(&self) {
+        self.rest().await;
+        let recorded = self.store.log().read_after(Position(0), 100_000).await.unwrap();
+        let events = self.store.decode(recorded).await.unwrap();
+        for fan in (0..3).map(fan) {
+            let mut retelling = Retelling::of(fan.clone());
+            events.iter().for_each(|event| retelling.hear(event));
+            for n in 0..3 {
+                let rows = self.views.fan_access().fans(id(n), None, None, 200).await.unwrap();
+                let row = rows.into_iter().find(|row| row.fan == fan);
+                let told = retelling.row(id(n)).cloned().zip(row.as_ref()).map(|(told, row)| {
+                    // What it was that changed it last is not part of the story.
+                    FanRow { position: row.position, ..told }
+                });
+                assert_eq!(told, row, "{fan} in {n}");
+            }
+        }
+    }
+
+    pub(crate) async fn waiting(&self) -> Vec<HoldId> {
         self.rest().await;
         let wanted = HoldsWanted { status: Some(HoldStatus::Waiting), ..HoldsWanted::default() };
         let holds = self.views.fan_access().holds(&wanted, None, 200).await.unwrap();
         holds.into_iter().map(|hold| hold.id).collect()
     }
 
-    async fn decide(&self, hold: HoldId, approve: bool) {
+    pub(crate) async fn decide(&self, hold: HoldId, approve: bool) {
         let command = if approve { hold::Command::Approve } else { hold::Command::Reject };
         let stream = hold::stream(hold);
         self.store.handle::<Hold>(&stream, command, self.metadata(), None).await.unwrap();
@@ -619,7 +496,7 @@ impl Game {
         }
     }
 
-    /// Every trouble that a row shows has one notice that is not resolved, and there is none without.
+    /// Every trouble that a server or a fan's row shows has one notice that is not resolved, and there is none without.
     async fn whoever_has_trouble_is_told_once(&self) {
         let view = self.views.fan_access();
         let mut audiences = vec![Audience::Creator(kim())];
@@ -636,6 +513,9 @@ impl Game {
         assert_eq!(distinct.len(), told.len(), "told twice: {told:#?}");
         let mut troubled = BTreeSet::new();
         for n in 0..3 {
+            let server = self.views.integrations().get(id(n)).await.unwrap().unwrap();
+            troubled
+                .extend(server.state.troubles().into_iter().map(|(trouble, _)| (trouble, None)));
             for row in view.fans(id(n), None, None, 200).await.unwrap() {
                 let Some((trouble, _)) = row.trouble else { continue };
                 if !matches!(trouble, Trouble::Withheld | Trouble::RemovalRejected) {
@@ -652,7 +532,7 @@ impl Game {
     }
 
     /// Three fans who have what five memberships give in two servers.
-    async fn everybody_is_in(&mut self) {
+    pub(crate) async fn everybody_is_in(&mut self) {
         for n in 0..3 {
             self.play(Step::Connect { integration: n }).await;
             self.play(Step::Attach { integration: n, tier: 0, roles: 1 }).await;
@@ -667,7 +547,7 @@ impl Game {
     }
 
     /// Executes everything until nothing is left that does not wait for somebody.
-    async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         for _ in 0..50 {
             let open: Vec<_> =
                 self.open().await.into_iter().filter(|row| row.parked.is_none()).collect();
@@ -689,106 +569,4 @@ fn holder(row: &CommandRow) -> Holder {
         account: row.account.clone(),
         account_key: row.account_key.clone(),
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_view_equals_the_one_that_is_built_from_the_beginning(
-        busy in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..80),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut game = Game::start().await;
-            if busy {
-                game.everybody_is_in().await;
-            }
-            for step in steps {
-                game.play(step).await;
-            }
-            game.check().await;
-            game.finish().await;
-            for hold in game.waiting().await {
-                game.decide(hold, true).await;
-            }
-            game.finish().await;
-            game.check().await;
-            assert_eq!(game.waiting().await, []);
-        });
-    }
-}
-
-#[tokio::test]
-async fn a_view_that_is_rebuilt_takes_the_live_one_s_place() {
-    let mut game = Game::start().await;
-    let steps = [
-        Step::Connect { integration: 0 },
-        Step::Attach { integration: 0, tier: 0, roles: 1 },
-        Step::Link { fan: 0, account: 0 },
-        Step::Report { membership: 0, tier: 0, status: Status::Active },
-    ];
-    for step in steps {
-        game.play(step).await;
-    }
-    game.rest().await;
-    for name in VIEWS {
-        let folder = game.folder.path().join("views");
-        let position = Views::rebuild(&folder, &game.store, name, |_| {}).await.unwrap();
-        assert_eq!(position, game.store.log().head(), "{name}");
-    }
-    // The live node takes the new generations up by itself and goes on.
-    game.play(Step::Execute { nth: 0, ends: Ends::Done }).await;
-    game.rest().await;
-    let counts = game.views.fan_access().counts(id(0)).await.unwrap();
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(domain::status::Status::Connected, 1)]);
-    game.check().await;
-    let status = game.views.status();
-    assert!(status.iter().all(|view| view.position == view.head), "{status:?}");
-}
-
-/// A process that is killed while it builds the views leaves files that anything may have happened to.
-#[tokio::test]
-async fn what_was_never_finished_is_built_anew_whatever_its_file_holds() {
-    let mut game = Game::start().await;
-    game.play(Step::Connect { integration: 0 }).await;
-    game.rest().await;
-    let (stop, following) = game.following.take().unwrap();
-    stop.cancel();
-    following.await.unwrap();
-    let folder = game.folder.path().join("views");
-    std::fs::remove_dir_all(&folder).unwrap();
-    // It begins, and dies before it has applied anything.
-    drop(Views::open(&folder, &game.store).await.unwrap());
-    for name in VIEWS {
-        let file = std::fs::read_to_string(folder.join(format!("{name}.current"))).unwrap();
-        let torn = File::options().write(true).open(folder.join(file)).unwrap();
-        torn.write_all_at(&[7; 4096], 8192).unwrap();
-    }
-    game.views = Views::open(&folder, &game.store).await.unwrap();
-    game.follow();
-    game.check().await;
-    // Once it has caught up it lasts: nothing is built a second time.
-    let built = std::fs::read_to_string(folder.join("audit.current")).unwrap();
-    game.start_anew().await;
-    assert_eq!(std::fs::read_to_string(folder.join("audit.current")).unwrap(), built);
-    game.check().await;
-}
-
-/// Whoever restores an older log beside newer views would otherwise skip what is appended to it.
-#[tokio::test]
-async fn a_view_that_has_seen_what_the_log_does_not_hold_is_built_anew() {
-    let game = Game::start().await;
-    game.rest().await;
-    let (folder, older) = (game.folder.path().join("views"), TempDir::new().unwrap());
-    let options =
-        StoreOptions { clock: Clock::fixed(game.now), master_key: None, mode: Mode::Serve };
-    let store = Store::open(older.path(), options).await.unwrap();
-    assert!(game.store.log().head() > store.log().head());
-    let (stop, following) = game.following.unwrap();
-    stop.cancel();
-    following.await.unwrap();
-    let views = Views::open(&folder, &store).await.unwrap();
-    assert!(views.status().iter().all(|view| view.position == store.log().head()));
 }
