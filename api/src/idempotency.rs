@@ -101,7 +101,7 @@ pub(crate) fn stored(
 }
 
 /// Whether an answer is a secret that is not even kept sealed.
-fn answers_secret(path: &str) -> bool {
+pub(crate) fn answers_secret(path: &str) -> bool {
     matches!(path, "/v1/sessions" | "/v1/keys")
 }
 

@@ -12,9 +12,9 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
-    Schema, SecurityRequirement,
-    path::Operation,
+    Components, ContentBuilder, HeaderBuilder, InfoBuilder, Object, OpenApi, OpenApiBuilder,
+    PathItem, Ref, RefOr, Required, ResponseBuilder, Schema, SecurityRequirement, Type,
+    path::{Operation, ParameterBuilder, ParameterIn},
     schema::AdditionalProperties,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     tag::TagBuilder,
@@ -145,14 +145,27 @@ fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     ApiError::internal(&std::io::Error::other("a handler panicked")).into_response()
 }
 
-/// Adds what holds for every path: the key, and the form of problems.
+/// What holds for every call, for whoever reads the description alone.
+const CONVENTIONS: &str = "\
+Connects creators' Discord servers to the memberships that their fans pay for.
+
+- **Key.** `Authorization: Bearer KEY`. A key is the platform's, a creator's, a fan's, an auditor's or a bot's; what belongs to \
+somebody else is answered 404.
+- **Problems** are `application/problem+json` with a stable `code`, `errors` that name the fields at fault, and a `detail` that says \
+what to do.
+- **Lists** come in pages of `limit`; `next_cursor` asks for the next one, and is null on the last.
+- **Repeating.** A POST with an `Idempotency-Key` is carried out once; sent again, it gets the same answer and \
+`Idempotency-Replayed: true`.
+- **Reading what was written.** A write answers `Hub-Position`. A read that sends it as `Hub-After` sees that write, or is answered \
+503 `view_behind`.
+- **Changing what was read.** The `ETag` of an integration goes into `If-Match`; 412 says that it has changed since.";
+
+/// Adds what holds for every path: the key, the headers, and the form of problems.
 fn describe(mut description: OpenApi) -> OpenApi {
     description.info = InfoBuilder::new()
         .title("Integrations Hub")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(
-            "Connects creators' Discord servers to the memberships that their fans pay for.",
-        ))
+        .description(Some(CONVENTIONS))
         .build();
     let tags = ["Platform", "Creator", "Fan", "Auditor", "Bots", "Browser", "Operations"];
     description.tags = Some(tags.map(|name| TagBuilder::new().name(name).build()).into());
@@ -173,7 +186,10 @@ fn describe(mut description: OpenApi) -> OpenApi {
     components.schemas.extend(schemas.map(|(name, schema)| (name.to_owned(), schema)));
     description.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("key", [])]);
     takes_nothing_else(&mut description);
-    for item in description.paths.paths.values_mut() {
+    for (path, item) in &mut description.paths.paths {
+        if path.starts_with("/v1/") {
+            takes_headers(path, item);
+        }
         let calls =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for call in calls.into_iter().flatten() {
@@ -200,6 +216,52 @@ fn takes_nothing_else(description: &mut OpenApi) {
     for (_, schema) in schemas.filter(|(name, _)| bodies.contains(*name)) {
         if let RefOr::T(Schema::Object(object)) = schema {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// The headers that are read and answered beside the routes.
+fn takes_headers(path: &str, item: &mut PathItem) {
+    if let Some(read) = &mut item.get {
+        let after = "The `Hub-Position` of a write that the answer must have seen";
+        take(read, "Hub-After", after, Type::Integer);
+    }
+    if let Some(post) = item.post.as_mut().filter(|_| !idempotency::answers_secret(path)) {
+        let key = "Makes the request safe to repeat: up to 255 visible characters, one for each thing that is wanted";
+        take(post, "Idempotency-Key", key, Type::String);
+        let replayed = "Set where the answer is that of the first request with this key";
+        answer(post, "Idempotency-Replayed", replayed, Type::Boolean);
+    }
+    let writes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+    for write in writes.into_iter().flatten() {
+        answer(
+            write,
+            "Hub-Position",
+            "The log's position that holds what was written",
+            Type::Integer,
+        );
+    }
+}
+
+fn take(call: &mut Operation, name: &str, what: &str, kind: Type) {
+    let header = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(what))
+        .schema(Some(Object::with_type(kind)));
+    call.parameters.get_or_insert_default().push(RefOr::T(header.build()));
+}
+
+fn answer(call: &mut Operation, name: &str, what: &str, kind: Type) {
+    for (status, response) in &mut call.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            let header = HeaderBuilder::new()
+                .schema(Some(Object::with_type(kind.clone())))
+                .description(Some(what));
+            response.headers.insert(name.to_owned(), RefOr::T(header.build()));
         }
     }
 }

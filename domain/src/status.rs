@@ -162,7 +162,7 @@ pub fn status(
     });
     let linked = facts.link.as_ref().map(|link| &link.account_key);
 
-    let mut leftover = None;
+    let mut leftover: Option<(Status, Option<Matter>)> = None;
     let mut known = false;
     for (account, place) in places {
         let standing = &place.standing;
@@ -205,11 +205,16 @@ pub fn status(
         }
         if place.holding.contains(&id) {
             let kept = kept.filter(|_| linked == Some(account));
-            leftover = Some(match (obstacle(place, facts.broken), kept) {
+            let this = match (obstacle(place, facts.broken), kept) {
                 (Some(trouble), _) => (Status::RevokeBlocked, Some(trouble)),
                 (None, Some((status, matter))) => (status, Some(matter)),
                 (None, None) => (Status::Revoking, None),
-            });
+            };
+            // Of several accounts, the one that waits for somebody is told of, whatever their order.
+            let urgent = |(status, matter): &(Status, Option<Matter>)| {
+                (*status == Status::RevokeBlocked, matter.is_some())
+            };
+            leftover = leftover.into_iter().chain([this]).max_by_key(urgent);
         }
     }
     let withheld = (live && facts.withheld.contains(&id))

@@ -219,7 +219,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "integrations";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = include_str!("integrations.sql");
 
     async fn apply(

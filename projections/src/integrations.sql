@@ -12,6 +12,7 @@ create table integrations (
 create index integrations_of_creator on integrations (creator, id);
 create index integrations_by_guild on integrations (guild) where guild is not null;
 create index integrations_by_phase on integrations (phase, id);
+create index integrations_by_position on integrations (position);
 
 create table tiers (
     creator text not null,

@@ -11,7 +11,10 @@ mod shapes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use domain::{DiscordUserId, GuildId, RoleId, discord::RoleList, integration::Server};
@@ -74,8 +77,20 @@ struct Inner {
     bot_user: OnceCell<DiscordUserId>,
     /// The servers that are out of order, as the gateway tells: what is answered about them proves nothing.
     outages: Mutex<BTreeSet<GuildId>>,
-    /// The servers whose members are listened to, and whether their session goes on: one that is resumed misses nothing.
-    heard: Mutex<BTreeMap<GuildId, bool>>,
+    /// The servers whose members are listened to.
+    heard: Mutex<BTreeMap<GuildId, Hearing>>,
+    /// How many times a session began to tell of a server.
+    sessions: AtomicU64,
+}
+
+/// How a server's members are listened to.
+struct Hearing {
+    /// Which session it is, among all that this process had.
+    session: u64,
+    /// It is cut: it misses nothing if it is resumed.
+    cut: bool,
+    /// The Hub knows that something was missed before it.
+    told: bool,
 }
 
 impl Discord {
@@ -90,6 +105,7 @@ impl Discord {
             bot_user: OnceCell::new(),
             outages: Mutex::default(),
             heard: Mutex::default(),
+            sessions: AtomicU64::default(),
         };
         Ok(Self { inner: Arc::new(inner), until: CancellationToken::new() })
     }
@@ -274,17 +290,23 @@ impl Discord {
 
     /// A session begins to tell of a server's members, or does not any more.
     pub(crate) fn set_heard(&self, guild: GuildId, heard: bool) {
-        let mut all = self.heard();
         if heard {
-            all.insert(guild, true);
+            let session = self.inner.sessions.fetch_add(1, Ordering::Relaxed);
+            self.heard().insert(guild, Hearing { session, cut: false, told: false });
         } else {
-            all.remove(&guild);
+            self.heard().remove(&guild);
         }
     }
 
     /// The session of some servers is cut, or resumed.
     pub(crate) fn set_cut(&self, of: impl Fn(GuildId) -> bool, cut: bool) {
-        self.heard().iter_mut().filter(|(guild, _)| of(**guild)).for_each(|(_, on)| *on = !cut);
+        let mut all = self.heard();
+        all.iter_mut().filter(|(guild, _)| of(**guild)).for_each(|(_, hearing)| hearing.cut = cut);
+    }
+
+    /// The Hub knows that something was missed of a server's members.
+    pub(crate) fn misses_are_told(&self, guild: GuildId) {
+        self.heard().entry(guild).and_modify(|hearing| hearing.told = true);
     }
 
     /// The session of some servers has ended.
@@ -292,12 +314,15 @@ impl Discord {
         self.heard().retain(|guild, _| !of(*guild));
     }
 
-    /// Whether a session tells this process what happens to a server's members.
-    pub(crate) fn hears(&self, guild: GuildId) -> bool {
-        self.heard().get(&guild) == Some(&true)
+    /// The session that tells this process what happens to a server's members. `None` without one, and until the Hub knows
+    /// that something was missed before it.
+    pub(crate) fn hearing(&self, guild: GuildId) -> Option<u64> {
+        let heard = self.heard();
+        let on = heard.get(&guild).filter(|hearing| hearing.told && !hearing.cut);
+        on.map(|hearing| hearing.session)
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<GuildId, bool>> {
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<GuildId, Hearing>> {
         self.inner.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

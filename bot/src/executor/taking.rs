@@ -6,10 +6,12 @@ use super::{Execution, Stop, Took};
 
 impl Execution<'_> {
     pub(super) async fn revoke(&mut self) -> Result<(), Stop> {
+        let hearing = self.discord.hearing(self.guild());
         let compared = self.start(None).await?;
         // Where it is not known what became of a join or a removal, neither is what of the member is the Hub's doing.
         // Nor is it of who may have left and come again by themselves with nobody listening.
-        let heard = compared && self.discord.hears(self.guild());
+        let goes_on = hearing.is_some() && hearing == self.discord.hearing(self.guild());
+        let heard = compared && goes_on;
         let unsure = self.known.join_attempted.is_some()
             || (self.calls.kick && (self.known.removal_attempted.is_some() || !heard));
         if unsure {

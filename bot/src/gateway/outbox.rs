@@ -141,6 +141,9 @@ impl Outbox {
             match looks.hub.observe(&looks.name, observation.clone()).await {
                 Ok(noted) => {
                     pause = PAUSE;
+                    if let Observation::Missed { guild, .. } = observation {
+                        looks.discord.misses_are_told(guild);
+                    }
                     if noted.confirm {
                         to_read.read(&observation);
                     }

@@ -33,6 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// How many are read one by one before a comparison counts as having come further.
 const ONE_BY_ONE: usize = 100;
 
+/// Everybody comes after this one.
+pub(super) const FIRST: DiscordUserId = DiscordUserId(0);
+
 /// Nobody comes after this one.
 const LAST: DiscordUserId = DiscordUserId(u64::MAX);
 
@@ -76,37 +79,42 @@ pub(super) struct Looker<'a> {
 impl Looker<'_> {
     pub(super) async fn compare(self, task: Task) -> (GuildId, Ended) {
         let guild = task.guild;
-        let ended = match self.look_over(task).await {
-            Ok(()) | Err(Cut::Ends) => Ended::Done,
+        let (ended, found) = match self.look_over(task).await {
+            Ok(found) => (Ended::Done, Some(found)),
+            Err(Cut::Ends) => (Ended::Done, None),
             Err(Cut::Later(task, asked)) => {
                 let pause = self.pause.saturating_mul(1 << task.tries.saturating_sub(1).min(8));
-                Ended::Cut(task, pause.min(LONGEST_PAUSE).max(asked))
+                (Ended::Cut(task, pause.min(LONGEST_PAUSE).max(asked)), None)
             }
             Err(Cut::Failed(error)) => {
                 tracing::warn!(%error, %guild, "a server could not be compared; it is compared again in a while");
-                Ended::Cut(task, LONGEST_PAUSE)
+                (Ended::Cut(task, LONGEST_PAUSE), None)
             }
         };
         // One that goes on later has not ended.
         if task.members && matches!(ended, Ended::Done) {
-            self.desk.comparisons.end(guild, self.desk.now());
+            self.desk.comparisons.end(guild, self.desk.now(), found);
         }
         (guild, ended)
     }
 
-    /// Looks at a server and at everybody in it who has something from the Hub.
-    async fn look_over(self, mut task: Task) -> Result<(), Cut> {
+    /// Looks at a server and at everybody in it who has something from the Hub. Answers how often something had been
+    /// missed when it began: all of that is found.
+    async fn look_over(self, mut task: Task) -> Result<u64, Cut> {
         let guild = task.guild;
+        if task.after == FIRST {
+            task.misses = self.desk.comparisons.misses(guild);
+        }
         let integrations = self.desk.views().integrations().by_guild(guild).await?;
         if integrations.is_empty() {
-            return Ok(());
+            return Ok(task.misses);
         }
         if task.roles {
             self.look_at_server(task).await?;
-            task.roles = false;
+            (task.roles, task.shown) = (false, true);
         }
         if !task.members {
-            return Ok(());
+            return Ok(task.misses);
         }
         let mut believed = BTreeMap::new();
         for integration in integrations {
@@ -122,7 +130,7 @@ impl Looker<'_> {
                 self.look_at_page(task, *first, &believed).await?
             };
         }
-        Ok(())
+        Ok(task.misses)
     }
 
     /// Reads a server's roles and tells them.
@@ -165,6 +173,13 @@ impl Looker<'_> {
     ) -> Result<Task, Cut> {
         let (before, since) = (DiscordUserId(first.0.saturating_sub(1)), self.position());
         let Some(page) = shown(task, self.discord.members(task.guild, before).await)? else {
+            // Of a server that it does not show either, the refusal tells nothing about members.
+            if !task.shown {
+                return Err(Cut::Later(
+                    Task { roles: true, tries: task.tries + 1, ..task },
+                    Duration::ZERO,
+                ));
+            }
             self.hidden.store(true, Ordering::Relaxed);
             return Ok(task);
         };

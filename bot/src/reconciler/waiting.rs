@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use domain::{DiscordUserId, GuildId};
 
+use super::looker::FIRST;
 use crate::desk::Comparison;
 
 /// A server that is to be compared, and how far that has come.
@@ -12,12 +13,16 @@ pub(super) struct Task {
     pub(super) guild: GuildId,
     /// Whether its roles are still to be read.
     pub(super) roles: bool,
+    /// Whether they were read in this comparison: the bot is in the server.
+    pub(super) shown: bool,
     /// Whether its members are to be looked at too.
     pub(super) members: bool,
     /// Whether what waits there for somebody is tried again.
     pub(super) again: bool,
     /// Everybody up to this account has been looked at.
     pub(super) after: DiscordUserId,
+    /// How often something may have been missed of the members before the first of them was looked at.
+    pub(super) misses: u64,
     pub(super) tries: u32,
 }
 
@@ -30,7 +35,8 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn put(&mut self, Comparison { guild, roles, members, again }: Comparison) {
-        let fresh = Task { guild, roles, members, again, after: DiscordUserId(0), tries: 0 };
+        let fresh =
+            Task { guild, roles, shown: false, members, again, after: FIRST, misses: 0, tries: 0 };
         // Whoever asks means the server as it is now, so one that is on its way begins anew.
         match self.tasks.iter_mut().find(|task| task.guild == guild) {
             Some(task) => {
@@ -86,7 +92,8 @@ mod tests {
     fn one_that_was_cut_off_goes_on_unless_it_was_asked_for_anew() {
         let guild = GuildId(1);
         let (members, after) = (true, DiscordUserId(500));
-        let cut = Task { guild, roles: false, members, again: false, after, tries: 1 };
+        let (roles, shown, again) = (false, true, false);
+        let cut = Task { guild, roles, shown, members, again, after, misses: 0, tries: 1 };
         let mut waiting = Waiting::default();
         waiting.resume(Some(cut));
         assert_eq!(waiting.next().unwrap().after, DiscordUserId(500));

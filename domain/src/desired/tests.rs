@@ -260,6 +260,27 @@ fn a_refused_removal_stays_visible_until_discord_accepted_it() {
     assert_eq!(status(&facts, id(1), &club), Some((Status::Revoked, None)));
 }
 
+#[test]
+fn a_removal_that_is_stuck_on_one_account_is_told_whatever_becomes_of_another() {
+    let club = integration(&[("gold", &[VIP])]);
+    let trouble = (Trouble::RoleAboveBot, Some(VIP));
+    for stuck in ["a", "b"] {
+        let places = ["a", "b"].map(|key| {
+            let mut place = Place { standing: standing(&[VIP], true), ..Place::new(account()) };
+            place.contributors = [id(1)].into();
+            place.holding = [id(1)].into();
+            place.standing.trouble = (key == stuck).then_some(trouble);
+            (AccountKey::new(key), place)
+        });
+        let facts = Facts {
+            link: None,
+            standings: [(CLUB, places.into())].into(),
+            ..linked(&[("m1", held("gold", false))])
+        };
+        assert_eq!(status(&facts, id(1), &club), Some((Status::RevokeBlocked, Some(trouble))));
+    }
+}
+
 fn decide(place: &mut Place, wanted: Option<&[RoleId]>, position: u64) {
     let through = if wanted.is_some() { [id(1)].into() } else { BTreeSet::new() };
     place.decide(

@@ -90,6 +90,8 @@ create table holds (
     integration text not null,
     status text not null,
     position integer not null,
+    correlation text not null, -- what it holds was caused together
+    until integer, -- of lapses: what had ended by then, in microseconds since 1970, in place of the correlation
     doc text not null, -- how it came about
     decided text -- by whom and when
 ) strict, without rowid;
@@ -97,7 +99,8 @@ create table holds (
 create index holds_by_position on holds (position);
 create index holds_of_creator on holds (creator, position);
 create index holds_of_integration on holds (integration, position);
-create index holds_not_approved on holds (position) where status <> 'approved';
+create index holds_by_correlation on holds (correlation);
+create index holds_of_lapses on holds (integration, until) where until is not null;
 
 -- What a fan keeps because its removal is held, or was rejected.
 create table held (

@@ -28,14 +28,14 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 13;
+    const VERSION: u32 = 14;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(
         db: &mut SqliteConnection,
         run: &[Arc<Envelope>],
     ) -> Result<Vec<Change>, ViewError> {
-        let mut tables = Tables::new(db).await?;
+        let mut tables = Tables::new(db, run).await?;
         let fans = run.iter().filter_map(|envelope| subject(&envelope.event).cloned()).collect();
         tables.load_fans(fans).await?;
         for envelope in run {

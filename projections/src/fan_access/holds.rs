@@ -1,6 +1,9 @@
 //! Removals that wait for a person: which events fall under a hold, whom it concerns, and the questions about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -205,18 +208,16 @@ impl FanAccess {
     pub async fn lapses_held_until(
         &self,
     ) -> Result<BTreeMap<IntegrationId, DateTime<Utc>>, ViewError> {
-        let rows =
-            sqlx::query("select integration, doc from holds where doc ->> 'cause' = 'lapses'")
-                .fetch_all(&self.0.pool())
-                .await?;
-        let mut held = BTreeMap::new();
-        for row in rows {
-            let opened: Opened = serde_json::from_str(row.get("doc"))?;
-            let until: &mut DateTime<Utc> =
-                held.entry(stored(row.get("integration"))?).or_default();
-            *until = opened.until.unwrap_or_default().max(*until);
-        }
-        Ok(held)
+        let rows = sqlx::query(
+            "select integration, max(until) as until from holds where until is not null group by integration",
+        )
+        .fetch_all(&self.0.pool())
+        .await?;
+        let until = |row: &SqliteRow| {
+            let until = DateTime::from_timestamp_micros(row.get("until")).unwrap_or_default();
+            Ok((stored(row.get("integration"))?, until))
+        };
+        rows.iter().map(until).collect()
     }
 }
 
@@ -256,26 +257,37 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    /// The holds that are not approved.
-    pub(super) async fn load(db: &mut SqliteConnection) -> Result<Vec<Self>, ViewError> {
+    /// The holds that are not approved and that some events may fall under.
+    pub(super) async fn load(
+        db: &mut SqliteConnection,
+        run: &[Arc<Envelope>],
+    ) -> Result<Vec<Self>, ViewError> {
+        let causes: BTreeSet<Uuid> =
+            run.iter().map(|envelope| envelope.metadata.correlation).collect();
+        let lapses = run.iter().any(|envelope| lapsed(envelope).is_some());
         let rows = sqlx::query(
-            "select id, integration, status, doc from holds where status <> 'approved'
+            "select id, integration, status, correlation, until, position from holds
+             where correlation in (select value from json_each(?1)) and until is null and status <> 'approved'
+             union all
+             select id, integration, status, correlation, until, position from holds
+             where ?2 and until is not null and status <> 'approved'
              order by position",
         )
+        .bind(json!(causes).to_string())
+        .bind(lapses)
         .fetch_all(db)
         .await?;
-        rows.iter()
-            .map(|row| {
-                let Opened { correlation, until, .. } = serde_json::from_str(row.get("doc"))?;
-                Ok(Self {
-                    hold: stored(row.get("id"))?,
-                    integration: stored(row.get("integration"))?,
-                    rejected: stored::<Status>(row.get("status"))? == Status::Rejected,
-                    correlation,
-                    until,
-                })
+        let over = |row: &SqliteRow| {
+            let until: Option<i64> = row.get("until");
+            Ok(Self {
+                hold: stored(row.get("id"))?,
+                integration: stored(row.get("integration"))?,
+                rejected: stored::<Status>(row.get("status"))? == Status::Rejected,
+                correlation: stored(row.get("correlation"))?,
+                until: until.and_then(DateTime::from_timestamp_micros),
             })
-            .collect()
+        };
+        rows.iter().map(over).collect()
     }
 
     /// Takes in what became of a hold.
@@ -338,14 +350,16 @@ pub(super) async fn record(
             let correlation = envelope.metadata.correlation;
             let opened = Opened { cause, correlation, losing, of, limit, until, by };
             sqlx::query(
-                "insert into holds (id, creator, integration, status, position, doc)
-                 values (?1, ?2, ?3, 'waiting', ?4, ?5)",
+                "insert into holds (id, creator, integration, status, position, doc, correlation, until)
+                 values (?1, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7)",
             )
             .bind(hold.to_string())
             .bind(creator.as_str())
             .bind(integration.to_string())
             .bind(number(envelope.position))
             .bind(json!(opened).to_string())
+            .bind(correlation.to_string())
+            .bind(until.map(|until| until.timestamp_micros()))
             .execute(db)
             .await?;
         }

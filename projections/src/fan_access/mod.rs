@@ -309,7 +309,7 @@ impl FanAccess {
                  where integration = ?1 and status in ('action_required', 'blocked', 'revoke_blocked')
                  union all
                  select leftover.value ->> '$.trouble' from access, json_each(doc, '$.leftovers') as leftover
-                 where integration = ?1
+                 where integration = ?1 and json_array_length(doc, '$.leftovers') > 0
              ) where trouble is not null group by trouble",
         )
         .bind(integration.to_string())

@@ -1,6 +1,9 @@
 //! The rows of the view while a run of events is applied: read in bulk, changed in memory, written in bulk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use domain::{
     CreatorId, Decider, FanId, GuildId, HoldId, IntegrationId, MembershipId, TierId,
@@ -49,15 +52,18 @@ pub(super) struct Tables<'db> {
     memberships: HashMap<MembershipId, Terms>,
     /// The integrations of every creator that was loaded.
     creators: HashMap<CreatorId, BTreeMap<IntegrationId, State>>,
-    /// The holds that are not approved.
+    /// The holds that are not approved and that an event of the run may fall under.
     holds: Vec<Over>,
     notices: Notices,
     pub(super) changes: Vec<Change>,
 }
 
 impl<'db> Tables<'db> {
-    pub(super) async fn new(db: &'db mut SqliteConnection) -> Result<Self, ViewError> {
-        let holds = Over::load(db).await?;
+    pub(super) async fn new(
+        db: &'db mut SqliteConnection,
+        run: &[Arc<Envelope>],
+    ) -> Result<Self, ViewError> {
+        let holds = Over::load(db, run).await?;
         Ok(Self {
             db,
             works: HashMap::new(),
