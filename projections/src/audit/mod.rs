@@ -87,7 +87,7 @@ impl Audit {
     ) -> Result<Vec<Position>, ViewError> {
         let Some((mut low, mut high)) = self.between(wanted).await? else { return Ok(vec![]) };
         match direction {
-            Direction::After(after) => low = low.max(after.0 + 1),
+            Direction::After(after) => low = low.max(after.0.saturating_add(1)),
             Direction::Before(before) => high = high.min(before.0.saturating_sub(1)),
         }
         let subjects: Vec<String> = [

@@ -17,6 +17,13 @@ create table memberships (
 
 create index memberships_by_tier on memberships (creator, tier, fan);
 
+-- To whom a creator gave something by hand that has not ended: they have a row only while a server is connected.
+create table by_hand (
+    integration text not null,
+    fan text not null,
+    primary key (integration, fan)
+) strict, without rowid;
+
 create table integrations (
     id text not null primary key,
     creator text not null,

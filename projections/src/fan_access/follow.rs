@@ -109,7 +109,7 @@ enum Touched {
     Nobody,
     /// Everybody who holds, or held, a tier.
     Tiers(BTreeSet<TierId>),
-    /// They, and everybody who has a row in it.
+    /// They, and everybody who has a row in it, or something from it by hand.
     All(BTreeSet<TierId>),
     /// Everybody who waits for somebody in it, and everybody for whom something is under way in the server.
     Waiting(GuildId),
@@ -158,7 +158,9 @@ impl<'a> Consequence<'a> {
         match &self.touched {
             Touched::Nobody => false,
             Touched::Tiers(tiers) => holds(tiers),
-            Touched::All(tiers) => row.is_some() || holds(tiers),
+            Touched::All(tiers) => {
+                row.is_some() || fan.facts.grants.contains_key(&self.id) || holds(tiers)
+            }
             Touched::Waiting(guild) => {
                 row.is_some_and(|row| row.status == Status::Blocked)
                     || fan.commands(id).keys().any(|(server, _)| server == guild)

@@ -163,6 +163,11 @@ impl CommandCursor {
     pub fn after(version: Position) -> Self {
         Self { version, guild: BEHIND_ALL.to_owned(), account: String::new() }
     }
+
+    /// Where the log stood when the last command before it became due.
+    pub fn position(&self) -> Position {
+        self.version
+    }
 }
 
 /// Sorts behind every id of digits and every key of hexadecimal digits.

@@ -41,6 +41,7 @@ pub(super) struct Work {
     pub(super) gone: BTreeMap<IntegrationId, Position>,
     pub(super) stored_commands: BTreeMap<(GuildId, AccountKey), CommandRow>,
     pub(super) stored_releasable: BTreeSet<AccountKey>,
+    pub(super) stored_by_hand: BTreeSet<IntegrationId>,
     pub(super) stored_held: BTreeMap<HoldId, HeldRow>,
 }
 
@@ -198,6 +199,7 @@ impl<'db> Tables<'db> {
             let work = Work {
                 stored_commands: fan.commands(id),
                 stored_releasable: fan.releasable().into_iter().cloned().collect(),
+                stored_by_hand: fan.facts.grants.keys().copied().collect(),
                 stored_held: fan.held(),
                 stored_rows: rows.clone(),
                 gone: BTreeMap::new(),
@@ -285,7 +287,8 @@ impl<'db> Tables<'db> {
         Ok(Some((creator, before, after)))
     }
 
-    /// The fans who hold, or held, one of some tiers, and those who have a row in an integration; by id.
+    /// The fans who hold, or held, one of some tiers, and those who have a row in an integration, or something from it by
+    /// hand; by id.
     pub(super) async fn holders(
         &mut self,
         creator: &CreatorId,
@@ -298,6 +301,7 @@ impl<'db> Tables<'db> {
             "select fan from memberships
              where creator = ?1 and tier in (select value from json_each(?2)) and fan > ?4
              union select fan from access where integration = ?3 and fan > ?4
+             union select fan from by_hand where integration = ?3 and fan > ?4
              order by fan limit ?5",
         )
         .bind(creator.as_str())

@@ -26,6 +26,8 @@ pub(super) struct Written {
     commands_gone: Vec<Value>,
     releasable: Vec<Value>,
     releasable_gone: Vec<Value>,
+    by_hand: Vec<Value>,
+    by_hand_gone: Vec<Value>,
     held: Vec<Value>,
     held_gone: Vec<Value>,
 }
@@ -77,6 +79,7 @@ impl Written {
         work.stored_rows.clone_from(&work.rows);
         self.commands(id, work, changes)?;
         self.releasable(id, work);
+        self.by_hand(id, work);
         self.held(id, work);
         Ok(())
     }
@@ -145,6 +148,14 @@ impl Written {
         work.stored_releasable = releasable;
     }
 
+    fn by_hand(&mut self, id: &FanId, work: &mut Work) {
+        let grants: BTreeSet<IntegrationId> = work.fan.facts.grants.keys().copied().collect();
+        let of = |integration: &IntegrationId| json!([integration, id]);
+        self.by_hand.extend(grants.difference(&work.stored_by_hand).map(of));
+        self.by_hand_gone.extend(work.stored_by_hand.difference(&grants).map(of));
+        work.stored_by_hand = grants;
+    }
+
     pub(super) async fn write(self, db: &mut SqliteConnection) -> Result<(), ViewError> {
         rows::insert(
             db,
@@ -199,6 +210,14 @@ impl Written {
             self.commands,
         )
         .await?;
+        rows::write(
+            db,
+            "delete from by_hand where (integration, fan) in (select value ->> 0, value ->> 1 from json_each(?1))",
+            self.by_hand_gone,
+        )
+        .await?;
+        rows::insert(db, "by_hand (integration, fan)", 2, "on conflict do nothing", self.by_hand)
+            .await?;
         rows::write(
             db,
             "delete from releasable where account_key in (select value from json_each(?1))",

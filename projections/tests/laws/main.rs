@@ -77,6 +77,25 @@ async fn a_view_that_is_rebuilt_takes_the_live_one_s_place() {
     assert!(status.iter().all(|view| view.position == view.head), "{status:?}");
 }
 
+/// Nobody has a row in an integration without a server, so they are found by what they were given.
+#[tokio::test]
+async fn what_was_given_by_hand_counts_once_a_server_is_connected() {
+    let mut game = Game::start().await;
+    let steps = [
+        Step::Grant { fan: 1, integration: 2, on: true },
+        Step::Link { fan: 1, account: 0 },
+        Step::Choose { fan: 1, integration: 2, on: true },
+        Step::Connect { integration: 2 },
+    ];
+    for step in steps {
+        game.play(step).await;
+    }
+    game.rest().await;
+    let counts = game.views.fan_access().counts(id(2)).await.unwrap();
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(domain::status::Status::Pending, 1)]);
+    game.check().await;
+}
+
 /// A process that is killed while it builds the views leaves files that anything may have happened to.
 #[tokio::test]
 async fn what_was_never_finished_is_built_anew_whatever_its_file_holds() {
