@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use domain::{Event, Trouble, trouble::of_discord_code};
+use domain::{Event, Trouble, status, trouble::of_discord_code};
 
 /// Where something of the repository stands.
 fn place(path: &str) -> PathBuf {
@@ -117,6 +117,53 @@ fn every_code_of_discord_that_is_known_has_its_line() {
     let page = page("discord.md");
     let missing: Vec<u64> = known.filter(|code| !page.contains(&code.to_string())).collect();
     assert!(missing.is_empty(), "docs/reference/discord.md lacks {missing:?}");
+}
+
+#[test]
+fn every_status_has_its_line() {
+    let mut statuses: BTreeSet<String> =
+        status::Status::ALL.iter().map(|status| status.as_str().to_owned()).collect();
+    for (source, name) in [
+        ("domain/src/membership.rs", "Status"),
+        ("domain/src/hold.rs", "Status"),
+        ("projections/src/fan_access/holds.rs", "HoldStatus"),
+        ("projections/src/audit/access.rs", "Knowledge"),
+        ("bot/src/wire.rs", "OutcomeResult"),
+        ("eventstore/src/webhooks/mod.rs", "DeliveryState"),
+    ] {
+        let source = text(&place(source));
+        let (_, variants) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+        let (variants, _) = variants.split_once("\n}").unwrap();
+        let names = variants.lines().map(str::trim).filter_map(|line| line.strip_suffix(','));
+        statuses.extend(names.map(snake_case));
+    }
+    assert_named("statuses.md", &statuses, 25);
+}
+
+/// A variant's name as JSON has it.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn every_control_of_the_sandbox_has_its_line() {
+    let (routes, page) = (text(&place("bot/sandbox/src/control.rs")), page("sandbox.md"));
+    let paths: BTreeSet<&str> =
+        routes.split('"').skip(1).step_by(2).filter(|path| path.starts_with("/sandbox/")).collect();
+    assert!(paths.len() > 15, "{paths:?}");
+    let short = |path: &str| {
+        path.replace("{guild}", "{g}").replace("{user}", "{u}").replace("{role}", "{r}")
+    };
+    let missing: Vec<_> =
+        paths.iter().filter(|path| !page.contains(&format!(" {}`", short(path)))).collect();
+    assert!(missing.is_empty(), "docs/reference/sandbox.md lacks {missing:?}");
 }
 
 /// What a command's help says.
