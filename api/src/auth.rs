@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{header, request::Parts},
+    http::{HeaderValue, header, request::Parts},
 };
 use chrono::{DateTime, Utc};
 use domain::{CreatorId, FanId};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{ApiError, Kind},
+    extract::IfMatch,
 };
 
 /// The holder of the key that a request came with.
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) key: ApiKey,
     correlation: Uuid,
+    /// The version of the integration that the request is meant for.
+    if_match: Option<HeaderValue>,
 }
 
 fn forbidden(needed: &str) -> ApiError {
@@ -41,11 +44,16 @@ impl Caller {
             expires_at: None,
             revoked_at: None,
         };
-        Self { key, correlation: Uuid::now_v7() }
+        Self { key, correlation: Uuid::now_v7(), if_match: None }
     }
 
     pub(crate) fn metadata(&self, app: &App) -> Metadata {
         Metadata { at: app.now(), actor: self.key.actor(), correlation: self.correlation }
+    }
+
+    /// Refuses what was meant for another version of an integration.
+    pub(crate) fn meant_for(&self, version: u64) -> Result<(), ApiError> {
+        self.if_match.as_ref().map_or(Ok(()), |meant| IfMatch::read(meant)?.check(version))
     }
 
     fn is_platform(&self) -> bool {
@@ -131,7 +139,8 @@ impl FromRequestParts<Arc<App>> for Caller {
         let key = app.store.keys().authenticate(secret, app.now()).await?.ok_or_else(|| {
             unauthorized("this key is unknown, expired or revoked; make one with `hub keys create`")
         })?;
-        let caller = Self { key, correlation: Uuid::now_v7() };
+        let if_match = parts.headers.get(header::IF_MATCH).cloned();
+        let caller = Self { key, correlation: Uuid::now_v7(), if_match };
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }

@@ -59,6 +59,7 @@ kinds! {
     SUPERSEDED: CONFLICT, "superseded", "The command no longer stands";
     LEASE_LOST: CONFLICT, "lease_lost", "The lease is not held";
     OTHER_SHARDS: CONFLICT, "other_shards", "Other bots divide the servers differently";
+    BEYOND_THE_LOG: CONFLICT, "beyond_the_log", "The log has not come so far";
     HOLD_DECIDED: CONFLICT, "hold_decided", "The hold was decided the other way";
     KEY_IN_USE: CONFLICT, "idempotency_key_in_use", "The first request with this key still runs";
     PRECONDITION_FAILED: PRECONDITION_FAILED, "precondition_failed", "The integration has changed";

@@ -3,10 +3,10 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query as AxumQuery, RawPathParams, Request},
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
 };
 use chrono::{DateTime, Datelike, Utc};
-use domain::FanId;
+use domain::{FanId, name::is_one_line};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
@@ -15,10 +15,14 @@ use uuid::Uuid;
 use crate::{
     error::{ApiError, FieldError, Kind},
     json,
+    reading::{self, Fault, cut},
 };
 
 /// The most that a JSON body may have, in bytes.
 pub(crate) const MAX_BODY: usize = 256 << 10;
+
+/// So many fields at fault are named, at most.
+const MOST_ERRORS: usize = 100;
 
 /// The longest web address, in characters as it is sent.
 const MAX_URL: usize = 2_048;
@@ -73,7 +77,9 @@ impl<T: FromFields + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
             }
             values.insert(name, Value::String(value));
         }
-        Fields::new(values, true).read().map(Self)
+        let path = parts.uri.path();
+        let list = if path.starts_with("/v1/") { path.to_owned() } else { String::new() };
+        Fields { list, ..Fields::new(values, true) }.read().map(Self)
     }
 }
 
@@ -107,6 +113,11 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for Body<T> {
 
 /// A body's bytes, up to a limit.
 pub(crate) async fn bytes(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    let packed = request.headers().get(header::CONTENT_ENCODING);
+    if packed.is_some_and(|packed| !packed.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let text = "send the body as it is, without `Content-Encoding`";
+        return Err(ApiError::new(Kind::MALFORMED_REQUEST, text));
+    }
     match axum::body::to_bytes(request.into_body(), limit).await {
         Ok(body) => Ok(body),
         Err(error) => {
@@ -129,16 +140,37 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
+    match value(body)? {
+        Value::Object(values) => Ok(values),
+        _ => Err(ApiError::new(Kind::MALFORMED_JSON, "the body must be a JSON object")),
+    }
+}
+
+/// Reads JSON.
+pub(crate) fn value(body: &[u8]) -> Result<Value, ApiError> {
     match json::read(body) {
-        Ok(Value::Object(values)) => Ok(values),
-        Ok(_) => Err(ApiError::new(Kind::MALFORMED_JSON, "the body must be a JSON object")),
+        Ok(value) => Ok(value),
         // The one thing that JSON allows and this does not.
         Err(error) if error.is_data() => {
             Err(ApiError::new(Kind::DUPLICATE_FIELD, format!("{error}; name each field once")))
         }
-        Err(error) => {
-            Err(ApiError::new(Kind::MALFORMED_JSON, format!("the body is not JSON: {error}")))
-        }
+        Err(error) => Err(ApiError::new(
+            Kind::MALFORMED_JSON,
+            format!(
+                "the body is not JSON in UTF-8: {}; correct it and send it again",
+                broken(&error)
+            ),
+        )),
+    }
+}
+
+/// Where a text ceases to be JSON.
+pub(crate) fn broken(error: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if error.is_eof() {
+        format!("it ends too early, at {place}")
+    } else {
+        format!("it breaks off at {place}")
     }
 }
 
@@ -162,12 +194,14 @@ pub(crate) struct Fields {
     values: Map<String, Value>,
     /// The values are texts of a query, where numbers and flags are written out.
     texts: bool,
+    /// The path of the call that a query belongs to; empty on pages, whose parts have paths of their own.
+    list: String,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
     fn new(values: Map<String, Value>, texts: bool) -> Self {
-        Self { values, texts, errors: vec![] }
+        Self { values, texts, list: String::new(), errors: vec![] }
     }
 
     /// Reads a whole object.
@@ -177,14 +211,18 @@ impl Fields {
 
     fn read<T: FromFields>(mut self) -> Result<T, ApiError> {
         let read = T::from_fields(&mut self);
-        for name in self.values.keys() {
-            self.errors
-                .push(FieldError::new(name, "there is no such field here; check its spelling"));
-        }
+        let unknown = self.values.keys().map(|name| FieldError::new(cut(name), reading::UNKNOWN));
+        self.errors.extend(unknown);
+        self.errors.truncate(MOST_ERRORS);
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
             Some(_) | None => Err(ApiError::invalid(self.errors)),
         }
+    }
+
+    /// Which list a cursor belongs to.
+    pub(crate) fn list(&self) -> &str {
+        &self.list
     }
 
     pub(crate) fn fault(&mut self, field: &str, detail: impl Into<String>) {
@@ -196,7 +234,7 @@ impl Fields {
         if let Some(value) = self.values.remove(name) {
             self.parse(name, &value)
         } else {
-            self.fault(name, "must be given");
+            self.fault(name, reading::MISSING);
             None
         }
     }
@@ -213,33 +251,48 @@ impl Fields {
     /// A time that may be missing, or null. Years beyond these are mistakes, and RFC 3339 has none beyond 9999.
     #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
     pub(crate) fn time(&mut self, name: &str) -> Option<Option<DateTime<Utc>>> {
-        let time = self.optional::<DateTime<Utc>>(name)?;
-        if time.is_some_and(|time| !(1970..=9999).contains(&time.year())) {
+        let Some(text) = self.optional::<String>(name)? else { return Some(None) };
+        let Ok(time) = DateTime::parse_from_rfc3339(&text) else {
+            let in_query = if self.texts { "; in a query `+` is written `%2B`" } else { "" };
+            let must = "must be a time with its zone, such as 2027-01-31T12:00:00Z";
+            self.fault(name, format!("{must}{in_query}"));
+            return None;
+        };
+        let time = time.to_utc();
+        if !(1970..=9999).contains(&time.year()) {
             self.fault(name, "must be a time from 1970 to 9999");
             return None;
         }
-        Some(time)
+        Some(Some(time))
     }
 
     /// A web address that may be missing, or null.
     #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
     pub(crate) fn web_address(&mut self, name: &str) -> Option<Option<Url>> {
-        let url = self.optional::<Url>(name)?;
-        if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
-            self.fault(name, "must be an http or https URL");
-            return None;
-        }
-        if url.as_ref().is_some_and(|url| url.as_str().len() > MAX_URL) {
+        let Some(text) = self.optional::<String>(name)? else { return Some(None) };
+        if text.len() > MAX_URL {
             self.fault(name, format!("may have at most {MAX_URL} characters"));
             return None;
         }
-        Some(url)
+        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
+        if url.is_none() {
+            self.fault(name, "must be a whole http or https URL without a password, such as https://example.com/back");
+        }
+        url.map(Some)
     }
 
     /// All fields together, as one value; what is at fault is told under `name`.
     pub(crate) fn whole<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let values = Value::Object(std::mem::take(&mut self.values));
-        self.parse(name, &values)
+        match reading::read(&values, self.texts) {
+            Ok(value) => Some(value),
+            Err(Fault { at, detail }) => {
+                let at = at.strip_prefix('.').unwrap_or(&at);
+                self.fault(if at.is_empty() { name } else { at }, detail);
+                None
+            }
+        }
     }
 
     /// A text that may be missing; anything else counts as missing too.
@@ -250,32 +303,32 @@ impl Fields {
         }
     }
 
+    /// A text of one line that may be missing, or null.
+    #[expect(clippy::option_option, reason = "at fault and missing are two answers")]
+    pub(crate) fn one_line(&mut self, name: &str, longest: usize) -> Option<Option<String>> {
+        let text = self.optional::<String>(name)?;
+        let fits = |text: &String| text.chars().count() <= longest && is_one_line(text);
+        if text.as_ref().is_some_and(|text| !fits(text)) {
+            let must = "characters, without line breaks or control characters";
+            self.fault(name, format!("may be at most {longest} {must}"));
+            return None;
+        }
+        Some(text)
+    }
+
     /// Takes every field that is left as not meant for the Hub.
     pub(crate) fn ignore_the_rest(&mut self) {
         self.values.clear();
     }
 
     fn parse<T: DeserializeOwned>(&mut self, name: &str, value: &Value) -> Option<T> {
-        let first = match T::deserialize(value) {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
-        // In a query a number or a flag is a text too.
-        if self.texts
-            && let Value::String(text) = value
-            && let Ok(written) = serde_json::from_str::<Value>(text)
-            && !written.is_string()
-        {
-            match T::deserialize(&written) {
-                Ok(value) => return Some(value),
-                Err(error) => {
-                    self.fault(name, error.to_string());
-                    return None;
-                }
+        match reading::read(value, self.texts) {
+            Ok(value) => Some(value),
+            Err(Fault { at, detail }) => {
+                self.fault(&format!("{name}{at}"), detail);
+                None
             }
         }
-        self.fault(name, first.to_string());
-        None
     }
 }
 
@@ -286,7 +339,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        parts.headers.get(header::IF_MATCH).map_or(Ok(Self(None)), Self::read)
+    }
+}
+
+impl IfMatch {
+    /// What the header says.
+    pub(crate) fn read(value: &HeaderValue) -> Result<Self, ApiError> {
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
             return Ok(Self(None));
@@ -299,9 +358,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             )
         })
     }
-}
 
-impl IfMatch {
     /// Refuses a write that was meant for another version.
     pub(crate) fn check(&self, version: u64) -> Result<(), ApiError> {
         match self.0 {

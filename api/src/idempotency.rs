@@ -129,10 +129,12 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, app).await?;
     let named = parts.headers.get(KEY).and_then(|key| key.to_str().ok()).unwrap_or_default();
-    if named.is_empty() || named.len() > LONGEST {
+    if !(1..=LONGEST).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ApiError::new(
             Kind::MALFORMED_REQUEST,
-            format!("Idempotency-Key must be 1 to {LONGEST} visible ASCII characters"),
+            format!(
+                "Idempotency-Key must be 1 to {LONGEST} visible ASCII characters, without spaces"
+            ),
         ));
     }
     let path = parts.uri.path_and_query().map_or(parts.uri.path(), |path| path.as_str());

@@ -21,6 +21,9 @@ pub(crate) struct Paging {
     limit: u32,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which list it is: its path.
+    #[param(ignore)]
+    list: String,
 }
 
 impl FromFields for Paging {
@@ -32,7 +35,7 @@ impl FromFields for Paging {
             fields.fault("limit", format!("must be 1 to {MOST}"));
             return None;
         }
-        Some(Self { limit, cursor: cursor? })
+        Some(Self { limit, cursor: cursor?, list: fields.list().to_owned() })
     }
 }
 
@@ -40,12 +43,12 @@ impl Paging {
     /// The part of a list at a cursor; the first part where it is empty.
     pub(crate) fn at(cursor: &str) -> Self {
         let cursor = Some(cursor).filter(|cursor| !cursor.is_empty()).map(str::to_owned);
-        Self { limit: DEFAULT, cursor }
+        Self { limit: DEFAULT, cursor, list: String::new() }
     }
 
     /// As much of a list as is ever answered at once, from its beginning.
     pub(crate) fn whole() -> Self {
-        Self { limit: MOST, cursor: None }
+        Self { limit: MOST, cursor: None, list: String::new() }
     }
 
     /// One more row than is shown tells whether there is a next page.
@@ -61,9 +64,11 @@ impl Paging {
     /// The place that the cursor names.
     pub(crate) fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
-        let place =
-            URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        place.map(Some).ok_or_else(|| {
+        let place = URL_SAFE_NO_PAD.decode(cursor).ok();
+        let place = place.and_then(|json| serde_json::from_slice::<(String, T)>(&json).ok());
+        // A place in another list may look like one of this one.
+        let place = place.filter(|(list, _)| *list == self.list);
+        place.map(|(_, place)| Some(place)).ok_or_else(|| {
             ApiError::field("cursor", "is not one that this list gave; start again without it")
         })
     }
@@ -75,8 +80,8 @@ impl Paging {
     }
 
     /// The cursor of a place.
-    pub(crate) fn cursor_at(place: &impl Serialize) -> Option<String> {
-        serde_json::to_vec(place).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
+    fn cursor_at(&self, place: &impl Serialize) -> Option<String> {
+        serde_json::to_vec(&(&self.list, place)).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
     }
 
     /// The page of what was fetched; `place` names the place of a row.
@@ -89,7 +94,7 @@ impl Paging {
         let more = rows.len() > shown;
         rows.truncate(shown);
         let last = rows.last().filter(|_| more);
-        let cursor = last.and_then(|row| Self::cursor_at(&place(row)));
+        let cursor = last.and_then(|row| self.cursor_at(&place(row)));
         (rows, cursor)
     }
 }
@@ -111,7 +116,7 @@ mod tests {
         let all: Vec<u32> = (1..=5).collect();
         let (mut seen, mut cursor) = (vec![], None);
         loop {
-            let paging = Paging { limit: 2, cursor };
+            let paging = Paging { limit: 2, cursor, list: "/v1/numbers".into() };
             let after = paging.after::<u32>().unwrap().unwrap_or(0);
             let fetched = all.iter().filter(|n| **n > after).take(3).copied().collect();
             let (page, next) = paging.page(fetched, |n| *n);
@@ -126,7 +131,16 @@ mod tests {
 
     #[test]
     fn a_cursor_that_no_list_gave_is_refused() {
-        let paging = Paging { limit: 2, cursor: Some("☃".into()) };
-        assert_eq!(paging.after::<u32>().unwrap_err().code(), "validation_failed");
+        let list = |cursor: &str, list: &str| Paging {
+            limit: 1,
+            cursor: Some(cursor.into()),
+            list: list.into(),
+        };
+        let refused = |paging: Paging| paging.after::<u32>().unwrap_err().code();
+        assert_eq!(refused(list("☃", "/v1/numbers")), "validation_failed");
+        let (_, cursor) = list("", "/v1/numbers").page(vec![7, 8], |n| *n);
+        let cursor = cursor.unwrap();
+        assert_eq!(list(&cursor, "/v1/numbers").after().unwrap(), Some(7));
+        assert_eq!(refused(list(&cursor, "/v1/others")), "validation_failed");
     }
 }

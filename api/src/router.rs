@@ -26,7 +26,7 @@ use crate::{
     consistency, drain,
     error::{ApiError, FieldError, Problem},
     extract::{unrouted, wrong_method},
-    idempotency, pages,
+    idempotency, pages, parameters,
     routes::{
         attachments, audit, bot, connect, fan_grants, fans, health, holds, import,
         integration_fans, integrations, keys, leaving, links, manual, memberships, notifications,
@@ -120,6 +120,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (routes, description) = described().split_for_parts();
     // Routes are cloned with every connection, so what they hold is made once and shared.
     let description = describe(description);
+    let without = parameters::Without::of(&description);
     let json = serde_json::to_vec(&description).map(Bytes::from).unwrap_or_default();
     let docs = Bytes::from(ops::docs(&description));
     routes
@@ -129,6 +130,7 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unrouted)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), idempotency::guard))
+        .layer(middleware::from_fn_with_state((Arc::clone(&app), without), parameters::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), consistency::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pages::dress))
@@ -230,7 +232,7 @@ fn takes_headers(path: &str, item: &mut PathItem) {
         let key = "Makes the request safe to repeat: up to 255 visible characters, one for each thing that is wanted";
         take(post, "Idempotency-Key", key, Type::String);
         let replayed = "Set where the answer is that of the first request with this key";
-        answer(post, "Idempotency-Replayed", replayed, Type::Boolean);
+        answer(post, "Idempotency-Replayed", replayed, &Type::Boolean);
     }
     let writes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
     for write in writes.into_iter().flatten() {
@@ -238,7 +240,7 @@ fn takes_headers(path: &str, item: &mut PathItem) {
             write,
             "Hub-Position",
             "The log's position that holds what was written",
-            Type::Integer,
+            &Type::Integer,
         );
     }
 }
@@ -253,7 +255,7 @@ fn take(call: &mut Operation, name: &str, what: &str, kind: Type) {
     call.parameters.get_or_insert_default().push(RefOr::T(header.build()));
 }
 
-fn answer(call: &mut Operation, name: &str, what: &str, kind: Type) {
+fn answer(call: &mut Operation, name: &str, what: &str, kind: &Type) {
     for (status, response) in &mut call.responses.responses {
         if let RefOr::T(response) = response
             && status.starts_with('2')

@@ -155,6 +155,11 @@ impl Remote {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the command stream broke; it is opened again");
+                    // The log was restored from a copy that has not come so far.
+                    if matches!(&error, RemoteError::Problem { code, .. } if code == "beyond_the_log")
+                    {
+                        last = None;
+                    }
                 }
             }
             if commands.is_closed() {

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -16,7 +19,7 @@ pub enum InvalidId {
     Platform,
     #[error("must be a UUID, as the Hub answered it when it made the thing")]
     Hub,
-    #[error("must be a Discord id: a string of digits")]
+    #[error("must be a Discord id: a string of digits, from 1 to 18446744073709551615")]
     Discord,
 }
 
@@ -113,15 +116,37 @@ platform_id!(
 macro_rules! hub_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
+            }
+        }
 
         impl FromStr for $name {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId::Hub)
+                // A UUID has other spellings, too; the Hub answers this one.
+                let uuid = Some(text).filter(|text| text.len() == 36).map(Uuid::parse_str);
+                uuid.and_then(Result::ok).map(Self).ok_or(InvalidId::Hub)
             }
         }
 

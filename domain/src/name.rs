@@ -33,9 +33,8 @@ impl FromStr for DisplayName {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let text = text.trim();
-        let shown = text.chars().any(|c| !c.is_whitespace() && !is_invisible(c));
-        let breaks = text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
-        if shown && !breaks && text.chars().count() <= MAX_NAME {
+        let shown = text.chars().any(is_visible);
+        if shown && is_one_line(text) && text.chars().count() <= MAX_NAME {
             Ok(Self(text.into()))
         } else {
             Err(InvalidName)
@@ -57,9 +56,21 @@ impl fmt::Display for DisplayName {
     }
 }
 
-/// Format characters that leave nothing to see: zero-width ones, direction marks, the byte order mark.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Whether a text stays in its line: nothing breaks it or controls a terminal.
+pub fn is_one_line(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
+/// Whether a character alone leaves something to see. Not so: spaces, zero-width characters and direction marks, blank
+/// letters of Hangul and Braille, tags, what only changes the letter before it, and what Unicode never gives a meaning.
+pub fn is_visible(c: char) -> bool {
+    let invisible = matches!(c,
+        '\u{00ad}' | '\u{0300}'..='\u{036f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e0fff}');
+    let meaningless = u32::from(c) & 0xfffe == 0xfffe;
+    !c.is_whitespace() && !c.is_control() && !invisible && !meaningless
 }
 
 #[cfg(test)]
@@ -76,7 +87,9 @@ mod tests {
 
     #[test]
     fn a_name_that_cannot_be_shown_is_refused() {
-        for name in ["", "   ", "a\nb", "a\0", "\u{200b}\u{200e}", "a\u{2028}b", &"x".repeat(129)] {
+        let blank = ["", "   ", "\u{200b}\u{200e}", "\u{3164}", "\u{2800}", "\u{301}", "\u{fffe}"];
+        let unruly = ["a\nb", "a\0", "a\u{2028}b", &"x".repeat(129)];
+        for name in blank.into_iter().chain(unruly) {
             assert_eq!(name.parse::<DisplayName>(), Err(InvalidName), "{name:?}");
         }
     }

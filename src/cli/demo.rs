@@ -268,7 +268,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if let Err(reason) = sandbox.tell_to(told).await {
         tracing::warn!(%reason, "the sandbox cannot tell the hub who removes the application");
     }
-    let played = play(&node, &sandbox, &folder).await;
+    let played = play(&node, &sandbox, &folder, once).await;
     let ended = match played {
         Ok(()) if !once => node.run(asked_to_end()).await,
         Ok(()) => node.stop().await,
@@ -285,7 +285,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     ended
 }
 
-async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyhow::Result<()> {
+/// Plays the main job. `once`: nothing stays up to go on with.
+async fn play(
+    node: &Node,
+    sandbox: &Sandbox,
+    folder: &std::path::Path,
+    once: bool,
+) -> anyhow::Result<()> {
     let cast = cast(sandbox);
     let store = node.store();
     let (_, key) = store.keys().create(&Role::Platform, "demo", None, store.clock().now()).await?;
@@ -362,6 +368,12 @@ async fn play(node: &Node, sandbox: &Sandbox, folder: &std::path::Path) -> anyho
             bail!("the view {name} does not equal the log: {:?}", verdict.differences);
         }
         Steps::result(format_args!("{name}: equal at position {}", verdict.position));
+    }
+    if once {
+        say(
+            "\nThat was all, and nothing of it is kept. Without --once it stays up, to go on by hand.",
+        );
+        return Ok(());
     }
     go_on(&platform, sandbox, &cast, &id);
     sign_in_links(&platform, sandbox).await

@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// What this process does: `api,bot`, or one of them where the log is on PostgreSQL.
+    /// What this process does: `api,bot`, both of them; less needs PostgreSQL, which this version does not have.
     #[arg(
         long,
         env = "HUB_ROLES",
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     roles.sort_unstable();
     if roles != ["api", "bot"] {
         bail!(
-            "--roles other than api,bot needs the log on PostgreSQL, which several processes can share; leave it out, \
+            "--roles other than api,bot needs the log on PostgreSQL, which this version cannot keep; leave it out, \
              and run `hub bot` for more bots"
         );
     }

@@ -27,11 +27,12 @@ async fn the_demo_shows_the_main_job_and_ends() {
         "ada is in Kim's Club with Gold",
         "ada is not in Kim's Club",
         "fan_access: equal at position",
-        "/sign-in/",
+        "Without --once it stays up",
     ] {
         let at = after.find(step).unwrap_or_else(|| panic!("{step:?} does not follow:\n{said}"));
         after = &after[at + step.len()..];
     }
+    assert!(!after.contains("curl"), "nothing is left to go on with:\n{after}");
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -123,7 +123,7 @@ async fn what_discord_did_not_sign_or_cannot_mean_changes_nothing() {
     }
     for nonsense in [json!({}), json!({ "user": { "id": "ada" } })] {
         let told = world.sandbox.tell(DEAUTHORIZED, &nonsense, world.now()).await;
-        assert_eq!(told, Ok(Some(400)), "{nonsense}");
+        assert_eq!(told, Ok(Some(422)), "{nonsense}");
     }
     assert_eq!(world.node().store().log().head(), before);
     assert_eq!(world.link_reason("ada").await, Value::Null);

@@ -44,7 +44,7 @@ impl FromFields for EventsQuery {
         let (fan, creator, integration) =
             (fields.optional("fan"), fields.optional("creator"), fields.optional("integration"));
         let kind = fields.optional::<String>("type");
-        let (from, to) = (fields.optional("from"), fields.optional("to"));
+        let (from, to) = (fields.time("from"), fields.time("to"));
         let (after, paging) = (fields.optional("after"), Paging::from_fields(fields));
         if let Some(Some(unknown)) = &kind
             && !Event::is_called(unknown)
@@ -78,7 +78,7 @@ pub(crate) async fn events(
     caller.auditor()?;
     let EventsQuery { fan, creator, integration, r#type: kind, from, to, after, paging } = query;
     let cursor: Option<Position> = paging.after()?;
-    let start = cursor.unwrap_or(Position(after.unwrap_or_default()));
+    let start = cursor.unwrap_or_default().max(Position(after.unwrap_or_default()));
     let wanted = Wanted { fan, creator, integration, kind, from, to };
     let found = audit::events(
         &app.store,
@@ -107,7 +107,7 @@ pub(crate) struct AccessQuery {
 
 impl FromFields for AccessQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (at, fan) = (fields.optional("at"), fields.optional("fan"));
+        let (at, fan) = (fields.time("at"), fields.optional("fan"));
         let (integration, paging) = (fields.optional("integration"), Paging::from_fields(fields));
         Some(Self { at: at?, fan: fan?, integration: integration?, paging: paging? })
     }
@@ -148,7 +148,7 @@ pub(crate) struct ExplainQuery {
 impl FromFields for ExplainQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (fan, integration) = (fields.required("fan"), fields.required("integration"));
-        let at = fields.optional("at");
+        let at = fields.time("at");
         Some(Self { fan: fan?, integration: integration?, at: at? })
     }
 }

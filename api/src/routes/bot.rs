@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use bot::wire::{
     IdentifyRequest, IdentifyTurn, LeaseRef, LeaseRequest, Leases, Noted, Observation, Outcome,
-    Recorded, Share, ShareRequest, StartRequest, Started,
+    OutcomeResult, Recorded, Share, ShareRequest, StartRequest, Started,
 };
 use eventstore::Position;
 use projections::CommandCursor;
@@ -18,8 +18,12 @@ use crate::{
     auth::Caller,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Path, Query},
-    routes::streams::{Source, last_event_id, stream},
+    routes::streams::{Source, last_event_id, reached, stream},
 };
+
+/// The most calls that Discord can have refused a process since it asked for its share last: after as many in ten
+/// minutes Discord blocks its address.
+const MOST_REFUSED: u32 = 10_000;
 
 /// The longest name of a bot process.
 const LONGEST_NAME: usize = 128;
@@ -52,6 +56,13 @@ impl FromFields for ShareRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (bot, using) = (name(fields), fields.required("using"));
         let (wanted, refused) = (fields.required("wanted"), fields.required("refused"));
+        if wanted.is_some() && refused.is_some_and(|refused| refused > MOST_REFUSED) {
+            fields.fault(
+                "refused",
+                format!("must be 0 to {MOST_REFUSED}: those since it asked last"),
+            );
+            return None;
+        }
         Some(Self { bot: bot?, using: using?, wanted: wanted?, refused: refused? })
     }
 }
@@ -60,6 +71,10 @@ impl FromFields for IdentifyRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (bot, shard) = (name(fields), fields.required("shard"));
         let max_concurrency = fields.required::<NonZeroU16>("max_concurrency");
+        if shard.is_some_and(|shard: u32| shard >= bot::desk::MAX_SHARDS) {
+            fields.fault("shard", format!("must be 0 to {}", bot::desk::MAX_SHARDS - 1));
+            return None;
+        }
         Some(Self { bot: bot?, shard: shard?, max_concurrency: max_concurrency?.get() })
     }
 }
@@ -78,10 +93,23 @@ impl FromFields for Outcome {
         let (code, role) = (fields.optional("code"), fields.optional("role"));
         let (http_status, detail) = (fields.optional("http_status"), fields.optional("detail"));
         let observed = fields.optional("observed");
+        let (result, code) = (result?, code?);
+        if result == OutcomeResult::Refused && code.is_none() {
+            fields.fault("code", "must be given where `result` is `refused`: Discord's error code, or one of the Hub's");
+            return None;
+        }
+        if result != OutcomeResult::Refused && code.is_some() {
+            fields.fault("code", "belongs to `refused`; leave it out");
+            return None;
+        }
+        if http_status.flatten().is_some_and(|status| !(100..=599).contains(&status)) {
+            fields.fault("http_status", "must be 100 to 599");
+            return None;
+        }
         Some(Self {
             epoch: epoch?,
-            result: result?,
-            code: code?,
+            result,
+            code,
             role: role?,
             http_status: http_status?,
             detail: detail?,
@@ -228,12 +256,13 @@ pub(crate) async fn commands(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.bot()?;
+    let bad =
+        || ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command");
     let after = match last_event_id(&headers) {
-        None => CommandCursor::after(eventstore::Position(0)),
-        Some(id) => id.parse().map_err(|_| {
-            ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command")
-        })?,
+        None => CommandCursor::after(Position(0)),
+        Some(id) => id.parse().map_err(|_| bad())?,
     };
+    reached(&app, after.position())?;
     Ok(stream(app, &caller, Source::Commands { shards, of, after }))
 }
 
@@ -274,7 +303,17 @@ pub(crate) struct Observed(Observation);
 
 impl FromFields for Observed {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        fields.whole("kind").map(Self)
+        let observation = fields.whole("kind")?;
+        if let Observation::Session { shard, of, .. } = observation
+            && !((1..=bot::desk::MAX_SHARDS).contains(&of) && shard < of)
+        {
+            fields.fault(
+                "of",
+                format!("must be 1 to {}, and more than `shard`", bot::desk::MAX_SHARDS),
+            );
+            return None;
+        }
+        Some(Self(observation))
     }
 }
 

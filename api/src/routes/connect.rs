@@ -46,7 +46,7 @@ pub(crate) struct AuthorizeAnswer {
 /// Answers where to send the creator's browser. It comes back to `GET /oauth/discord/callback`, and from there to
 /// `return_url`.
 #[utoipa::path(post, path = "/v1/integrations/{id}/connect", tag = "Creator", operation_id = "connect_integration",
-    params(("id" = uuid::Uuid, Path)), request_body = ReturnBody,
+    params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = ReturnBody,
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn connect(
     State(app): AppState,

@@ -94,7 +94,7 @@ pub(crate) struct SyncAnswer {
 ///
 /// Looks at the server and at everybody who has something there; what differs is repaired as the drift policy says.
 #[utoipa::path(post, path = "/v1/integrations/{id}/sync", tag = "Creator", operation_id = "sync_integration",
-    params(("id" = uuid::Uuid, Path)),
+    params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 202, description = "It happens in the background", body = SyncAnswer)))]
 pub(crate) async fn sync(
     State(app): AppState,

@@ -169,7 +169,7 @@ pub(crate) fn attachments(state: &integration::State) -> Vec<AttachmentAnswer> {
         .collect()
 }
 
-/// An integration as its stream tells it, if it is the caller's.
+/// An integration as its stream tells it, if it is the caller's, at the version that the request is meant for.
 pub(crate) async fn owned(
     app: &App,
     caller: &Caller,
@@ -180,6 +180,7 @@ pub(crate) async fn owned(
     let creator = loaded.state.creator.clone().filter(|_| loaded.state.phase != Phase::Removed);
     let creator = creator.ok_or_else(ApiError::not_found)?;
     caller.creator(&creator)?;
+    caller.meant_for(loaded.version)?;
     Ok((creator, loaded.state, loaded.version))
 }
 

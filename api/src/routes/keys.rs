@@ -31,7 +31,7 @@ pub(crate) struct KeyBody {
 impl FromFields for KeyBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let role: Option<String> = fields.required("role");
-        let (name, expires_at) = (fields.optional::<String>("name"), fields.time("expires_at"));
+        let (name, expires_at) = (fields.one_line("name", 128), fields.time("expires_at"));
         let role: Option<Role> = match role?.parse() {
             Ok(role) => Some(role),
             Err::<_, InvalidRole>(error) => {
@@ -39,12 +39,7 @@ impl FromFields for KeyBody {
                 None
             }
         };
-        let name = name?;
-        if name.as_ref().is_some_and(|name| name.chars().count() > 128) {
-            fields.fault("name", "may be at most 128 characters");
-            return None;
-        }
-        Some(Self { role: role?, name, expires_at: expires_at? })
+        Some(Self { role: role?, name: name?, expires_at: expires_at? })
     }
 }
 

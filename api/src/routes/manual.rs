@@ -8,6 +8,7 @@ use domain::{
     FanId, IntegrationId, RoleId,
     fan::{self, Fan, Grant},
     integration::{self, MAX_ROLES},
+    name::{is_one_line, is_visible},
     status::Status,
 };
 use eventstore::HandleError;
@@ -55,10 +56,11 @@ pub(crate) struct WithholdBody {
 impl FromFields for WithholdBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let why: String = fields.required("why")?;
-        let breaks = why.chars().any(|c| c.is_control() && c != '\n');
-        if why.trim().is_empty() || breaks || why.chars().count() > LONGEST_WHY {
-            let text =
-                format!("must be 1 to {LONGEST_WHY} characters, none of them a control character");
+        let fits = why.chars().count() <= LONGEST_WHY && why.lines().all(is_one_line);
+        if !fits || !why.chars().any(is_visible) {
+            let text = format!(
+                "must be 1 to {LONGEST_WHY} characters that can be shown, in any number of lines, none of them a control character"
+            );
             fields.fault("why", text);
             return None;
         }
@@ -110,7 +112,7 @@ async fn decide(
 /// A reason like any other, without a membership. The fan has to have connected Discord; until then it waits. A fan who
 /// never held a membership of this creator has to activate it, too: nobody is brought in by a stranger.
 #[utoipa::path(put, path = "/v1/integrations/{id}/grants/{fan}", tag = "Creator", operation_id = "put_grant",
-    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)), request_body = GrantBody,
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path), ("If-Match" = Option<String>, Header)), request_body = GrantBody,
     responses((status = 200, description = "Given", body = DecidedByHand)))]
 pub(crate) async fn grant(
     State(app): AppState,
@@ -145,7 +147,7 @@ pub(crate) async fn grant(
 
 /// Take back what was given by hand
 #[utoipa::path(delete, path = "/v1/integrations/{id}/grants/{fan}", tag = "Creator", operation_id = "delete_grant",
-    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)),
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, description = "Taken back", body = DecidedByHand)))]
 pub(crate) async fn end_grant(
     State(app): AppState,
@@ -161,7 +163,7 @@ pub(crate) async fn end_grant(
 ///
 /// Whatever reasons there are, the fan has no access through this integration until it is lifted.
 #[utoipa::path(put, path = "/v1/integrations/{id}/revocations/{fan}", tag = "Creator", operation_id = "put_revocation",
-    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)), request_body = WithholdBody,
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path), ("If-Match" = Option<String>, Header)), request_body = WithholdBody,
     responses((status = 200, description = "Withheld", body = DecidedByHand)))]
 pub(crate) async fn withhold(
     State(app): AppState,
@@ -176,7 +178,7 @@ pub(crate) async fn withhold(
 
 /// Lift a withholding
 #[utoipa::path(delete, path = "/v1/integrations/{id}/revocations/{fan}", tag = "Creator", operation_id = "delete_revocation",
-    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path)),
+    params(("id" = uuid::Uuid, Path), ("fan" = inline(FanId), Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, description = "Lifted; whatever reasons there are count again", body = DecidedByHand)))]
 pub(crate) async fn lift(
     State(app): AppState,

@@ -108,7 +108,7 @@ pub(crate) async fn get(
 ///
 /// What was refused in the server, and may be accepted now, is tried again.
 #[utoipa::path(post, path = "/v1/integrations/{id}/roles/refresh", tag = "Creator", operation_id = "refresh_roles",
-    params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
+    params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
     State(app): AppState,
     caller: Caller,

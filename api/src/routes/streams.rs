@@ -180,7 +180,20 @@ pub(crate) fn stream(app: Arc<App>, caller: &Caller, source: Source) -> Response
 
 /// Where a client goes on after a stream broke.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("last-event-id")?.to_str().ok().map(str::to_owned)
+    // What is no text is no id either, and is refused as one.
+    let id = headers.get("last-event-id")?;
+    Some(String::from_utf8_lossy(id.as_bytes()).into_owned())
+}
+
+/// Nothing ever comes after a position that the log has not reached: the log is another one, or was restored.
+pub(crate) fn reached(app: &App, position: Position) -> Result<(), ApiError> {
+    let head = app.store.log().head();
+    if position <= head {
+        return Ok(());
+    }
+    let text =
+        format!("the log ends at position {head}, before this one; follow it from the beginning");
+    Err(ApiError::new(Kind::BEYOND_THE_LOG, text))
 }
 
 #[derive(IntoParams)]
@@ -211,13 +224,13 @@ pub(crate) async fn follow(
     Query(StreamQuery { after }): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = last_event_id(&headers);
     let bad = || {
         ApiError::new(
             Kind::MALFORMED_REQUEST,
             "Last-Event-ID must be the id of an event of this stream",
         )
     };
+    let id = last_event_id(&headers);
     let position = match &id {
         Some(id) => {
             id.split(['/', '-']).next().and_then(|first| first.parse().ok()).ok_or_else(bad)?
@@ -247,5 +260,6 @@ pub(crate) async fn follow(
         }
         _ => return Err(ApiError::not_found()),
     };
+    reached(&app, Position(position))?;
     Ok(stream(app, &caller, source))
 }

@@ -54,20 +54,10 @@ fn types(fields: &mut Fields) -> Option<Option<Vec<String>>> {
     Some(types)
 }
 
-#[expect(clippy::option_option, reason = "at fault and missing are two answers")]
-fn text(fields: &mut Fields, name: &str) -> Option<Option<String>> {
-    let text: Option<String> = fields.optional(name)?;
-    if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
-        fields.fault(name, format!("may be at most {LONGEST} characters"));
-        return None;
-    }
-    Some(text)
-}
-
 impl FromFields for EndpointBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let url = text(fields, "url");
-        let (types, description) = (types(fields), text(fields, "description"));
+        let url = fields.one_line("url", LONGEST);
+        let (types, description) = (types(fields), fields.one_line("description", LONGEST));
         let Some(url) = url? else {
             fields.fault("url", "must be given");
             return None;
@@ -78,8 +68,9 @@ impl FromFields for EndpointBody {
 
 impl FromFields for EndpointChange {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (url, types) = (text(fields, "url"), types(fields));
-        let (description, enabled) = (text(fields, "description"), fields.optional("enabled"));
+        let (url, types) = (fields.one_line("url", LONGEST), types(fields));
+        let (description, enabled) =
+            (fields.one_line("description", LONGEST), fields.optional("enabled"));
         Some(Self { url: url?, types: types?, description: description?, enabled: enabled? })
     }
 }

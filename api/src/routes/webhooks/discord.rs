@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Signed, unauthorized};
+use super::{Signed, read, unauthorized};
 use crate::{
     answer::Written,
     app::{App, AppState},
@@ -74,13 +74,9 @@ struct User {
     id: DiscordUserId,
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(Kind::MALFORMED_JSON, format!("this is no event of Discord: {error}"))
-}
-
 fn time(text: &str) -> Result<DateTime<Utc>, ApiError> {
     let time = text.parse().or_else(|_| text.parse().map(|time: NaiveDateTime| time.and_utc()));
-    time.map_err(|error| unreadable(&error))
+    time.map_err(|_| ApiError::field("event.timestamp", "must be a time as Discord writes it"))
 }
 
 /// Take an event of Discord
@@ -92,11 +88,10 @@ fn time(text: &str) -> Result<DateTime<Utc>, ApiError> {
     request_body(content = Object), responses((status = 204, description = "Taken in")))]
 pub(crate) async fn discord(State(app): AppState, signed: Signed) -> Result<Written<()>, ApiError> {
     signed.discord(&app)?;
-    let told: Told = serde_json::from_slice(&signed.body).map_err(|error| unreadable(&error))?;
+    let told: Told = signed.read()?;
     let position = match told.event {
         Some(event) if told.r#type == 1 && event.r#type == "APPLICATION_DEAUTHORIZED" => {
-            let Deauthorized { user } =
-                serde_json::from_value(event.data).map_err(|error| unreadable(&error))?;
+            let Deauthorized { user } = read(&event.data, "event.data")?;
             deauthorized(&app, user.id, time(&event.timestamp)?).await?
         }
         Some(_) | None => app.store.log().head(),

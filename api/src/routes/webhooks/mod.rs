@@ -19,7 +19,8 @@ use domain::{
     membership::{Outcome, Terms},
 };
 use eventstore::{Actor, Metadata};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ use crate::{
     app::App,
     error::{ApiError, Kind},
     extract::{self, MAX_BODY},
+    reading,
     routes::memberships::{Reported, report},
     webhook_key::{DiscordKey, WebhookKey},
 };
@@ -74,6 +76,11 @@ impl Signed {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// What the body says.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        read(&extract::value(&self.body)?, "")
+    }
+
     /// Whether one of the signatures is that of `signed`, made within the tolerance.
     fn check(
         now: DateTime<Utc>,
@@ -82,8 +89,14 @@ impl Signed {
         signed: &[u8],
         mut signatures: impl Iterator<Item = Vec<u8>>,
     ) -> Result<(), ApiError> {
+        if at.is_empty() {
+            return Err(unauthorized(
+                "the time of the webhook is missing; send it and sign it, too",
+            ));
+        }
         let at = at.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        let at = at.ok_or_else(|| unauthorized("the time of the webhook is missing"))?;
+        let at = at
+            .ok_or_else(|| unauthorized("the time of the webhook must be in seconds since 1970"))?;
         if (now - at).abs() > TOLERANCE {
             return Err(unauthorized(
                 "the webhook is too old, or the clocks differ; send it again",
@@ -95,6 +108,14 @@ impl Signed {
             Err(unauthorized("the signature does not fit; check the secret on both sides"))
         }
     }
+}
+
+/// Reads a part of a webhook, which stands `at` this place in it.
+fn read<T: DeserializeOwned>(part: &Value, at: &str) -> Result<T, ApiError> {
+    reading::read(part, false).map_err(|fault| {
+        let field = format!("{at}{}", fault.at);
+        ApiError::field(field.trim_start_matches('.'), fault.detail)
+    })
 }
 
 /// What a webhook did.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use domain::{
     MembershipId,
     membership::{self, Membership, Status, Terms},
@@ -11,11 +11,11 @@ use domain::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Signed, Taken, ignored, take, unauthorized};
+use super::{Signed, Taken, ignored, read, take, unauthorized};
 use crate::{
     answer::Written,
     app::{App, AppState},
-    error::{ApiError, Kind},
+    error::ApiError,
     webhook_key::unhex,
 };
 
@@ -157,15 +157,19 @@ pub(crate) async fn stripe(
     signed: Signed,
 ) -> Result<Written<Taken>, ApiError> {
     signed.stripe(&app)?;
-    let unreadable = |error: serde_json::Error| {
-        ApiError::new(Kind::MALFORMED_JSON, format!("this is no event of Stripe: {error}"))
-    };
-    let event: StripeEvent = serde_json::from_slice(&signed.body).map_err(unreadable)?;
+    let event: StripeEvent = signed.read()?;
     if !event.r#type.starts_with("customer.subscription.") {
         return Ok(ignored(&app));
     }
-    let subscription: Subscription =
-        serde_json::from_value(event.data.object).map_err(unreadable)?;
+    let subscription: Subscription = read(&event.data.object, "data.object")?;
+    // An event of the future would make those that follow it look old.
+    let tomorrow = (app.now() + TimeDelta::days(1)).timestamp();
+    if i64::try_from(event.created).is_ok_and(|created| created > tomorrow) {
+        return Err(ApiError::field(
+            "created",
+            "must be the time of the event, in seconds since 1970",
+        ));
+    }
     let id: MembershipId =
         subscription.id.parse().map_err(|error| invalid("data.object.id", &error))?;
     let known = app.store.load::<Membership>(&membership::stream(&id)).await?.state.terms;
