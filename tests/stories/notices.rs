@@ -1,4 +1,4 @@
-//! Who is told what: once for each cause, however many fans it concerns, until it is healed.
+//! Who is told what: once for each cause, however many fans it concerns, until it is mended.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Club, World};
 
-/// What somebody was told, newest first, as the code and whether it is healed.
+/// What somebody was told, newest first, as the code and whether it is mended.
 async fn told(world: &World, path: &str) -> Vec<(String, bool)> {
     let page = world.get(path).await.ok();
     let told = page["data"].as_array().unwrap().iter();
@@ -18,7 +18,7 @@ async fn told(world: &World, path: &str) -> Vec<(String, bool)> {
 }
 
 fn news(codes: &[(&str, bool)]) -> Vec<(String, bool)> {
-    codes.iter().map(|(code, healed)| ((*code).to_owned(), *healed)).collect()
+    codes.iter().map(|(code, mended)| ((*code).to_owned(), *mended)).collect()
 }
 
 const KIM: &str = "/v1/creators/kim/notifications";

@@ -316,7 +316,7 @@ async fn the_main_job_and_its_refusals_are_the_same_where_discord_is_somebody_el
     world.settle().await;
     assert_eq!(simcord.roles(guild, ben).await, Some(vec![]));
 
-    // A role that moved above the bot: told, and healed.
+    // A role that moved above the bot: told, and mended.
     let cyd = buys("cyd", "vip").await;
     simcord.edit(guild, vip, json!({ "position": 500 })).await;
     let dan = buys("dan", "vip").await;

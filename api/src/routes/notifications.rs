@@ -1,4 +1,4 @@
-//! What fans and creators are told: once for each cause, until it is healed.
+//! What fans and creators are told: once for each cause, until it is mended.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -36,7 +36,7 @@ pub(crate) struct NotificationAnswer {
     /// What the matter is and what to do; null for `integration_available`.
     pub(crate) reason: Option<Reason>,
     pub(crate) at: DateTime<Utc>,
-    /// When it was healed; it is told again when it comes again.
+    /// When it was mended; it is told again when it comes again.
     pub(crate) resolved_at: Option<DateTime<Utc>>,
     pub(crate) read: bool,
 }

@@ -37,7 +37,7 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
     if app.store.log().stopped().is_cancelled() {
         faults.push(FieldError::new(
             "log",
-            "it takes no events; check the disk and start the hub again",
+            "it takes no events; check the disk and start the Hub again",
         ));
     }
     if app.caught_up().await.is_err() {
@@ -55,7 +55,7 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
     if app.discord.is_token_dead() {
         faults.push(FieldError::new(
             "bot",
-            "Discord does not accept its token; set a new one and start the hub again",
+            "Discord does not accept its token; set a new one and start every process of the Hub again",
         ));
     }
     Ok(faults)

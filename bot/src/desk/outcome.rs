@@ -56,7 +56,7 @@ impl Desk {
         }
         if let Some((trouble, role)) = trouble.zip(role)
             && trouble.is_fact_of_server()
-            && self.is_healed(row.guild, role).await?
+            && self.is_mended(row.guild, role).await?
         {
             // It was refused, and what is known of the server shows nothing against it: one of both is out of date.
             self.look_over(row.guild);
@@ -83,7 +83,7 @@ impl Desk {
     }
 
     /// Whether the newest roles of a server show nothing against giving or taking one.
-    async fn is_healed(&self, guild: GuildId, role: RoleId) -> Result<bool, DeskError> {
+    async fn is_mended(&self, guild: GuildId, role: RoleId) -> Result<bool, DeskError> {
         let integrations = self.views.integrations().by_guild(guild).await?;
         let mut lists = integrations.iter().filter_map(|row| row.state.roles.as_ref()).peekable();
         Ok(lists.peek().is_some() && lists.all(|list| list.why_not(guild, role).is_none()))

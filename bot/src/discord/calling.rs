@@ -110,7 +110,10 @@ impl Discord {
                 Some(Err(Stopped::Refused(refusal))) => return Answer::Refused(refusal),
                 Some(Err(Stopped::NoPermit(NoPermit::TokenDead))) => return Answer::TokenDead,
                 Some(Err(Stopped::NoPermit(NoPermit::Later(wait)))) => {
-                    return later("Discord asked to wait".to_owned(), Some(wait));
+                    return later(
+                        "the limits of Discord let no call through now".to_owned(),
+                        Some(wait),
+                    );
                 }
                 None => return Answer::Unwanted,
             };

@@ -30,7 +30,7 @@ impl Execution<'_> {
 
     /// Whether a role was refused that the server's roles, read after it, show nothing against: what stood in the way
     /// may be over, and then one more call tells.
-    pub(super) async fn is_healed(
+    pub(super) async fn is_mended(
         &mut self,
         role: RoleId,
         refusal: &Refusal,

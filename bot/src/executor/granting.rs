@@ -103,7 +103,7 @@ impl Execution<'_> {
         let (guild, user) = (self.guild(), self.command.user);
         let mut given = self.discord.add_role(guild, user, role, &self.reason).await.settled()?;
         if let Err(refusal) = &given
-            && self.is_healed(role, refusal).await?
+            && self.is_mended(role, refusal).await?
         {
             given = self.discord.add_role(guild, user, role, &self.reason).await.settled()?;
         }

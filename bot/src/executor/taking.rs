@@ -77,7 +77,7 @@ impl Execution<'_> {
         let mut taken =
             self.discord.remove_role(guild, user, role, &self.reason).await.settled()?;
         if let Err(refusal) = &taken
-            && self.is_healed(role, refusal).await?
+            && self.is_mended(role, refusal).await?
         {
             taken = self.discord.remove_role(guild, user, role, &self.reason).await.settled()?;
         }

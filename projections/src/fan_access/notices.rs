@@ -1,4 +1,4 @@
-//! Who is told what: one notice for each cause, however many fans it concerns, until it is healed.
+//! Who is told what: one notice for each cause, however many fans it concerns, until it is mended.
 //!
 //! Everything that is the matter is counted under whom it concerns and why. Where a count leaves zero somebody is told;
 //! where it comes back to zero the notice is resolved, and the next time is news again.
@@ -32,7 +32,7 @@ pub struct Notice {
     pub role: Option<RoleId>,
     pub at: DateTime<Utc>,
     pub position: Position,
-    /// When it was healed.
+    /// When it was mended.
     pub resolved_at: Option<DateTime<Utc>>,
     pub read: bool,
 }
@@ -302,7 +302,7 @@ async fn write(
         db,
         "notices (id, audience, integration, trouble, role, position, at, read)",
         8,
-        // Told, healed and told again by one event: it is the same notice.
+        // Told, mended and told again by one event: it is the same notice.
         "on conflict (id) do update set resolved_at = null",
         told,
     )
