@@ -18,7 +18,10 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::When,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            is_within,
+        },
         frame::{Frame, page},
         live::{self, Live, Region},
         session::Signed,
@@ -136,7 +139,7 @@ struct LiveActivity {
 
 impl Live for LiveActivity {
     fn concerns(&self, change: &Change) -> bool {
-        matches!(change.stream, "integrations" | "fan_access")
+        is_within(change, &["activity"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

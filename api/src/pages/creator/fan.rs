@@ -27,6 +27,7 @@ use crate::{
         creator::{
             activity::{self, Happened},
             head::Integration,
+            is_within,
             memberships::DoneQuery,
             overview::OverviewQuery,
         },
@@ -228,11 +229,8 @@ struct LiveFan {
 
 impl Live for LiveFan {
     fn concerns(&self, change: &Change) -> bool {
-        match change.stream {
-            "fans" => change.key == self.fan.as_str(),
-            "integrations" => change.key == self.id.to_string(),
-            _ => false,
-        }
+        let of_fan = change.stream == "fans" && change.key == self.fan.as_str();
+        of_fan || is_within(change, &["integrations"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

@@ -18,7 +18,10 @@ use crate::{
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
         components::RolePill,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            is_within,
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
         live::{self, Live, Region},
@@ -231,7 +234,7 @@ struct LiveSetup {
 
 impl Live for LiveSetup {
     fn concerns(&self, change: &Change) -> bool {
-        change.stream == "integrations" && change.key == self.id.to_string()
+        is_within(change, &["integrations"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {
