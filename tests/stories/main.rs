@@ -24,6 +24,7 @@ mod notices;
 mod observed;
 mod pages_audit;
 mod pages_fan;
+mod pages_live;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;

@@ -12,6 +12,7 @@ use projections::{VIEWS, Views};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{Answer, contract, discord};
@@ -193,6 +194,13 @@ impl World {
 
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Changes what a file of the data folder holds, behind the hub's back.
+    pub(crate) async fn meddle(&self, file: &str, sql: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.folder().join(file));
+        let options = options.busy_timeout(Duration::from_secs(5));
+        sqlx::raw_sql(sql).execute(&mut options.connect().await.unwrap()).await.unwrap();
     }
 
     pub(crate) fn node(&self) -> &Node {
