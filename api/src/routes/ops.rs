@@ -46,7 +46,7 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
             "they are behind the log; wait, or look at `hub views list`",
         ));
     }
-    if app.store.leases().held("shard:", app.now()).await?.is_empty() {
+    if app.desk.held().await?.is_empty() {
         faults.push(FieldError::new(
             "bot",
             "no bot holds a shard; start one with `hub serve` or `hub bot`",
