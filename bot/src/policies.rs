@@ -3,14 +3,13 @@
 //! Each policy looks at a view and sends a command, whose rules decide again; so looking twice does no harm.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    FanId, HoldId, IntegrationId, MembershipId,
+    FanId, HoldId, IntegrationId,
     account::{self, AccountKey, DiscordAccount},
     fan::{self, Fan},
     guild::{self, Guild},
@@ -37,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How many fans are looked at with one query.
-const PAGE: usize = 500;
+const PAGE: u32 = 500;
 
 /// The most that is done in one look of each policy.
 const AT_ONCE: u32 = 200;
@@ -159,17 +158,15 @@ impl Policies {
             return Ok(false);
         }
         let (until, access) = (now - self.grace, self.views.fan_access());
-        let mut by_fan: BTreeMap<FanId, BTreeSet<MembershipId>> = BTreeMap::new();
-        for membership in self.views.timers().lapses(until).await? {
-            if let Some(fan) = access.membership(&membership).await? {
-                by_fan.entry(fan).or_default().insert(membership);
-            }
-        }
         let mut losing = Losing::of_lapses(access).await?;
-        let fans: Vec<FanId> = by_fan.keys().cloned().collect();
-        for some in fans.chunks(PAGE) {
-            for (fan, facts) in access.facts_of(some).await? {
-                let lapsed = by_fan.get(&fan).into_iter().flatten();
+        let mut after = None;
+        loop {
+            let page = self.views.timers().lapses(until, after.as_ref(), PAGE).await?;
+            let fans: Vec<FanId> = page.keys().cloned().collect();
+            let Some(last) = fans.last() else { break };
+            after = Some(last.clone());
+            for (fan, facts) in access.facts_of(&fans).await? {
+                let lapsed = page.get(&fan).into_iter().flatten();
                 let events: Vec<_> = lapsed
                     .filter_map(|membership| {
                         let held = facts.memberships.get(membership).filter(|held| held.live)?;
