@@ -230,7 +230,7 @@ fn takes_headers(path: &str, item: &mut PathItem) {
         let key = "Makes the request safe to repeat: up to 255 visible characters, one for each thing that is wanted";
         take(post, "Idempotency-Key", key, Type::String);
         let replayed = "Set where the answer is that of the first request with this key";
-        answer(post, "Idempotency-Replayed", replayed, Type::Boolean);
+        answer(post, "Idempotency-Replayed", replayed, &Type::Boolean);
     }
     let writes = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
     for write in writes.into_iter().flatten() {
@@ -238,7 +238,7 @@ fn takes_headers(path: &str, item: &mut PathItem) {
             write,
             "Hub-Position",
             "The log's position that holds what was written",
-            Type::Integer,
+            &Type::Integer,
         );
     }
 }
@@ -253,7 +253,7 @@ fn take(call: &mut Operation, name: &str, what: &str, kind: Type) {
     call.parameters.get_or_insert_default().push(RefOr::T(header.build()));
 }
 
-fn answer(call: &mut Operation, name: &str, what: &str, kind: Type) {
+fn answer(call: &mut Operation, name: &str, what: &str, kind: &Type) {
     for (status, response) in &mut call.responses.responses {
         if let RefOr::T(response) = response
             && status.starts_with('2')

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::CreatorId;
+
 use crate::support::{Browser, World, failures};
 
 #[tokio::test]
@@ -33,8 +35,8 @@ async fn a_part_of_a_page_that_failed_is_logged_and_made_again_by_itself() {
 
     world.meddle("views/integrations.1.sqlite", "alter table tiers rename to away").await;
     world.member(&club, "ada", "vip").await;
-    let line = failed.recv().await.unwrap();
-    assert!(line.contains("no such table: tiers"), "{line}");
+    let logged = failed.recv().await.unwrap();
+    assert!(logged.contains("no such table: tiers"), "{logged}");
 
     // Nothing changes from here on but that it can be read.
     world.meddle("views/integrations.1.sqlite", "alter table away rename to tiers").await;
@@ -58,7 +60,7 @@ async fn changes_say_whose_they_are_so_that_nobody_else_looks() {
         for change in within.filter(|change| change.stream != "notifications") {
             let integration = change.integration.map(|id| id.to_string());
             assert_eq!(integration.as_deref(), Some(lee.integration.as_str()), "{change:?}");
-            assert_eq!(change.creator.as_ref().map(|who| who.as_str()), Some("lee"), "{change:?}");
+            assert_eq!(change.creator.as_ref().map(CreatorId::as_str), Some("lee"), "{change:?}");
             streams.insert(change.stream);
         }
     }

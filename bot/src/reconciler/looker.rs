@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     believed::{Believed, holders, still_there},
-    waiting::Task,
+    waiting::{Roles, Task},
 };
 use crate::{
     desk::{Desk, DeskError},
@@ -109,9 +109,9 @@ impl Looker<'_> {
         if integrations.is_empty() {
             return Ok(task.misses);
         }
-        if task.roles {
+        if task.roles == Roles::Due {
             self.look_at_server(task).await?;
-            (task.roles, task.shown) = (false, true);
+            task.roles = Roles::Shown;
         }
         if !task.members {
             return Ok(task.misses);
@@ -174,9 +174,9 @@ impl Looker<'_> {
         let (before, since) = (DiscordUserId(first.0.saturating_sub(1)), self.position());
         let Some(page) = shown(task, self.discord.members(task.guild, before).await)? else {
             // Of a server that it does not show either, the refusal tells nothing about members.
-            if !task.shown {
+            if task.roles != Roles::Shown {
                 return Err(Cut::Later(
-                    Task { roles: true, tries: task.tries + 1, ..task },
+                    Task { roles: Roles::Due, tries: task.tries + 1, ..task },
                     Duration::ZERO,
                 ));
             }
@@ -234,7 +234,7 @@ impl Looker<'_> {
         let mut looks = stream::iter(members).map(look).buffer_unordered(TOGETHER);
         while let Some(answer) = looks.next().await {
             // One refusal tells little; whether the bot is out is looked at first when it goes on.
-            let again = Task { roles: true, tries: task.tries + 1, ..task };
+            let again = Task { roles: Roles::Due, tries: task.tries + 1, ..task };
             shown(task, answer)?.ok_or(Cut::Later(again, Duration::ZERO))?;
         }
         Ok(())

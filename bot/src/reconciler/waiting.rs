@@ -7,14 +7,22 @@ use domain::{DiscordUserId, GuildId};
 use super::looker::FIRST;
 use crate::desk::Comparison;
 
+/// What becomes of a server's roles in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Roles {
+    /// They are not asked for.
+    Left,
+    /// They are still to be read.
+    Due,
+    /// They were read: the bot is in the server.
+    Shown,
+}
+
 /// A server that is to be compared, and how far that has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Task {
     pub(super) guild: GuildId,
-    /// Whether its roles are still to be read.
-    pub(super) roles: bool,
-    /// Whether they were read in this comparison: the bot is in the server.
-    pub(super) shown: bool,
+    pub(super) roles: Roles,
     /// Whether its members are to be looked at too.
     pub(super) members: bool,
     /// Whether what waits there for somebody is tried again.
@@ -35,13 +43,14 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn put(&mut self, Comparison { guild, roles, members, again }: Comparison) {
-        let fresh =
-            Task { guild, roles, shown: false, members, again, after: FIRST, misses: 0, tries: 0 };
+        let roles = if roles { Roles::Due } else { Roles::Left };
+        let fresh = Task { guild, roles, members, again, after: FIRST, misses: 0, tries: 0 };
         // Whoever asks means the server as it is now, so one that is on its way begins anew.
         match self.tasks.iter_mut().find(|task| task.guild == guild) {
             Some(task) => {
-                let (roles, members) = (roles || task.roles, members || task.members);
-                *task = Task { roles, members, again: again || task.again, ..fresh };
+                let roles = if task.roles == Roles::Due { Roles::Due } else { roles };
+                let (members, again) = (members || task.members, again || task.again);
+                *task = Task { roles, members, again, ..fresh };
             }
             None => self.tasks.push_back(fresh),
         }
@@ -80,7 +89,8 @@ mod tests {
         waiting.put(members(eve));
         waiting.put(Comparison { guild: kim, roles: true, members: false, again: false });
         let first = waiting.next().unwrap();
-        assert_eq!((first.guild, first.roles, first.members, first.again), (kim, true, true, true));
+        assert_eq!((first.guild, first.roles), (kim, Roles::Due));
+        assert!(first.members && first.again);
         waiting.put(members(kim));
         assert_eq!(waiting.next().unwrap().guild, eve);
         assert!(waiting.next().is_none());
@@ -92,8 +102,8 @@ mod tests {
     fn one_that_was_cut_off_goes_on_unless_it_was_asked_for_anew() {
         let guild = GuildId(1);
         let (members, after) = (true, DiscordUserId(500));
-        let (roles, shown, again) = (false, true, false);
-        let cut = Task { guild, roles, shown, members, again, after, misses: 0, tries: 1 };
+        let (roles, again) = (Roles::Shown, false);
+        let cut = Task { guild, roles, members, again, after, misses: 0, tries: 1 };
         let mut waiting = Waiting::default();
         waiting.resume(Some(cut));
         assert_eq!(waiting.next().unwrap().after, DiscordUserId(500));

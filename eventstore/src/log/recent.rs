@@ -45,7 +45,7 @@ impl Recent {
     pub(super) fn after(&self, after: Position, limit: usize) -> Option<Vec<Arc<Recorded>>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = kept.events.front()?.position.0;
-        let skip = usize::try_from((after.0 + 1).checked_sub(first)?).ok()?;
+        let skip = usize::try_from(after.0.saturating_add(1).checked_sub(first)?).ok()?;
         let mut part = Part::of(limit);
         for event in kept.events.iter().skip(skip) {
             if !part.takes(event) {

@@ -451,7 +451,9 @@ impl Game {
         let events = self.store.decode(recorded).await.unwrap();
         for fan in (0..3).map(fan) {
             let mut retelling = Retelling::of(fan.clone());
-            events.iter().for_each(|event| retelling.hear(event));
+            for event in &events {
+                retelling.hear(event);
+            }
             for n in 0..3 {
                 let rows = self.views.fan_access().fans(id(n), None, None, 200).await.unwrap();
                 let row = rows.into_iter().find(|row| row.fan == fan);

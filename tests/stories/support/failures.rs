@@ -1,6 +1,6 @@
 //! What the hub logs as failed, line by line.
 
-use std::sync::OnceLock;
+use std::{fmt::Write as _, sync::OnceLock};
 
 use tokio::sync::broadcast;
 use tracing::{Event, Level, Subscriber, field};
@@ -25,7 +25,7 @@ impl<S: Subscriber> Layer<S> for Failures {
         if *event.metadata().level() == Level::ERROR {
             let mut line = String::new();
             event.record(&mut |field: &field::Field, value: &dyn std::fmt::Debug| {
-                line.push_str(&format!("{field}={value:?} "));
+                let _ = write!(line, "{field}={value:?} ");
             });
             // Nobody listening is not a failure.
             let _ = self.0.send(line);
