@@ -17,8 +17,8 @@ use domain::{
     integration::{self, Integration, LeftBehind},
     membership::{self, Membership, Terms},
 };
-use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Store, StoreError};
-use projections::{Due, IntegrationRow, Losing, ViewError, Views};
+use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Position, Store, StoreError};
+use projections::{Due, IntegrationRow, Losing, View, ViewError, Views};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -111,14 +111,14 @@ impl Policies {
         }
         for row in self.views.integrations().removing().await? {
             // Each view follows by itself: who holds what counts once it has seen that all of it is to go.
-            if self.views.seen(row.position, CATCH_UP).await.is_ok()
+            if self.have_seen(&[View::FanAccess], row.position).await
                 && self.views.fan_access().still_holding(row.id).await? == 0
             {
                 done += usize::from(self.confirm_disconnected(&row).await?);
             }
         }
         // A view that is behind would let go of what has been given anew since.
-        let accounts = if self.views.seen(self.store.log().head(), CATCH_UP).await.is_ok() {
+        let accounts = if self.have_seen(&[View::FanAccess], self.store.log().head()).await {
             self.views.fan_access().releasable_accounts(AT_ONCE).await?
         } else {
             vec![]
@@ -146,6 +146,10 @@ impl Policies {
         Metadata { at: self.store.clock().now(), actor: Actor::Hub, correlation: Uuid::now_v7() }
     }
 
+    async fn have_seen(&self, views: &[View], position: Position) -> bool {
+        self.views.seen_by(views, position, CATCH_UP).await.is_ok()
+    }
+
     /// Opens a hold where too many paid periods have run out together: renewals that were not reported look the same.
     /// Answers whether lapses may be recorded now.
     async fn weigh_lapses(&self, now: DateTime<Utc>, due: &[Due]) -> Result<bool, PolicyError> {
@@ -153,8 +157,8 @@ impl Policies {
         if !due.iter().any(|due| due.lapse && due.at > *weighed) {
             return Ok(true);
         }
-        // Who has what counts once the view has seen everything.
-        if self.views.seen(self.store.log().head(), CATCH_UP).await.is_err() {
+        // Who has what, and what has lapsed, counts once the views have seen everything.
+        if !self.have_seen(&[View::FanAccess, View::Timers], self.store.log().head()).await {
             return Ok(false);
         }
         let (until, access) = (now - self.grace, self.views.fan_access());

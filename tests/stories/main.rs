@@ -9,6 +9,7 @@
 mod support;
 
 mod audit;
+mod behind;
 mod bot_process;
 mod by_hand;
 mod chaos;

@@ -40,7 +40,7 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
             "it takes no events; check the disk and start the hub again",
         ));
     }
-    if app.caught_up().await.is_err() {
+    if app.all_caught_up().await.is_err() {
         faults.push(FieldError::new(
             "views",
             "they are behind the log; wait, or look at `hub views list`",

@@ -15,7 +15,7 @@ use domain::{
     guild::{self, Guild},
 };
 use eventstore::{Actor, Metadata, Position, Store, StoreError};
-use projections::{Behind, CommandCursor, CommandRow, ViewError, Views};
+use projections::{Behind, CommandCursor, CommandRow, View, ViewError, Views};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -263,8 +263,9 @@ impl Desk {
         id: &str,
         epoch: u64,
     ) -> Result<(CommandRow, DiscordUserId), DeskError> {
-        // A decision or report that the view has not seen yet may have closed it.
-        self.views.seen(self.store.log().head(), CATCH_UP).await?;
+        // A decision or report that the view has not seen yet may have closed it, and what the server shows answers it.
+        let asked = [View::FanAccess, View::Integrations];
+        self.views.seen_by(&asked, self.store.log().head(), CATCH_UP).await?;
         let Some(row) = self.views.fan_access().command(id).await? else {
             let known = self.may_have_stood(id).await?;
             return Err(if known { DeskError::Superseded } else { DeskError::Unknown });
