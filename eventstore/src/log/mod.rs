@@ -197,6 +197,24 @@ impl Log {
         rows.iter().map(recorded).collect()
     }
 
+    /// A stream's last event of a name, up to a version: what came before it need not be read.
+    pub async fn last_of(
+        &self,
+        stream: &StreamName,
+        kind: &str,
+        up_to: u64,
+    ) -> Result<Option<Arc<Recorded>>, StoreError> {
+        let found = select(
+            "where stream = ?1 and version <= ?2 and type = ?3 order by version desc limit 1",
+        )
+        .bind(stream.as_str())
+        .bind(number(up_to))
+        .bind(kind)
+        .fetch_optional(&self.readers)
+        .await?;
+        found.as_ref().map(recorded).transpose()
+    }
+
     /// At most `limit` events after a position, in order; fewer where they are large.
     pub async fn read_after(
         &self,

@@ -10,9 +10,9 @@ use axum::{
 };
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use domain::{
-    CreatorId, Decider, FanId, IntegrationId, RoleId, Trouble, Who,
+    CreatorId, FanId, IntegrationId, RoleId, Trouble, Who,
     desired::Facts,
-    fan::{self, Event as FanEvent, Fan, Grant},
+    fan::{self, Fan, Grant},
     membership,
     status::Status,
 };
@@ -149,16 +149,8 @@ async fn why_withheld(
     id: IntegrationId,
     fan: &FanId,
 ) -> Result<Option<String>, ApiError> {
-    let recorded = app.store.log().read_stream(&fan::stream(fan), 0).await?;
-    let mut written = None;
-    for envelope in app.store.decode(recorded).await? {
-        if let Some(FanEvent::AccessWithheld { integration, why, .. }) = Fan::own(envelope.event)
-            && integration == id
-        {
-            written = Some(why);
-        }
-    }
-    Ok(written)
+    let known = app.store.load::<Fan>(&fan::stream(fan)).await?;
+    Ok(known.state.withheld.get(&id).cloned())
 }
 
 async fn shown(
