@@ -6,7 +6,7 @@ use axum::extract::State;
 use bot::{Desk, Discord, OAuth};
 use chrono::{DateTime, TimeDelta, Utc};
 use eventstore::{Position, Store};
-use projections::Views;
+use projections::{Audit, View, Views};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,12 +44,25 @@ impl App {
         self.store.clock().now()
     }
 
-    /// Waits until the views have seen everything that this node has appended.
+    /// Waits until the views that tell how everybody stands have seen everything that this node has appended.
     pub(crate) async fn caught_up(&self) -> Result<(), ApiError> {
         self.seen(self.store.log().head()).await
     }
 
     pub(crate) async fn seen(&self, position: Position) -> Result<(), ApiError> {
-        Ok(self.views.seen(position, CATCH_UP).await?)
+        Ok(self.views.seen_by(&View::PRESENT, position, CATCH_UP).await?)
+    }
+
+    /// Waits for every view there is.
+    pub(crate) async fn all_caught_up(&self) -> Result<(), ApiError> {
+        Ok(self.views.seen(self.store.log().head(), CATCH_UP).await?)
+    }
+
+    /// The view of what happened, once it has seen everything that this node has appended. Most routes never ask it, so
+    /// it is waited for here and not at every read.
+    pub(crate) async fn audit(&self) -> Result<&Audit, ApiError> {
+        let head = self.store.log().head();
+        self.views.seen_by(&[View::Audit], head, CATCH_UP).await?;
+        Ok(self.views.audit())
     }
 }

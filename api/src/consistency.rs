@@ -1,7 +1,7 @@
 //! Read your own writes: a read is answered from views that have seen what the caller knows of.
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -24,7 +24,8 @@ pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) ->
     let path = request.uri().path();
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     let writes = !reads && path.starts_with("/v1/");
-    if request.method() == Method::GET && reads_views(path) {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if request.method() == Method::GET && route.is_some_and(reads_views) {
         let after = request.headers().get(AFTER).cloned();
         if let Err(error) = wait(&app, after).await {
             return error.into_response();
@@ -37,10 +38,24 @@ pub(crate) async fn guard(State(app): AppState, request: Request, next: Next) ->
     response
 }
 
-/// Whether a path is answered from views. Whoever looks how the Hub is doing is answered when it is not doing well, too.
-fn reads_views(path: &str) -> bool {
-    let aside = ["/healthz", "/readyz", "/metrics", "/operator", "/operator/now"];
-    !aside.contains(&path) && !path.starts_with("/assets/")
+/// Whether a route is answered from views. While one is being built anew, nobody is kept from what needs none: the
+/// description, signing in, the way back from Discord. Whoever looks how the Hub is doing is answered even then.
+fn reads_views(route: &str) -> bool {
+    let aside = [
+        "/",
+        "/assets/{edition}/{name}",
+        "/design",
+        "/docs",
+        "/healthz",
+        "/metrics",
+        "/oauth/discord/callback",
+        "/openapi.json",
+        "/operator",
+        "/operator/now",
+        "/readyz",
+        "/sign-in/{token}",
+    ];
+    !aside.contains(&route)
 }
 
 async fn wait(app: &App, after: Option<HeaderValue>) -> Result<(), ApiError> {

@@ -3,14 +3,13 @@
 //! Each policy looks at a view and sends a command, whose rules decide again; so looking twice does no harm.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    FanId, HoldId, IntegrationId, MembershipId,
+    FanId, HoldId, IntegrationId,
     account::{self, AccountKey, DiscordAccount},
     fan::{self, Fan},
     guild::{self, Guild},
@@ -18,8 +17,8 @@ use domain::{
     integration::{self, Integration, LeftBehind},
     membership::{self, Membership, Terms},
 };
-use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Store, StoreError};
-use projections::{Due, IntegrationRow, Losing, ViewError, Views};
+use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Position, Store, StoreError};
+use projections::{Due, IntegrationRow, Losing, View, ViewError, Views};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How many fans are looked at with one query.
-const PAGE: usize = 500;
+const PAGE: u32 = 500;
 
 /// The most that is done in one look of each policy.
 const AT_ONCE: u32 = 200;
@@ -112,14 +111,14 @@ impl Policies {
         }
         for row in self.views.integrations().removing().await? {
             // Each view follows by itself: who holds what counts once it has seen that all of it is to go.
-            if self.views.seen(row.position, CATCH_UP).await.is_ok()
+            if self.have_seen(&[View::FanAccess], row.position).await
                 && self.views.fan_access().still_holding(row.id).await? == 0
             {
                 done += usize::from(self.confirm_disconnected(&row).await?);
             }
         }
         // A view that is behind would let go of what has been given anew since.
-        let accounts = if self.views.seen(self.store.log().head(), CATCH_UP).await.is_ok() {
+        let accounts = if self.have_seen(&[View::FanAccess], self.store.log().head()).await {
             self.views.fan_access().releasable_accounts(AT_ONCE).await?
         } else {
             vec![]
@@ -147,6 +146,10 @@ impl Policies {
         Metadata { at: self.store.clock().now(), actor: Actor::Hub, correlation: Uuid::now_v7() }
     }
 
+    async fn have_seen(&self, views: &[View], position: Position) -> bool {
+        self.views.seen_by(views, position, CATCH_UP).await.is_ok()
+    }
+
     /// Opens a hold where too many paid periods have run out together: renewals that were not reported look the same.
     /// Answers whether lapses may be recorded now.
     async fn weigh_lapses(&self, now: DateTime<Utc>, due: &[Due]) -> Result<bool, PolicyError> {
@@ -154,22 +157,20 @@ impl Policies {
         if !due.iter().any(|due| due.lapse && due.at > *weighed) {
             return Ok(true);
         }
-        // Who has what counts once the view has seen everything.
-        if self.views.seen(self.store.log().head(), CATCH_UP).await.is_err() {
+        // Who has what, and what has lapsed, counts once the views have seen everything.
+        if !self.have_seen(&[View::FanAccess, View::Timers], self.store.log().head()).await {
             return Ok(false);
         }
         let (until, access) = (now - self.grace, self.views.fan_access());
-        let mut by_fan: BTreeMap<FanId, BTreeSet<MembershipId>> = BTreeMap::new();
-        for membership in self.views.timers().lapses(until).await? {
-            if let Some(fan) = access.membership(&membership).await? {
-                by_fan.entry(fan).or_default().insert(membership);
-            }
-        }
         let mut losing = Losing::of_lapses(access).await?;
-        let fans: Vec<FanId> = by_fan.keys().cloned().collect();
-        for some in fans.chunks(PAGE) {
-            for (fan, facts) in access.facts_of(some).await? {
-                let lapsed = by_fan.get(&fan).into_iter().flatten();
+        let mut after = None;
+        loop {
+            let page = self.views.timers().lapses(until, after.as_ref(), PAGE).await?;
+            let fans: Vec<FanId> = page.keys().cloned().collect();
+            let Some(last) = fans.last() else { break };
+            after = Some(last.clone());
+            for (fan, facts) in access.facts_of(&fans).await? {
+                let lapsed = page.get(&fan).into_iter().flatten();
                 let events: Vec<_> = lapsed
                     .filter_map(|membership| {
                         let held = facts.memberships.get(membership).filter(|held| held.live)?;

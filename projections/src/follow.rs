@@ -47,7 +47,7 @@ impl Live {
                     Some(run) => {
                         let changes = generation.apply::<P>(&run).await?;
                         // Before anybody hears of the position: whoever waited for it may look at the file.
-                        if run.len() < READ || generation.position() >= store.log().head() {
+                        if is_near(generation.position(), store.log().head()) {
                             generation.finish().await?;
                         }
                         self.tell(&generation, changes);
@@ -105,6 +105,11 @@ impl Live {
         );
         Ok(new)
     }
+}
+
+/// Whether what is left is one run at most. A run says nothing about that: it is short where its events are large.
+fn is_near(at: Position, head: Position) -> bool {
+    head.0.saturating_sub(at.0) < READ as u64
 }
 
 /// Applies the log to a generation up to `to`, and calls `progress` with each position reached.

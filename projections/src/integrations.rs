@@ -233,8 +233,8 @@ impl Projection for Follow {
             match &envelope.event {
                 Event::Integration(event) => {
                     let id = event.integration();
-                    if evolve(&mut integrations, envelope, event) {
-                        changes.insert(id, envelope.position);
+                    if let Some(creator) = evolve(&mut integrations, envelope, event) {
+                        changes.insert(id, (envelope.position, creator));
                     }
                 }
                 Event::Tier(
@@ -261,21 +261,19 @@ impl Projection for Follow {
             tiers.into_iter().map(|((creator, tier), name)| json!([creator, tier, name])).collect(),
         )
         .await?;
-        let change = |(id, position): (IntegrationId, _)| Change {
-            stream: "integrations",
-            key: id.to_string(),
-            position,
+        let change = |(id, (position, creator)): (IntegrationId, (_, CreatorId))| {
+            Change::new("integrations", id.to_string(), position).within(id, Some(&creator))
         };
         Ok(changes.into_iter().map(change).collect())
     }
 }
 
-/// Whether the event changed an integration.
+/// Whose integration the event changed, if it is known.
 fn evolve(
     integrations: &mut Rows<IntegrationId, Doc>,
     envelope: &Envelope,
     event: &IntegrationEvent,
-) -> bool {
+) -> Option<CreatorId> {
     if let IntegrationEvent::IntegrationCreated { integration, creator, provider, name } = event {
         let doc = Doc {
             creator: creator.clone(),
@@ -288,14 +286,14 @@ fn evolve(
         };
         integrations.set(*integration, doc);
     }
-    let Some(doc) = integrations.edit_existing(&event.integration()) else { return false };
+    let doc = integrations.edit_existing(&event.integration())?;
     Integration::evolve(&mut doc.state, event);
     if let Some(name) = &doc.state.name {
         doc.name = name.clone();
     }
     doc.version = envelope.version;
     doc.position = envelope.position;
-    true
+    Some(doc.creator.clone())
 }
 
 /// The rows that a run of events speaks of.

@@ -29,4 +29,4 @@ pub use losing::Losing;
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};
 pub use view::{Change, ViewError};
-pub use views::{Behind, Progress, VIEWS, ViewStatus, Views};
+pub use views::{Behind, Progress, VIEWS, View, ViewStatus, Views};

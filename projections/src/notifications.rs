@@ -119,7 +119,7 @@ impl Projection for Follow {
         }
         flush(db, &mut memberships).await?;
         let position = run.last().map_or(Position(0), |last| last.position);
-        Ok(fans.into_iter().map(|key| Change { stream: "notifications", key, position }).collect())
+        Ok(fans.into_iter().map(|key| Change::new("notifications", key, position)).collect())
     }
 }
 

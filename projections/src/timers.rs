@@ -1,6 +1,9 @@
 //! Which memberships end by themselves, and when.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -68,15 +71,33 @@ impl Timers {
             .collect()
     }
 
-    /// The memberships whose paid period had ended at `until`, with no word about a renewal.
-    pub async fn lapses(&self, until: DateTime<Utc>) -> Result<Vec<MembershipId>, ViewError> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "select membership from timers where status = 'active' and ends_at <= ?1",
+    /// The next fans by id who hold memberships whose paid period had ended at `until`, with no word about a renewal.
+    pub async fn lapses(
+        &self,
+        until: DateTime<Utc>,
+        after: Option<&FanId>,
+        fans: u32,
+    ) -> Result<BTreeMap<FanId, BTreeSet<MembershipId>>, ViewError> {
+        // By itself SQLite looks at all that have ended for every page of them.
+        let rows = sqlx::query(
+            "with lapsed as (
+                 select distinct fan from timers indexed by timers_by_fan
+                 where fan > ?2 and status = 'active' and ends_at <= ?1 order by fan limit ?3
+             )
+             select timers.fan, membership from lapsed cross join timers on timers.fan = lapsed.fan
+             where status = 'active' and ends_at <= ?1",
         )
         .bind(until.timestamp_micros())
+        .bind(after.map_or("", FanId::as_str))
+        .bind(fans)
         .fetch_all(&self.0.pool())
         .await?;
-        rows.iter().map(|membership| stored(membership)).collect()
+        let mut lapses: BTreeMap<FanId, BTreeSet<MembershipId>> = BTreeMap::new();
+        for row in &rows {
+            let membership = stored(row.get("membership"))?;
+            lapses.entry(stored(row.get("fan"))?).or_default().insert(membership);
+        }
+        Ok(lapses)
     }
 
     /// What was given by hand and has ended at `now`, earliest first.
@@ -96,28 +117,13 @@ impl Timers {
             .map(|row| Ok((stored(row.get("fan"))?, stored(row.get("integration"))?)))
             .collect()
     }
-
-    /// When the next membership ends, whether that has passed or not.
-    pub async fn next(&self, grace: TimeDelta) -> Result<Option<DateTime<Utc>>, ViewError> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "select min(due) from (
-                 select min(ends_at) as due from timers where status = 'canceled'
-                 union all
-                 select min(ends_at) + ?1 from timers where status = 'active'
-             )",
-        )
-        .bind(grace.num_microseconds().unwrap_or(i64::MAX))
-        .fetch_one(&self.0.pool())
-        .await?;
-        Ok(due.and_then(DateTime::from_timestamp_micros))
-    }
 }
 
 pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = include_str!("timers.sql");
 
     async fn apply(
@@ -160,6 +166,7 @@ impl Projection for Follow {
             match terms.and_then(|terms| Some((terms, terms.ends_at?))) {
                 Some((terms, ends_at)) => set.push(json!([
                     membership,
+                    terms.fan,
                     terms.version,
                     terms.status.as_str(),
                     ends_at.timestamp_micros()
@@ -169,8 +176,8 @@ impl Projection for Follow {
         }
         rows::write(
             db,
-            "insert into timers (membership, version, status, ends_at)
-             select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?1) where true
+            "insert into timers (membership, fan, version, status, ends_at)
+             select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?1) where true
              on conflict (membership) do update
              set version = excluded.version, status = excluded.status, ends_at = excluded.ends_at",
             set,
@@ -204,5 +211,70 @@ impl Projection for Follow {
         )
         .await?;
         Ok(vec![])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::membership::Event as MembershipEvent;
+    use eventstore::{Actor, Metadata, Position};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::file::Generation;
+
+    fn purchased(
+        position: u64,
+        membership: &str,
+        fan: &str,
+        ends_at: DateTime<Utc>,
+    ) -> Arc<Envelope> {
+        let terms = Terms {
+            membership: membership.parse().unwrap(),
+            fan: fan.parse().unwrap(),
+            creator: "kim".parse().unwrap(),
+            tier: "gold".parse().unwrap(),
+            status: Status::Active,
+            ends_at: Some(ends_at),
+            version: 1,
+        };
+        let metadata = Metadata { at: ends_at, actor: Actor::Platform, correlation: Uuid::nil() };
+        Arc::new(Envelope {
+            position: Position(position),
+            id: Uuid::nil(),
+            stream: domain::membership::stream(&terms.membership),
+            version: 1,
+            kind: "MembershipPurchased".into(),
+            metadata,
+            event: Event::Membership(MembershipEvent::MembershipPurchased(terms)),
+        })
+    }
+
+    #[tokio::test]
+    async fn lapses_come_fan_by_fan_with_all_that_each_of_them_held() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("timers");
+        let mut generation = Generation::create::<Follow>(path).await.unwrap();
+        let (early, late) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH + TimeDelta::days(9));
+        let run = [
+            purchased(1, "m1", "ada", early),
+            purchased(2, "m2", "ben", early),
+            purchased(3, "m3", "ada", early),
+            purchased(4, "m4", "ada", late),
+            purchased(5, "m5", "cleo", late),
+        ];
+        generation.apply::<Follow>(&run).await.unwrap();
+        generation.finish().await.unwrap();
+        let timers = Timers(Reader::new(generation.readers()));
+
+        let (mut pages, mut after): (Vec<String>, Option<FanId>) = (vec![], None);
+        loop {
+            let page = timers.lapses(early, after.as_ref(), 1).await.unwrap();
+            let Some((fan, held)) = page.into_iter().next() else { break };
+            let held: Vec<_> = held.iter().map(MembershipId::as_str).collect();
+            pages.push(format!("{fan}: {}", held.join(" ")));
+            after = Some(fan);
+        }
+        assert_eq!(pages, ["ada: m1 m3", "ben: m2"]);
     }
 }

@@ -1,6 +1,7 @@
 -- Memberships that time will end.
 create table timers (
     membership text not null primary key,
+    fan text not null,
     version integer not null,
     status text not null,
     ends_at integer not null -- microseconds since 1970
@@ -17,3 +18,5 @@ create table grants (
 create index grants_by_end on grants (until);
 
 create index timers_by_end on timers (status, ends_at);
+
+create index timers_by_fan on timers (fan, status, ends_at);

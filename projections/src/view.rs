@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::{CreatorId, IntegrationId};
 use eventstore::{Envelope, Position};
 use sqlx::SqliteConnection;
 
@@ -24,11 +25,27 @@ pub(crate) trait Projection: Send + 'static {
 /// A row that a run of events touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// The stream of changes that it belongs to: `integrations`, `fans`, `fan_access`, `commands`, `notifications`, `holds`.
+    /// The stream of changes that it belongs to: `integrations`, `fans`, `fan_access`, `commands`, `notifications`,
+    /// `holds`, `activity`.
     pub stream: &'static str,
     /// The integration, the fan, the command, who is told, or the hold.
     pub key: String,
     pub position: Position,
+    /// The integration that the row is of, where it is of one.
+    pub integration: Option<IntegrationId>,
+    /// Whose that integration is, as far as the view knows.
+    pub creator: Option<CreatorId>,
+}
+
+impl Change {
+    pub(crate) fn new(stream: &'static str, key: String, position: Position) -> Self {
+        Self { stream, key, position, integration: None, creator: None }
+    }
+
+    /// Says which integration it is of, so that whoever looks at others need not look again.
+    pub(crate) fn within(self, integration: IntegrationId, creator: Option<&CreatorId>) -> Self {
+        Self { integration: Some(integration), creator: creator.cloned(), ..self }
+    }
 }
 
 impl ViewError {

@@ -31,6 +31,21 @@ pub const VIEWS: [&str; 5] = [
     audit::Follow::NAME,
 ];
 
+/// One of the views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Integrations,
+    FanAccess,
+    Timers,
+    Notifications,
+    Audit,
+}
+
+impl View {
+    /// Those that tell how everybody stands.
+    pub const PRESENT: [Self; 3] = [Self::Integrations, Self::FanAccess, Self::Notifications];
+}
+
 /// Where a view stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewStatus {
@@ -174,14 +189,28 @@ impl Views {
 
     /// Waits until every view has seen `position`.
     pub async fn seen(&self, position: Position, within: Duration) -> Result<(), Behind> {
-        let all = async {
-            for (_, _, live) in self.each() {
-                let mut at = live.position.subscribe();
-                at.wait_for(|at| *at >= position).await.map_err(|_| Behind)?;
-            }
-            Ok(())
-        };
-        timeout(within, all).await.unwrap_or(Err(Behind))
+        let all = self.each().into_iter().map(|(_, _, live)| live);
+        all_seen(all, position, within).await
+    }
+
+    /// Waits until some views have seen `position`: whoever asks one need not wait for another that is being built.
+    pub async fn seen_by(
+        &self,
+        views: &[View],
+        position: Position,
+        within: Duration,
+    ) -> Result<(), Behind> {
+        all_seen(views.iter().map(|view| self.live(*view)), position, within).await
+    }
+
+    fn live(&self, view: View) -> &Arc<Live> {
+        match view {
+            View::Integrations => &self.integrations,
+            View::FanAccess => &self.fan_access,
+            View::Timers => &self.timers,
+            View::Notifications => &self.notifications,
+            View::Audit => &self.audit,
+        }
     }
 
     fn each(&self) -> [(&'static str, u32, &Arc<Live>); 5] {
@@ -352,6 +381,21 @@ impl Views {
             entry::<audit::Follow>(folder, head).await?,
         ])
     }
+}
+
+async fn all_seen(
+    views: impl Iterator<Item = &Arc<Live>>,
+    position: Position,
+    within: Duration,
+) -> Result<(), Behind> {
+    let all = async {
+        for live in views {
+            let mut at = live.position.subscribe();
+            at.wait_for(|at| *at >= position).await.map_err(|_| Behind)?;
+        }
+        Ok(())
+    };
+    timeout(within, all).await.unwrap_or(Err(Behind))
 }
 
 async fn open<P: Projection>(folder: &Path, head: Position) -> Result<Generation, ViewError> {

@@ -10,6 +10,7 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod behind;
 mod bot_process;
 mod by_hand;
 mod chaos;
@@ -25,6 +26,7 @@ mod notices;
 mod observed;
 mod pages_audit;
 mod pages_fan;
+mod pages_live;
 mod pages_manage;
 mod pages_setup;
 mod pages_sign_in;

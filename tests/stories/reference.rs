@@ -112,6 +112,19 @@ fn every_metric_has_its_line() {
 }
 
 #[test]
+fn no_route_asks_the_view_of_what_happened_without_waiting_for_it() {
+    let asking = sources(&place("api/src")).into_iter();
+    let asking: Vec<_> = asking
+        .filter(|source| source.contains("views.audit()") || source.contains(".timers()"))
+        .collect();
+    assert_eq!(
+        asking,
+        [text(&place("api/src/app.rs"))],
+        "App::audit waits; nobody waits for timers"
+    );
+}
+
+#[test]
 fn every_code_of_discord_that_is_known_has_its_line() {
     let known = (10_000..500_000).filter(|code| of_discord_code(*code).is_some());
     let page = page("discord.md");

@@ -79,7 +79,7 @@ pub(crate) enum PersonalData {
     Known,
     /// Its key is not at hand.
     Sealed,
-    /// It was erased at the fan's wish.
+    /// The key is destroyed.
     Erased,
 }
 

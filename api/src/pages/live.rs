@@ -15,7 +15,7 @@ use projections::Change;
 use ring::digest;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -27,6 +27,12 @@ use crate::{
 
 /// Changes that come together are shown together.
 const TOGETHER: Duration = Duration::from_millis(150);
+
+/// The least time between two looks at what changes: an import changes something all the time.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// After how long a region that could not be made is tried again; twice as long each further time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -68,7 +74,10 @@ struct Following<L> {
     has: String,
     /// Whether to look for what changed before waiting for more.
     look: bool,
+    looked: Instant,
     again: Option<Duration>,
+    /// How often in a row the region could not be made.
+    failed: u32,
     over: bool,
 }
 
@@ -87,7 +96,9 @@ pub(crate) fn stream(
         live,
         has: last_event_id(headers).or(have).unwrap_or_default(),
         look: true,
+        looked: Instant::now(),
         again: None,
+        failed: 0,
         over: false,
     };
     let mut response = Sse::new(stream::unfold(following, Following::next))
@@ -104,28 +115,45 @@ impl<L: Live> Following<L> {
             return None;
         }
         loop {
-            if !self.held.still(&self.app).await.unwrap_or(true) {
-                self.over = true;
-                return Some((Ok(Event::default().event("ended").data("ended")), self));
-            }
-            if self.look {
-                self.look = false;
-                // Whichever view told of the change, the others may be a moment behind it.
-                let _ = self.app.caught_up().await;
-                // What cannot be read now is read at the next change.
-                if let Ok(Region { html, edition, again }) = self.live.render(&self.app).await {
-                    self.again = again;
-                    if edition != self.has {
-                        self.has.clone_from(&edition);
-                        // A carriage return would end a line of the stream.
-                        let html = html.as_str().replace('\r', " ");
-                        let event = Event::default().id(edition).event("region").data(html);
-                        return Some((Ok(event), self));
-                    }
+            match self.held.still(&self.app).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.over = true;
+                    return Some((Ok(Event::default().event("ended").data("ended")), self));
                 }
+                // Nobody is shown anything on a guess. The browser comes again.
+                Err(_) => return None,
+            }
+            if self.look
+                && let Some(event) = self.look().await
+            {
+                return Some((Ok(event), self));
             }
             self.wait().await?;
         }
+    }
+
+    /// Makes the region anew; answers it where the browser does not have it.
+    async fn look(&mut self) -> Option<Event> {
+        self.look = false;
+        // Whichever view told of the change, the others may be a moment behind it.
+        let _ = self.app.caught_up().await;
+        let made = self.live.render(&self.app).await;
+        self.looked = Instant::now();
+        // What failed was logged where it became an error.
+        let Ok(Region { html, edition, again }) = made else {
+            self.again = Some(SESSION.min(AGAIN * 2_u32.saturating_pow(self.failed)));
+            self.failed = self.failed.saturating_add(1).min(6);
+            return None;
+        };
+        (self.again, self.failed) = (again, 0);
+        if edition == self.has {
+            return None;
+        }
+        self.has.clone_from(&edition);
+        // A carriage return would end a line of the stream.
+        let html = html.as_str().replace('\r', " ");
+        Some(Event::default().id(edition).event("region").data(html))
     }
 
     /// Waits until there may be something to show, or the session is to be looked at again; `None` where the Hub ends.
@@ -143,8 +171,9 @@ impl<L: Live> Following<L> {
                 heard = self.changes.recv() => match heard {
                     Ok(changes) if !changes.iter().any(|change| self.live.concerns(change)) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => {
+                        let together = TOGETHER.max(BETWEEN.saturating_sub(self.looked.elapsed()));
                         let gather = async { while !matches!(self.changes.recv().await, Err(RecvError::Closed)) {} };
-                        let _ = timeout(TOGETHER, gather).await;
+                        let _ = timeout(together, gather).await;
                         self.look = true;
                         return Some(());
                     }

@@ -82,7 +82,7 @@ pub(crate) async fn events(
     let wanted = Wanted { fan, creator, integration, kind, from, to };
     let found = audit::events(
         &app.store,
-        app.views.audit(),
+        app.audit().await?,
         &wanted,
         Direction::After(start),
         paging.fetch_many(),
@@ -129,7 +129,7 @@ pub(crate) async fn access(
     let asked = Asked { at: at.unwrap_or_else(|| app.now()), fan, integration };
     let after = paging.after()?;
     let limit = paging.fetch();
-    let rows = audit::access(&app.store, app.views.audit(), &asked, after.as_ref(), limit).await?;
+    let rows = audit::access(&app.store, app.audit().await?, &asked, after.as_ref(), limit).await?;
     let (data, next_cursor) = paging.page(rows, AccessAt::row);
     Ok(Json(Page { data, next_cursor }))
 }
@@ -166,7 +166,7 @@ pub(crate) async fn explain(
 ) -> Result<Json<Explanation>, ApiError> {
     caller.auditor()?;
     let at = at.unwrap_or_else(|| app.now());
-    Ok(Json(audit::explain(&app.store, app.views.audit(), &fan, integration, at).await?))
+    Ok(Json(audit::explain(&app.store, app.audit().await?, &fan, integration, at).await?))
 }
 
 #[derive(IntoParams)]
@@ -212,7 +212,7 @@ pub(crate) async fn history(
     };
     let after = paging.after()?.unwrap_or_default();
     let changes =
-        audit::history(&app.store, app.views.audit(), &of, after, paging.fetch_many()).await?;
+        audit::history(&app.store, app.audit().await?, &of, after, paging.fetch_many()).await?;
     let (data, next_cursor) = paging.page(changes, Change::row);
     Ok(Json(Page { data, next_cursor }))
 }

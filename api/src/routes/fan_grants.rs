@@ -2,8 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use domain::{CreatorId, FanId, IntegrationId, fan::Grant, integration::Phase};
-use projections::IntegrationRow;
+use domain::{CreatorId, FanId, IntegrationId, fan::Grant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -45,11 +44,8 @@ pub(crate) async fn list(
     let mut data = vec![];
     for (id, Grant { creator, roles, until, .. }) in given {
         let row = app.views.integrations().get(id).await?;
-        let there = |row: &IntegrationRow| {
-            matches!(row.state.phase, Phase::Connected | Phase::Removing { .. })
-        };
         let known = app.views.fan_access().fan_row(id, &fan).await?;
-        if let (Some(row), Some(known)) = (row.filter(there), known) {
+        if let (Some(row), Some(known)) = (row.filter(|row| row.state.is_held()), known) {
             let integration = FanIntegration::of(&row, &known, &roles, linked);
             data.push(FanGrant { creator, until, integration });
         }

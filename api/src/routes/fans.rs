@@ -11,7 +11,6 @@ use domain::{
     CreatorId, DisplayName, FanId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
     desired::{Facts, Held},
     fan::{self, Fan},
-    integration::Phase,
     membership,
     status::Status,
 };
@@ -126,7 +125,7 @@ struct Shown {
 impl Shown {
     async fn of(app: &App, creator: &CreatorId) -> Result<Self, ApiError> {
         let mut rows = app.views.integrations().of_creator(creator, None, MOST).await?;
-        rows.retain(|row| matches!(row.state.phase, Phase::Connected | Phase::Removing { .. }));
+        rows.retain(|row| row.state.is_held());
         Ok(Self { rows })
     }
 

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use bot::doctor::{self, Check, Finding};
-use domain::{IntegrationId, TierId, integration::Phase, status::Status};
+use domain::{IntegrationId, TierId, status::Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -103,15 +103,14 @@ pub(crate) async fn sync(
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<SyncAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
-    let held = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
-    let Some(server) = state.server.filter(|_| held) else {
+    let Some(guild) = state.held_guild() else {
         return Err(ApiError::new(
             Kind::NOT_CONNECTED,
             domain::integration::Refusal::NotConnected.to_string(),
         ));
     };
     app.caught_up().await?;
-    app.desk.compare(server.id);
+    app.desk.compare(guild);
     let counts = app.views.fan_access().counts(id).await?;
     let there =
         counts.iter().filter(|(status, _)| !matches!(status, Status::Available | Status::Revoked));

@@ -131,7 +131,6 @@ impl IntegrationAnswer {
             Phase::Removing { .. } => "removing",
             Phase::Disconnected | Phase::Removed => "disconnected",
         };
-        let held = matches!(state.phase, Phase::Connected | Phase::Removing { .. });
         Self {
             id: row.id,
             creator: row.creator.clone(),
@@ -139,7 +138,7 @@ impl IntegrationAnswer {
             name: row.name.clone(),
             status,
             reasons,
-            guild: state.server.as_ref().filter(|_| held).map(GuildAnswer::of),
+            guild: state.server.as_ref().filter(|_| state.is_held()).map(GuildAnswer::of),
             on_end: state.on_end,
             drift: state.drift,
             removal_limit: state.removal_limit.into(),

@@ -6,7 +6,7 @@ use domain::{
     Decider, DiscordUserId, FanId,
     fan::{self, Event as FanEvent, Fan},
 };
-use eventstore::{Actor, HandleError};
+use eventstore::{Actor, Envelope, HandleError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use url::Url;
@@ -34,6 +34,20 @@ pub(crate) struct DiscordAnswer {
     pub(crate) reason: Option<Reason>,
 }
 
+/// The event that connects an account.
+const LINKED: &str = "FanLinked";
+
+impl DiscordAnswer {
+    /// The account that an event connected, where it can be told.
+    fn of(envelope: Envelope) -> Option<Self> {
+        let linked_at = envelope.metadata.at;
+        let Some(FanEvent::FanLinked(link)) = Fan::own(envelope.event) else { return None };
+        let account = link.account.known()?;
+        let (id, username) = (account.id, account.username.clone());
+        Some(Self { id, username, linked_at, reason: None })
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LinkAnswer {
     pub(crate) discord: Option<DiscordAnswer>,
@@ -49,35 +63,15 @@ pub(crate) async fn get(
     Path(fan): Path<FanId>,
 ) -> Result<Json<LinkAnswer>, ApiError> {
     caller.fan(&fan)?;
-    let events = app.store.log().read_stream(&fan::stream(&fan), 0).await?;
-    let (mut discord, mut broken) = (None, None);
-    for envelope in app.store.decode(events).await? {
-        let at = envelope.metadata.at;
-        match Fan::own(envelope.event) {
-            Some(FanEvent::FanLinked(link)) => {
-                broken = None;
-                discord = link.account.known().map(|account| DiscordAnswer {
-                    id: account.id,
-                    username: account.username.clone(),
-                    linked_at: at,
-                    reason: None,
-                });
-            }
-            Some(FanEvent::FanUnlinked(_)) => discord = None,
-            Some(FanEvent::LinkBroken { reason, .. }) => broken = Some(reason),
-            Some(
-                FanEvent::IntegrationActivated { .. }
-                | FanEvent::IntegrationDeactivated { .. }
-                | FanEvent::NotificationRead { .. }
-                | FanEvent::ManualGrantGiven(_)
-                | FanEvent::ManualGrantEnded { .. }
-                | FanEvent::AccessWithheld { .. }
-                | FanEvent::WithholdingLifted { .. },
-            )
-            | None => {}
-        }
+    let stream = fan::stream(&fan);
+    let state = app.store.load::<Fan>(&stream).await?.state;
+    let mut discord = None;
+    if state.link.is_some() {
+        let linked = app.store.log().last_of(&stream, LINKED, u64::MAX).await?;
+        let linked = app.store.decode(linked.into_iter().collect()).await?;
+        discord = linked.into_iter().find_map(DiscordAnswer::of);
     }
-    if let (Some(discord), Some(broken)) = (&mut discord, broken) {
+    if let (Some(discord), Some(broken)) = (&mut discord, state.broken) {
         discord.reason = Some(Reason::of((broken.trouble(), None)));
     }
     Ok(Json(LinkAnswer { discord }))

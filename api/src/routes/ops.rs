@@ -40,13 +40,13 @@ pub(crate) async fn faults(app: &App) -> Result<Vec<FieldError>, ApiError> {
             "it takes no events; check the disk and start the Hub again",
         ));
     }
-    if app.caught_up().await.is_err() {
+    if app.all_caught_up().await.is_err() {
         faults.push(FieldError::new(
             "views",
             "they are behind the log; wait, or look at `hub views list`",
         ));
     }
-    if app.store.leases().held("shard:", app.now()).await?.is_empty() {
+    if app.desk.held().await?.is_empty() {
         faults.push(FieldError::new(
             "bot",
             "no bot holds a shard; start one with `hub serve` or `hub bot`",

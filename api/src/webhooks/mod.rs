@@ -19,7 +19,7 @@ use eventstore::{
     webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint},
 };
 use futures_util::{TryStreamExt, stream};
-use projections::{Behind, ViewError, Views};
+use projections::{Behind, View, ViewError, Views};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -196,7 +196,7 @@ impl Webhooks {
             let told = store.webhooks().told().await?;
             let from = (*seen).max(since).max(told);
             let Some(part) = Part::read(store, from).await? else { return Ok(true) };
-            views.seen(part.last, CATCH_UP).await?;
+            views.seen_by(&View::PRESENT, part.last, CATCH_UP).await?;
             // Again, now that it is known what is told: an endpoint that is newer than this is told later things only.
             let endpoints = store.webhooks().endpoints().await?;
             let any = self.store(&part, &endpoints).await?;

@@ -15,7 +15,7 @@ use domain::{
     guild::{self, Guild},
 };
 use eventstore::{Actor, Metadata, Position, Store, StoreError};
-use projections::{Behind, CommandCursor, CommandRow, ViewError, Views};
+use projections::{Behind, CommandCursor, CommandRow, View, ViewError, Views};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -90,12 +90,15 @@ pub struct Comparison {
     pub again: bool,
 }
 
+/// What the names of the shards' leases begin with.
+const SHARDS: &str = "shard:";
+
 fn lease_name(shard: u32, of: u32) -> String {
-    format!("shard:{shard}/{of}")
+    format!("{SHARDS}{shard}/{of}")
 }
 
 fn shard_of(name: &str) -> Option<(u32, u32)> {
-    let (shard, of) = name.strip_prefix("shard:")?.split_once('/')?;
+    let (shard, of) = name.strip_prefix(SHARDS)?.split_once('/')?;
     Some((shard.parse().ok()?, of.parse().ok()?))
 }
 
@@ -172,6 +175,12 @@ impl Desk {
         Metadata { at: self.now(), actor: Actor::Bot(bot.to_owned()), correlation: Uuid::now_v7() }
     }
 
+    /// The shards that processes hold, and who holds each.
+    pub async fn held(&self) -> Result<Vec<(Lease, String)>, DeskError> {
+        let held = self.store.leases().held(SHARDS, self.now()).await?;
+        Ok(held.iter().filter_map(|(held, holder)| Some((lease(held)?, holder.clone()))).collect())
+    }
+
     /// Takes shards that are free, up to `want` with those that the process holds already.
     pub async fn acquire(&self, bot: &str, of: u32, want: u32) -> Result<Vec<Lease>, DeskError> {
         if !(1..=MAX_SHARDS).contains(&of) {
@@ -181,7 +190,7 @@ impl Desk {
             return Err(DeskError::NoShards);
         }
         let now = self.now();
-        let held = self.store.leases().held("shard:", now).await?;
+        let held = self.store.leases().held(SHARDS, now).await?;
         let other = held.iter().find_map(|(lease, _)| {
             shard_of(&lease.name).map(|(_, other)| other).filter(|n| *n != of)
         });
@@ -227,7 +236,7 @@ impl Desk {
 
     /// The name of a lease that is held under this epoch by `bot`, or by a process of it.
     async fn lease_of(&self, bot: &str, epoch: u64) -> Result<Option<String>, DeskError> {
-        let held = self.store.leases().held("shard:", self.now()).await?;
+        let held = self.store.leases().held(SHARDS, self.now()).await?;
         let mine = |holder: &str| {
             holder.strip_prefix(bot).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
@@ -254,8 +263,9 @@ impl Desk {
         id: &str,
         epoch: u64,
     ) -> Result<(CommandRow, DiscordUserId), DeskError> {
-        // A decision or report that the view has not seen yet may have closed it.
-        self.views.seen(self.store.log().head(), CATCH_UP).await?;
+        // A decision or report that the view has not seen yet may have closed it, and what the server shows answers it.
+        let asked = [View::FanAccess, View::Integrations];
+        self.views.seen_by(&asked, self.store.log().head(), CATCH_UP).await?;
         let Some(row) = self.views.fan_access().command(id).await? else {
             let known = self.may_have_stood(id).await?;
             return Err(if known { DeskError::Superseded } else { DeskError::Unknown });

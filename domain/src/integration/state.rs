@@ -76,10 +76,14 @@ impl State {
         self.server.as_ref().filter(|_| self.phase == Phase::Connected).map(|server| server.id)
     }
 
+    /// Whether this integration gives access in a server now, or has not taken it away yet.
+    pub fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Connected | Phase::Removing { .. })
+    }
+
     /// The server in which this integration gives access now, or has not taken it away yet.
     pub fn held_guild(&self) -> Option<GuildId> {
-        let held = matches!(self.phase, Phase::Connected | Phase::Removing { .. });
-        self.server.as_ref().filter(|_| held).map(|server| server.id)
+        self.server.as_ref().filter(|_| self.is_held()).map(|server| server.id)
     }
 
     /// What is the matter with the server as it was last seen, and about which role.

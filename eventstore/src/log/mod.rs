@@ -2,10 +2,12 @@
 //!
 //! `writer` gathers appends and commits them together: `plan` decides what becomes of each by the `versions` of their
 //! streams, `insert` is the SQL, `checkpoints` copies what was written into the database.
-//! `recent` keeps the newest events in memory for whoever follows; this file is the log's face.
+//! `recent` keeps the newest events in memory for whoever follows, `part` is how much is handed over at once; this file is
+//! the log's face.
 
 mod checkpoints;
 mod insert;
+mod part;
 mod plan;
 mod recent;
 mod subscription;
@@ -16,6 +18,7 @@ use std::{path::Path, sync::Arc};
 
 use chrono::DateTime;
 use domain::StreamName;
+use futures_util::TryStreamExt as _;
 use serde_json::json;
 use sqlx::{
     AssertSqlSafe, Row, Sqlite, SqlitePool,
@@ -27,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::subscription::Subscription;
-use self::{recent::Recent, writer::Writer};
+use self::{part::Part, recent::Recent, writer::Writer};
 use crate::{
     database::{self, Mode},
     error::StoreError,
@@ -194,7 +197,25 @@ impl Log {
         rows.iter().map(recorded).collect()
     }
 
-    /// At most `limit` events after a position, in order.
+    /// A stream's last event of a name, up to a version: what came before it need not be read.
+    pub async fn last_of(
+        &self,
+        stream: &StreamName,
+        kind: &str,
+        up_to: u64,
+    ) -> Result<Option<Arc<Recorded>>, StoreError> {
+        let found = select(
+            "where stream = ?1 and version <= ?2 and type = ?3 order by version desc limit 1",
+        )
+        .bind(stream.as_str())
+        .bind(number(up_to))
+        .bind(kind)
+        .fetch_optional(&self.readers)
+        .await?;
+        found.as_ref().map(recorded).transpose()
+    }
+
+    /// At most `limit` events after a position, in order; fewer where they are large.
     pub async fn read_after(
         &self,
         after: Position,
@@ -203,12 +224,17 @@ impl Log {
         if let Some(recent) = self.recent.after(after, limit) {
             return Ok(recent);
         }
-        let rows = select("where position > ?1 order by position limit ?2")
+        let mut rows = select("where position > ?1 order by position limit ?2")
             .bind(number(after.0))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(recorded).collect()
+            .fetch(&self.readers);
+        let mut part = Part::of(limit);
+        while let Some(row) = rows.try_next().await? {
+            if !part.takes(&recorded(&row)?) {
+                break;
+            }
+        }
+        Ok(part.events)
     }
 
     /// The events at some positions, in order.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Log, Recorded};
 use crate::{error::StoreError, metadata::Position};
 
-/// The most events that are handed over at once.
+/// The most events that are handed over at once; fewer where they are large.
 const READ: usize = 4_096;
 
 /// A reader that keeps nothing but its position.

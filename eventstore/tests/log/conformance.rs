@@ -147,6 +147,18 @@ pub(crate) async fn the_log_is_read_in_order_after_any_position_in_parts_of_any_
     assert_eq!(log.head(), Position(10));
 }
 
+pub(crate) async fn the_last_event_of_a_name_is_found_up_to_any_version(log: Log) {
+    let named = |kind: &str| NewEvent { kind: kind.into(), schema: 1, data: "0".into() };
+    let events = ["Seen", "Said", "Seen", "Said"].map(named).to_vec();
+    let written = Write { stream: stream("a"), expected: 0, events };
+    log.append(append(vec![written, write("b", 0, &["1"])], None)).await.unwrap();
+    for (up_to, wanted) in [(0, None), (1, Some(1)), (2, Some(1)), (3, Some(3)), (9, Some(3))] {
+        let last = log.last_of(&stream("a"), "Seen", up_to).await.unwrap();
+        assert_eq!(last.map(|event| event.version), wanted, "{up_to}");
+    }
+    assert_eq!(log.last_of(&stream("b"), "Seen", 9).await.unwrap(), None);
+}
+
 pub(crate) async fn too_much_at_once_is_refused_before_anything_is_written(log: Log) {
     let huge = "x".repeat(1 << 20);
     let refused = log.append(append(vec![write("a", 0, &[&huge])], None)).await;
@@ -248,6 +260,7 @@ macro_rules! conformance {
                 appends_that_come_at_once_are_answered_each_for_itself,
                 an_append_of_many_events_is_one_append,
                 the_log_is_read_in_order_after_any_position_in_parts_of_any_size,
+                the_last_event_of_a_name_is_found_up_to_any_version,
                 too_much_at_once_is_refused_before_anything_is_written,
                 a_reader_that_keeps_only_its_position_sees_all_that_was_committed_in_order,
             }

@@ -2,7 +2,7 @@
 
 use std::{io::Read, path::PathBuf};
 
-use eventstore::{Clock, Mode, OpenError, Store, StoreOptions};
+use eventstore::{Clock, Mode, OpenError, Position, Store, StoreOptions};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
@@ -46,6 +46,24 @@ async fn a_folder_has_one_server_at_a_time_and_others_may_look_beside_it() {
     let beside = open(&folder.path(), Mode::Beside, None).await.unwrap();
     assert_eq!(beside.log().head().0, 1);
     assert!(beside.log().append(append(vec![write("a", 1, &["2"])], None)).await.is_err());
+}
+
+#[tokio::test]
+async fn large_events_come_in_smaller_parts_from_memory_and_from_the_disk_alike() {
+    let folder = Folder::new();
+    let serving = folder.open().await;
+    let large = "x".repeat(1_000_000);
+    for n in 0..10 {
+        serving.log().append(append(vec![write("a", n, &[&large])], None)).await.unwrap();
+    }
+    let beside = open(&folder.path(), Mode::Beside, None).await.unwrap();
+    for log in [serving.log(), beside.log()] {
+        let (mut followed, mut parts) = (log.subscribe(Position(0)), vec![]);
+        while parts.iter().sum::<usize>() < 10 {
+            parts.push(followed.next().await.unwrap().len());
+        }
+        assert_eq!(parts, [4, 4, 2]);
+    }
 }
 
 #[tokio::test]

@@ -39,9 +39,10 @@ impl Projection for Follow {
             }
             mentions.note(envelope.position, &envelope.kind, &envelope.event, &creators, &servers);
         }
+        let changes = mentions.changes(&creators);
         mentions.write(db).await?;
         blocks.write(db).await?;
         intervals.write(db).await?;
-        Ok(vec![])
+        Ok(changes)
     }
 }

@@ -1,7 +1,10 @@
 //! Which events name whom: postings in blocks, so that a list is found without looking through the log, and replaying
 //! writes few rows.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use domain::{
     CreatorId, Event, FanId, GuildId, IntegrationId, account::Event as AccountEvent,
@@ -12,7 +15,7 @@ use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::servers::Servers;
-use crate::rows;
+use crate::{rows, view::Change};
 
 /// A block has 2^10 positions: two digits of base 32 tell where in it one is.
 const BITS: u32 = 10;
@@ -148,6 +151,22 @@ impl<'run> Mentions<'run> {
         for digit in [within >> DIGIT, within % BASE] {
             positions.extend(char::from_digit(digit, BASE));
         }
+    }
+
+    /// The integrations in which something happened.
+    pub(super) fn changes(&self, creators: &HashMap<IntegrationId, CreatorId>) -> Vec<Change> {
+        let mut last: BTreeMap<IntegrationId, Position> = BTreeMap::new();
+        for ((subject, block), positions) in &self.0 {
+            if let (Subject::Integration(id), Some(at)) = (subject, read(*block, positions).last())
+            {
+                let known = last.entry(*id).or_insert(at);
+                *known = at.max(*known);
+            }
+        }
+        let change = |(id, at): (IntegrationId, _)| {
+            Change::new("activity", id.to_string(), at).within(id, creators.get(&id))
+        };
+        last.into_iter().map(change).collect()
     }
 
     pub(super) async fn write(self, db: &mut SqliteConnection) -> sqlx::Result<()> {

@@ -19,7 +19,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use domain::{
-    CreatorId, FanId, GuildId, IntegrationId, MembershipId, RoleId, TierId, Trouble,
+    CreatorId, FanId, GuildId, IntegrationId, RoleId, TierId, Trouble,
     access::{Desired, Removed, Standing},
     account::AccountKey,
     desired::{Facts, Plan},
@@ -217,16 +217,6 @@ impl FanAccess {
                 Ok((stored(row.get("fan"))?, fan.facts))
             })
             .collect()
-    }
-
-    /// Who holds, or held, a membership.
-    pub async fn membership(&self, membership: &MembershipId) -> Result<Option<FanId>, ViewError> {
-        let fan: Option<String> =
-            sqlx::query_scalar("select fan from memberships where membership = ?1")
-                .bind(membership.as_str())
-                .fetch_optional(&self.0.pool())
-                .await?;
-        fan.map(|fan| stored(&fan)).transpose()
     }
 
     /// A creator's integrations as far as access needs them: without role lists.

@@ -238,7 +238,7 @@ impl Notices {
                     } else {
                         continue;
                     }
-                    changes.push(Change { stream: "notifications", key, position: now.position });
+                    changes.push(Change::new("notifications", key, now.position));
                 }
             }
             write(db, known, told, resolved).await?;

@@ -53,6 +53,8 @@ pub(super) struct Tables<'db> {
     memberships: HashMap<MembershipId, Terms>,
     /// The integrations of every creator that was loaded.
     creators: HashMap<CreatorId, BTreeMap<IntegrationId, State>>,
+    /// Whose each of them is.
+    owners: HashMap<IntegrationId, CreatorId>,
     /// The holds that are not approved and that an event of the run may fall under.
     holds: Vec<Over>,
     notices: Notices,
@@ -71,6 +73,7 @@ impl<'db> Tables<'db> {
             changed: HashMap::new(),
             memberships: HashMap::new(),
             creators: HashMap::new(),
+            owners: HashMap::new(),
             holds,
             notices: Notices::default(),
             changes: vec![],
@@ -94,7 +97,8 @@ impl<'db> Tables<'db> {
         event: &HoldEvent,
     ) -> Result<(), ViewError> {
         let (key, position) = (event.hold().to_string(), envelope.position);
-        self.changes.push(Change { stream: "holds", key, position });
+        let change = Change::new("holds", key, position);
+        self.changes.push(change.within(event.integration(), Some(event.creator())));
         holds::record(self.db, &mut self.holds, envelope, event).await
     }
 
@@ -138,10 +142,7 @@ impl<'db> Tables<'db> {
             troubled
                 .filter_map(|row| {
                     // Whoever gave something by hand may not be among those whose tiers the fan holds.
-                    let mut creators = self.creators.iter();
-                    let (creator, _) =
-                        creators.find(|(_, all)| all.contains_key(&row.integration))?;
-                    Cause::of_fan(row, creator)
+                    Cause::of_fan(row, self.owners.get(&row.integration)?)
                 })
                 .collect()
         };
@@ -240,7 +241,9 @@ impl<'db> Tables<'db> {
         for row in found {
             let creator: CreatorId = stored(row.get("creator"))?;
             let state = serde_json::from_str(row.get("doc"))?;
-            self.creators.entry(creator).or_default().insert(stored(row.get("id"))?, state);
+            let id = stored(row.get("id"))?;
+            self.owners.insert(id, creator.clone());
+            self.creators.entry(creator).or_default().insert(id, state);
         }
         Ok(())
     }
@@ -264,6 +267,7 @@ impl<'db> Tables<'db> {
             };
         let Some(creator) = creator else { return Ok(None) };
         self.load_creators([creator.clone()].into()).await?;
+        self.owners.entry(id).or_insert_with(|| creator.clone());
         let state = self.creators.entry(creator.clone()).or_default().entry(id).or_default();
         let before = state.clone();
         Integration::evolve(state, event);
@@ -361,8 +365,8 @@ impl<'db> Tables<'db> {
         changed.sort();
         for (id, position) in changed {
             let Some(work) = self.works.get_mut(&id) else { continue };
-            self.changes.push(Change { stream: "fans", key: id.to_string(), position });
-            out.fan(&id, work, &mut self.changes)?;
+            self.changes.push(Change::new("fans", id.to_string(), position));
+            out.fan(&id, work, &self.owners, &mut self.changes)?;
         }
         let memberships = self
             .memberships

@@ -1,8 +1,8 @@
 //! What a run of events leaves in the tables, written in bulk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::{FanId, IntegrationId, account::AccountKey};
+use domain::{CreatorId, FanId, IntegrationId, account::AccountKey};
 use eventstore::Position;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -37,6 +37,7 @@ impl Written {
         &mut self,
         id: &FanId,
         work: &mut Work,
+        owners: &HashMap<IntegrationId, CreatorId>,
         changes: &mut Vec<Change>,
     ) -> Result<(), ViewError> {
         self.fans.push(json!([id, serde_json::to_string(&work.fan)?]));
@@ -58,11 +59,8 @@ impl Written {
                 row.position,
                 serde_json::to_string(row)?
             ]));
-            changes.push(Change {
-                stream: "fan_access",
-                key: id.to_string(),
-                position: row.position,
-            });
+            let change = Change::new("fan_access", id.to_string(), row.position);
+            changes.push(change.within(*integration, owners.get(integration)));
         }
         for (integration, row) in
             work.stored_rows.iter().filter(|(id, _)| !work.rows.contains_key(id))
@@ -73,7 +71,8 @@ impl Written {
         for (integration, position) in std::mem::take(&mut work.gone) {
             if !work.rows.contains_key(&integration) {
                 self.gone.push(json!([integration, id, position]));
-                changes.push(Change { stream: "fan_access", key: id.to_string(), position });
+                let change = Change::new("fan_access", id.to_string(), position);
+                changes.push(change.within(integration, owners.get(&integration)));
             }
         }
         work.stored_rows.clone_from(&work.rows);
@@ -119,20 +118,12 @@ impl Written {
                 command.parked.map(|(trouble, _)| trouble),
                 serde_json::to_string(command)?
             ]));
-            changes.push(Change {
-                stream: "commands",
-                key: command.id.clone(),
-                position: Position(command.version),
-            });
+            changes.push(Change::new("commands", command.id.clone(), Position(command.version)));
         }
         let gone = work.stored_commands.iter().filter(|(key, _)| !commands.contains_key(key));
         for ((guild, account), command) in gone {
             self.commands_gone.push(json!([guild, account]));
-            changes.push(Change {
-                stream: "commands",
-                key: command.id.clone(),
-                position: Position(command.version),
-            });
+            changes.push(Change::new("commands", command.id.clone(), Position(command.version)));
         }
         work.stored_commands = commands;
         Ok(())

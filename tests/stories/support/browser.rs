@@ -87,10 +87,15 @@ impl Live {
         self.text.clear();
     }
 
-    /// Waits until the stream has ended.
-    pub(crate) async fn until_over(&mut self) {
-        let reading = async { while self.answer.chunk().await.unwrap().is_some() {} };
+    /// Waits until the stream has ended; answers what was still sent.
+    pub(crate) async fn until_over(&mut self) -> String {
+        let reading = async {
+            while let Some(part) = self.answer.chunk().await.unwrap() {
+                self.text.push_str(&String::from_utf8_lossy(&part));
+            }
+        };
         assert!(tokio::time::timeout(Duration::from_secs(30), reading).await.is_ok());
+        std::mem::take(&mut self.text)
     }
 }
 

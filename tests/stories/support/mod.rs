@@ -4,6 +4,7 @@ mod answer;
 mod browser;
 mod contract;
 mod discord;
+mod failures;
 mod moderators;
 mod receiver;
 mod road;
@@ -11,6 +12,7 @@ mod world;
 
 pub(crate) use answer::Answer;
 pub(crate) use browser::Browser;
+pub(crate) use failures::failures;
 pub(crate) use receiver::{Got, Receiver};
 pub(crate) use road::Road;
 pub(crate) use world::{Club, INBOUND, STRIPE, World};

@@ -12,6 +12,7 @@ use projections::{VIEWS, Views};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{Answer, contract, discord};
@@ -193,6 +194,23 @@ impl World {
 
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Changes what a file of the data folder holds, behind the hub's back.
+    pub(crate) async fn meddle(&self, file: &str, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.open(file).await).await.unwrap();
+    }
+
+    /// Keeps a view from seeing anything more until the answer is dropped, five seconds at most.
+    pub(crate) async fn hold_back(&self, view: &str) -> impl Sized + use<> {
+        let mut file = self.open(&format!("views/{view}.1.sqlite")).await;
+        sqlx::raw_sql("begin immediate").execute(&mut file).await.unwrap();
+        file
+    }
+
+    async fn open(&self, file: &str) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.folder().join(file));
+        options.busy_timeout(Duration::from_secs(5)).connect().await.unwrap()
     }
 
     pub(crate) fn node(&self) -> &Node {

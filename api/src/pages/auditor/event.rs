@@ -67,7 +67,7 @@ async fn about(app: &App, told: &Told) -> Result<(Option<FanId>, Option<Integrat
         Event::Fan(event) => (Some(event.fan().clone()), event.integration()),
         Event::Access(event) => {
             let holder = event.holder();
-            let of = app.views.audit().integrations_at(holder.guild, told.at).await?;
+            let of = app.audit().await?.integrations_at(holder.guild, told.at).await?;
             (Some(holder.fan.clone()), of.first().copied())
         }
         Event::Integration(event) => (None, Some(event.integration())),
@@ -90,7 +90,7 @@ pub(crate) async fn show(
     Path(position): Path<u64>,
 ) -> Result<Response, ApiError> {
     signed.caller.auditor()?;
-    let told = audit::event(&app.store, app.views.audit(), Position(position)).await?;
+    let told = audit::event(&app.store, app.audit().await?, Position(position)).await?;
     let told = told.ok_or_else(ApiError::not_found)?;
     let (fan, integration) = about(&app, &told).await?;
     let t = &texts::EN;

@@ -106,7 +106,7 @@ pub(crate) async fn show(
     let at = at.unwrap_or_else(|| app.now());
     let mut answer = None;
     if let (Some(fan), Some(integration), true) = (fan, integration, faults.is_empty()) {
-        let told = audit::explain(&app.store, app.views.audit(), &fan, integration, at).await?;
+        let told = audit::explain(&app.store, app.audit().await?, &fan, integration, at).await?;
         let over_time = address(
             "/audit/access",
             &[("fan", &asked.fan), ("integration", &asked.integration), ("at", &exact(at))],

@@ -108,7 +108,7 @@ async fn find(app: &App, asked: &Asked, wanted: &Wanted) -> Result<Found, ApiErr
         (None, before) => Direction::Before(Position(before.unwrap_or(u64::MAX))),
     };
     let mut rows =
-        audit::events(&app.store, app.views.audit(), wanted, direction, SHOWN + 1).await?;
+        audit::events(&app.store, app.audit().await?, wanted, direction, SHOWN + 1).await?;
     let more = rows.len() > SHOWN;
     rows.truncate(SHOWN);
     if after.is_some() {
@@ -155,7 +155,7 @@ pub(crate) async fn show(
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let shown = LogPage {
         frame: frame(&app, &signed, texts::EN.log.title, "log"),
-        types: app.views.audit().types().await?,
+        types: app.audit().await?.types().await?,
         integrations: integrations(&app, None, OFFERED).await?,
         rows: found.rows,
         filtered: wanted != Wanted::default() || !faults.is_empty(),

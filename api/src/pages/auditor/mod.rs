@@ -82,7 +82,7 @@ async fn integrations(
     limit: u32,
 ) -> Result<Vec<Choice>, ApiError> {
     let mut choices = vec![];
-    for (id, creator) in app.views.audit().integrations(after, limit).await? {
+    for (id, creator) in app.audit().await?.integrations(after, limit).await? {
         choices.push(Choice { id, creator, name: name_of(app, id).await? });
     }
     Ok(choices)

@@ -238,14 +238,14 @@ pub(crate) async fn show(
     let title = match &whose {
         Whose::Fan(fan, _) => t.travel.of_fan.plain(fan),
         Whose::Integration(id) => {
-            app.views.audit().creator(*id).await?.ok_or_else(ApiError::not_found)?;
+            app.audit().await?.creator(*id).await?.ok_or_else(ApiError::not_found)?;
             t.travel.of_integration.plain(name_of(&app, *id).await?)
         }
     };
     let frame = frame(&app, &signed, title, "access").under(t.travel.title, "/audit/access");
     let (lead, picture, changes) = match &whose {
         Whose::Fan(fan, id) => {
-            let course = audit::course(&app.store, app.views.audit(), fan, *id).await?;
+            let course = audit::course(&app.store, app.audit().await?, fan, *id).await?;
             (t.travel.of_fan_lead, of_fan(t, &course, at, now), course.changes)
         }
         Whose::Integration(id) => {
@@ -343,7 +343,7 @@ async fn of_integration(
     now: DateTime<Utc>,
 ) -> Result<Option<Picture>, ApiError> {
     let t = &texts::EN.travel;
-    let servers = app.views.audit().servers_of(id).await?;
+    let servers = app.audit().await?.servers_of(id).await?;
     let Some((_, first, _)) = servers.first() else { return Ok(None) };
     let scale = Scale::even(*first, now);
     let mut values = vec![];
@@ -352,7 +352,7 @@ async fn of_integration(
             *began <= sampled && ended.is_none_or(|ended| ended > sampled)
         });
         let counts = match server {
-            Some((server, ..)) => app.views.audit().count_in_server(*server, sampled).await?,
+            Some((server, ..)) => app.audit().await?.count_in_server(*server, sampled).await?,
             None => BTreeMap::new(),
         };
         values.push((x, counts));
@@ -425,7 +425,7 @@ async fn fan_moment(
     asked: &Asked,
 ) -> Result<FanMoment, ApiError> {
     let t = &texts::EN;
-    let course = audit::course(&app.store, app.views.audit(), fan, id).await?;
+    let course = audit::course(&app.store, app.audit().await?, fan, id).await?;
     let before = course.changes.iter().rev().map(|change| change.at).find(|time| *time < at);
     let after = course.changes.iter().map(|change| change.at).find(|time| *time > at);
     let mut last: BTreeMap<IntegrationId, Change> = BTreeMap::new();
@@ -456,7 +456,7 @@ async fn integration_moment(
     at: DateTime<Utc>,
     asked: &Asked,
 ) -> Result<IntegrationMoment, ApiError> {
-    let view = app.views.audit();
+    let view = app.audit().await?;
     let count = match view.server_at(id, at).await? {
         Some(server) => view.count_in_server(server, at).await?.values().sum(),
         None => 0,

@@ -18,7 +18,10 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::When,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            is_within,
+        },
         frame::{Frame, page},
         live::{self, Live, Region},
         session::Signed,
@@ -67,7 +70,7 @@ pub(super) async fn happened(
 ) -> Result<(Vec<Happened>, Option<u64>), ApiError> {
     let wanted = Wanted { integration: Some(integration), fan, ..Wanted::default() };
     let from = Direction::Before(Position(before.unwrap_or(u64::MAX)));
-    let told = audit::events(&app.store, app.views.audit(), &wanted, from, PAGE).await?;
+    let told = audit::events(&app.store, app.audit().await?, &wanted, from, PAGE).await?;
     let more = told.last().filter(|_| told.len() == PAGE).map(|last| last.position);
     let said = told.into_iter().filter(|event| !UNSAID.contains(&event.r#type.as_str()));
     let happened = said.map(|event| Happened {
@@ -136,7 +139,7 @@ struct LiveActivity {
 
 impl Live for LiveActivity {
     fn concerns(&self, change: &Change) -> bool {
-        matches!(change.stream, "integrations" | "fan_access")
+        is_within(change, &["activity"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

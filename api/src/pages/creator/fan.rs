@@ -10,9 +10,9 @@ use axum::{
 };
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use domain::{
-    CreatorId, Decider, FanId, IntegrationId, RoleId, Trouble, Who,
+    CreatorId, FanId, IntegrationId, RoleId, Trouble, Who,
     desired::Facts,
-    fan::{self, Event as FanEvent, Fan, Grant},
+    fan::{self, Fan, Grant},
     membership,
     status::Status,
 };
@@ -27,6 +27,7 @@ use crate::{
         creator::{
             activity::{self, Happened},
             head::Integration,
+            is_within,
             memberships::DoneQuery,
             overview::OverviewQuery,
         },
@@ -148,16 +149,8 @@ async fn why_withheld(
     id: IntegrationId,
     fan: &FanId,
 ) -> Result<Option<String>, ApiError> {
-    let recorded = app.store.log().read_stream(&fan::stream(fan), 0).await?;
-    let mut written = None;
-    for envelope in app.store.decode(recorded).await? {
-        if let Some(FanEvent::AccessWithheld { integration, why, .. }) = Fan::own(envelope.event)
-            && integration == id
-        {
-            written = Some(why);
-        }
-    }
-    Ok(written)
+    let known = app.store.load::<Fan>(&fan::stream(fan)).await?;
+    Ok(known.state.withheld.get(&id).cloned())
 }
 
 async fn shown(
@@ -228,11 +221,8 @@ struct LiveFan {
 
 impl Live for LiveFan {
     fn concerns(&self, change: &Change) -> bool {
-        match change.stream {
-            "fans" => change.key == self.fan.as_str(),
-            "integrations" => change.key == self.id.to_string(),
-            _ => false,
-        }
+        let of_fan = change.stream == "fans" && change.key == self.fan.as_str();
+        of_fan || is_within(change, &["integrations"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

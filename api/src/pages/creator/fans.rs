@@ -13,7 +13,10 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::{Chip, Tile},
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            is_within,
+        },
         frame::{Frame, page, see_other},
         live::{self, Live, Region},
         session::Signed,
@@ -171,7 +174,7 @@ struct LiveFans {
 
 impl Live for LiveFans {
     fn concerns(&self, change: &Change) -> bool {
-        change.stream == "fan_access"
+        is_within(change, &["integrations", "fan_access"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

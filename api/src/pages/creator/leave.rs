@@ -86,7 +86,7 @@ pub(crate) async fn ask_disconnect(
     Path(id): Path<IntegrationId>,
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
-    if !matches!(integration.row.state.phase, Phase::Connected | Phase::Removing { .. }) {
+    if !integration.row.state.is_held() {
         return Ok(see_other(&integration.place("")));
     }
     ask(&app, &signed, integration, false).await

@@ -23,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 use domain::{CreatorId, IntegrationId};
-use projections::IntegrationRow;
+use projections::{Change, IntegrationRow};
 
 use crate::{
     app::App,
@@ -85,6 +85,17 @@ pub(crate) fn router() -> Router<Arc<App>> {
         )
 }
 
+/// Whether a change is one of these streams', in this integration. Others' changes are many, and none of its pages' business.
+fn is_within(change: &Change, streams: &[&str], id: IntegrationId) -> bool {
+    streams.contains(&change.stream) && change.integration == Some(id)
+}
+
+/// Whether a change is one of these streams', in any integration of this creator.
+fn is_of(change: &Change, streams: &[&str], creator: &CreatorId) -> bool {
+    let others = change.creator.as_ref().is_some_and(|whose| whose != creator);
+    streams.contains(&change.stream) && !others
+}
+
 /// A page of an integration.
 fn place(id: IntegrationId, page: &str) -> String {
     format!("/creator/integrations/{id}{page}")
@@ -112,4 +123,29 @@ async fn setup(
         .under(texts::EN.frame.integrations, Area::Creator.home())
         .under(row.name.to_string(), place(row.id, ""))
         .narrow())
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstore::Position;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_at_another_creator_makes_no_page_anew() {
+        let (club, other) = (IntegrationId(Uuid::from_u128(1)), IntegrationId(Uuid::from_u128(2)));
+        let (kim, lee): (CreatorId, CreatorId) = ("kim".parse().unwrap(), "lee".parse().unwrap());
+        let (fan, shown) = ("ada".to_owned(), ["integrations", "fan_access"]);
+        let change = Change {
+            stream: "fan_access",
+            key: fan,
+            position: Position(1),
+            integration: Some(other),
+            creator: Some(lee.clone()),
+        };
+        assert!(is_within(&change, &shown, other) && !is_within(&change, &shown, club));
+        assert!(is_of(&change, &shown, &lee) && !is_of(&change, &shown, &kim));
+        assert!(!is_of(&change, &["holds"], &lee), "another stream");
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
         components::{RolePill, When},
         creator::{
             head::{Head, Integration, Tab},
+            is_within,
             table::{there, waits},
         },
         forms::Sent,
@@ -179,8 +180,7 @@ struct LiveOverview {
 
 impl Live for LiveOverview {
     fn concerns(&self, change: &Change) -> bool {
-        change.stream == "fan_access"
-            || (change.stream == "integrations" && change.key == self.id.to_string())
+        is_within(change, &["integrations", "fan_access", "holds"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

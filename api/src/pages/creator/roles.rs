@@ -7,7 +7,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{
     CreatorId, Decider, IntegrationId, RoleId, Trouble,
     discord::{Role, RoleList},
-    integration::{self, Integration as Aggregate},
+    integration::{self, Event as IntegrationEvent, Integration as Aggregate},
     trouble,
 };
 use projections::Change;
@@ -18,7 +18,10 @@ use crate::{
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
         components::RolePill,
-        creator::head::{Head, Integration, Tab},
+        creator::{
+            head::{Head, Integration, Tab},
+            is_within,
+        },
         forms::Sent,
         frame::{Frame, page, see_other},
         live::{self, Live, Region},
@@ -231,7 +234,7 @@ struct LiveSetup {
 
 impl Live for LiveSetup {
     fn concerns(&self, change: &Change) -> bool {
-        change.stream == "integrations" && change.key == self.id.to_string()
+        is_within(change, &["integrations"], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {
@@ -324,20 +327,19 @@ async fn changes(
     id: IntegrationId,
     since: u64,
 ) -> Result<Vec<Html>, ApiError> {
-    let recorded = app.store.log().read_stream(&integration::stream(id), 0).await?;
-    let mut before = integration::State::default();
-    for envelope in app.store.decode(recorded).await? {
-        if envelope.version > since {
-            break;
-        }
-        if let Some(event) = Aggregate::own(envelope.event) {
-            Aggregate::evolve(&mut before, &event);
-        }
-    }
-    let (Some(guild), Some(was), Some(is)) = (now.held_guild(), &before.roles, &now.roles) else {
+    // Each reading has the whole list, and there may be a great many of them.
+    let stream = integration::stream(id);
+    let read = app.store.log().last_of(&stream, "RolesRefreshed", since).await?;
+    let read = app.store.decode(read.into_iter().collect()).await?.into_iter();
+    let was = read.filter_map(|envelope| {
+        let event = Aggregate::own(envelope.event)?;
+        let IntegrationEvent::RolesRefreshed { roles, .. } = event else { return None };
+        Some(roles)
+    });
+    let (Some(guild), Some(was), Some(is)) = (now.held_guild(), was.last(), &now.roles) else {
         return Ok(vec![]);
     };
-    Ok(difference(|list, role| list.why_not(guild, role), was, is))
+    Ok(difference(|list, role| list.why_not(guild, role), &was, is))
 }
 
 /// What differs between two readings of a server's roles, in words.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     CreatorId, DisplayName, IntegrationId,
-    integration::{Drift, OnEnd, Phase},
+    integration::{Drift, OnEnd},
 };
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as Unreadable};
 
@@ -62,7 +62,7 @@ impl SettingsPage {
     }
 
     fn has_server(&self) -> bool {
-        matches!(self.integration.row.state.phase, Phase::Connected | Phase::Removing { .. })
+        self.integration.row.state.is_held()
     }
 }
 

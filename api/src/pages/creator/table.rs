@@ -14,7 +14,7 @@ use crate::{
     extract::{Fields, FromFields, Path, Query},
     pages::{
         components::{Chip, Tile},
-        creator::approvals::waiting,
+        creator::{approvals::waiting, is_of},
         frame::{Frame, page},
         live::{self, Live, Region},
         session::Signed,
@@ -179,7 +179,7 @@ struct LiveTable {
 
 impl Live for LiveTable {
     fn concerns(&self, change: &Change) -> bool {
-        matches!(change.stream, "integrations" | "fan_access")
+        is_of(change, &["integrations", "fan_access", "holds"], &self.signed.who)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use bot::budget::Budget;
+use bot::{budget::Budget, wire::Lease};
 use chrono::{DateTime, Utc};
 use domain::{Trouble, Who};
 use eventstore::Position;
@@ -45,19 +45,12 @@ struct Now {
     head: Position,
     last: Option<DateTime<Utc>>,
     views: Vec<ViewStatus>,
-    leases: Vec<Held>,
+    /// The shards that are held, and by whom.
+    leases: Vec<(Lease, String)>,
     /// How many shards nobody holds.
     free: u64,
     queue: Vec<Waiting>,
     budget: Budget,
-}
-
-struct Held {
-    shard: String,
-    of: String,
-    holder: String,
-    epoch: u64,
-    until: DateTime<Utc>,
 }
 
 /// Commands that wait for the same.
@@ -119,11 +112,6 @@ impl Now {
     }
 }
 
-/// A lease's shard and how many there are: `shard:3/8`.
-fn shard(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix("shard:")?.split_once('/')
-}
-
 async fn time_of(app: &App, position: Position) -> Result<Option<DateTime<Utc>>, ApiError> {
     let read = app.store.log().read_at(&[position]).await?;
     Ok(read.first().map(|event| event.metadata.at))
@@ -131,21 +119,8 @@ async fn time_of(app: &App, position: Position) -> Result<Option<DateTime<Utc>>,
 
 async fn now_of(app: &App) -> Result<Now, ApiError> {
     let head = app.store.log().head();
-    let shards = app.store.leases().held("shard:", app.now()).await?;
-    let leases: Vec<_> = shards
-        .into_iter()
-        .filter_map(|(lease, holder)| {
-            let (shard, of) = shard(&lease.name)?;
-            Some(Held {
-                shard: shard.to_owned(),
-                of: of.to_owned(),
-                holder,
-                epoch: lease.epoch,
-                until: lease.until,
-            })
-        })
-        .collect();
-    let all: u64 = leases.first().and_then(|held| held.of.parse().ok()).unwrap_or_default();
+    let leases = app.desk.held().await?;
+    let all = leases.first().map_or(0, |(lease, _)| u64::from(lease.of));
     let mut queue = vec![];
     for Queued { parked, commands, oldest } in app.views.fan_access().queue().await? {
         let oldest = time_of(app, oldest).await?;

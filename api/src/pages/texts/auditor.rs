@@ -75,7 +75,7 @@ texts! {
         correlation: &'static str = "Request";
         correlation_hint: &'static str = "Whatever followed from the same request carries the same id.";
         data: &'static str = "As recorded";
-        data_lead: &'static str = "Personal data is opened for you where its key is there, and says “erased” where the fan had it destroyed.";
+        data_lead: &'static str = "Personal data is sealed in the log, and opened here for you.";
         before: &'static str = "Event before";
         after: &'static str = "Event after";
         fan_access: Phrase = Phrase("Access of {} over time");
