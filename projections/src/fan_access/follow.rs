@@ -201,8 +201,8 @@ fn touched(event: &IntegrationEvent, before: &Integration, state: &Integration) 
         | IntegrationEvent::IntegrationRemoved { .. } => {
             Touched::All(state.attachments.keys().cloned().collect())
         }
-        // Nobody has a role any more that is deleted.
-        IntegrationEvent::RolesRefreshed { .. } if lost_a_role(before, state) => {
+        // Nobody has a role any more that is deleted, and whoever lost it to a wrong list has it still.
+        IntegrationEvent::RolesRefreshed { .. } if role_came_or_went(before, state) => {
             Touched::All(state.attachments.keys().cloned().collect())
         }
         IntegrationEvent::RolesRefreshed { guild, .. } => Touched::Waiting(*guild),
@@ -212,11 +212,11 @@ fn touched(event: &IntegrationEvent, before: &Integration, state: &Integration) 
     }
 }
 
-/// Whether a role that a tier gives was there and is not any more.
-fn lost_a_role(before: &Integration, state: &Integration) -> bool {
+/// Whether a role that a tier gives has gone, or is there again.
+fn role_came_or_went(before: &Integration, state: &Integration) -> bool {
     let (Some(before), Some(list)) = (&before.roles, &state.roles) else { return false };
     let mut given = state.attachments.values().flatten();
-    given.any(|role| before.role(*role).is_some() && list.role(*role).is_none())
+    given.any(|role| before.role(*role).is_some() != list.role(*role).is_some())
 }
 
 /// What the creator decides anew with an event, so that what was kept of it is not kept any more.
