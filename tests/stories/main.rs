@@ -22,6 +22,7 @@ mod gateway;
 mod holds;
 mod main_job;
 mod meanwhile;
+mod metrics;
 mod notices;
 mod observed;
 mod pages_audit;

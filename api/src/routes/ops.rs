@@ -88,11 +88,31 @@ fn measure(app: &App) {
     }
 }
 
+/// What the bots are at.
+async fn measure_bots(app: &App) -> Result<(), ApiError> {
+    let leases = app.desk.held().await?;
+    let held = u64::try_from(leases.len()).unwrap_or_default();
+    let all = leases.first().map_or(0, |(lease, _)| u64::from(lease.of));
+    metrics::gauge!("hub_shards", "state" => "held").set(number(held));
+    metrics::gauge!("hub_shards", "state" => "free").set(number(all.saturating_sub(held)));
+    let (mut due, mut waiting) = (0, 0);
+    for queued in app.views.fan_access().queue().await? {
+        *(if queued.parked.is_some() { &mut waiting } else { &mut due }) += queued.commands;
+    }
+    metrics::gauge!("hub_commands", "state" => "due").set(number(due));
+    metrics::gauge!("hub_commands", "state" => "waiting").set(number(waiting));
+    let refused = app.desk.budget().await?.refused;
+    metrics::gauge!("hub_discord_refused_calls").set(number(refused));
+    Ok(())
+}
+
 /// Metrics, for Prometheus
 #[utoipa::path(get, path = "/metrics", tag = "Operations", operation_id = "metrics", security(()),
     responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics_text(State(app): AppState) -> Response {
     measure(&app);
+    // What cannot be asked is left out, and was logged: the rest is wanted all the more.
+    drop(measure_bots(&app).await);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (app.metrics)()).into_response()
 }
 
