@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventstore::Position;
-use projections::CommandCursor;
+use projections::{CommandCursor, heard};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -182,9 +182,8 @@ async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Co
             }
         }
         // A change that was missed because there were too many is found by reading.
-        if let Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) =
-            timeout(LOOK, changes.recv()).await
-        {
+        let commands = heard(&mut changes, |change| change.stream == "commands");
+        if let Ok(false) = timeout(LOOK, commands).await {
             return;
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{CreatorId, IntegrationId};
 use eventstore::{Envelope, Position};
 use sqlx::SqliteConnection;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// A view's way of following the log.
 ///
@@ -45,6 +46,20 @@ impl Change {
     /// Says which integration it is of, so that whoever looks at others need not look again.
     pub(crate) fn within(self, integration: IntegrationId, creator: Option<&CreatorId>) -> Self {
         Self { integration: Some(integration), creator: creator.cloned(), ..self }
+    }
+}
+
+/// Waits for a change that matters, or until some were missed; `false` where there are none any more.
+pub async fn heard(
+    changes: &mut Receiver<Arc<Vec<Change>>>,
+    matters: impl Fn(&Change) -> bool,
+) -> bool {
+    loop {
+        match changes.recv().await {
+            Ok(some) if !some.iter().any(&matters) => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Closed) => return false,
+        }
     }
 }
 
