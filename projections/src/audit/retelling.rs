@@ -59,14 +59,22 @@ impl Retelling {
             {
                 self.fan.on_released(account_key);
             }
-            Event::Integration(event) => self.of_integration(envelope, event),
+            Event::Integration(event) => {
+                if !self.of_integration(envelope, event) {
+                    return;
+                }
+            }
             Event::Hold(event) => {
                 Over::hear(&mut self.holds, envelope, event);
-                match event {
+                let (hold, approved) = match event {
                     HoldEvent::RemovalsHeld(_) => return,
-                    HoldEvent::RemovalsApproved { hold, .. } => self.fan.on_decided(*hold, true),
-                    HoldEvent::RemovalsRejected { hold, .. } => self.fan.on_decided(*hold, false),
+                    HoldEvent::RemovalsApproved { hold, .. } => (hold, true),
+                    HoldEvent::RemovalsRejected { hold, .. } => (hold, false),
+                };
+                if !self.fan.facts.kept.iter().any(|kept| kept.hold == *hold) {
+                    return;
                 }
+                self.fan.on_decided(*hold, approved);
             }
             Event::Tier(_)
             | Event::Membership(_)
@@ -93,17 +101,20 @@ impl Retelling {
         self.holds.iter().filter(|over| over.covers(envelope)).cloned().collect()
     }
 
-    fn of_integration(&mut self, envelope: &Envelope, event: &IntegrationEvent) {
+    /// Answers whether the event changes something for the fan: whoever is not concerned is not decided anew.
+    fn of_integration(&mut self, envelope: &Envelope, event: &IntegrationEvent) -> bool {
         let (id, over) = (event.integration(), self.over(envelope));
         let state = self.integrations.entry(id).or_default();
         let before = state.clone();
         Integration::evolve(state, event);
         let known = known(&self.integrations);
-        let Some(state) = known.get(&id) else { return };
+        let Some(state) = known.get(&id) else { return false };
         let consequence = Consequence::of(event, &before, state, over);
-        if consequence.reaches(&self.id, &self.fan, &self.rows) {
+        let reaches = consequence.reaches(&self.id, &self.fan, &self.rows);
+        if reaches {
             consequence.change(&mut self.fan, &known);
         }
+        reaches
     }
 
     /// How the fan stands in an integration; `None` where it has nothing to do with them.
