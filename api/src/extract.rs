@@ -165,7 +165,7 @@ pub(crate) fn value(body: &[u8]) -> Result<Value, ApiError> {
 }
 
 /// Where a text ceases to be JSON.
-pub(crate) fn broken(error: &serde_json::Error) -> String {
+fn broken(error: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     if error.is_eof() {
         format!("it ends too early, at {place}")
@@ -285,14 +285,11 @@ impl Fields {
     /// All fields together, as one value; what is at fault is told under `name`.
     pub(crate) fn whole<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let values = Value::Object(std::mem::take(&mut self.values));
-        match reading::read(&values, self.texts) {
-            Ok(value) => Some(value),
-            Err(Fault { at, detail }) => {
-                let at = at.strip_prefix('.').unwrap_or(&at);
-                self.fault(if at.is_empty() { name } else { at }, detail);
-                None
-            }
-        }
+        self.taken(reading::read(&values, self.texts), |fault| {
+            Some(fault.field_below(""))
+                .filter(|field| !field.is_empty())
+                .unwrap_or_else(|| name.to_owned())
+        })
     }
 
     /// A text that may be missing; anything else counts as missing too.
@@ -322,13 +319,12 @@ impl Fields {
     }
 
     fn parse<T: DeserializeOwned>(&mut self, name: &str, value: &Value) -> Option<T> {
-        match reading::read(value, self.texts) {
-            Ok(value) => Some(value),
-            Err(Fault { at, detail }) => {
-                self.fault(&format!("{name}{at}"), detail);
-                None
-            }
-        }
+        self.taken(reading::read(value, self.texts), |fault| fault.field_below(name))
+    }
+
+    /// What was read, or its fault under a field's name.
+    fn taken<T>(&mut self, read: Result<T, Fault>, field: impl Fn(&Fault) -> String) -> Option<T> {
+        read.map_err(|fault| self.fault(&field(&fault), fault.detail)).ok()
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    /// The field at fault, in a value that stands `below` another; empty for all of a value that stands nowhere.
+    pub(crate) fn field_below(&self, below: &str) -> String {
+        format!("{below}{}", self.at).trim_start_matches('.').to_owned()
+    }
+
     fn new(detail: impl Into<String>) -> Self {
         Self { at: String::new(), detail: detail.into() }
     }

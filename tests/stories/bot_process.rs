@@ -307,14 +307,20 @@ async fn with_work_for_a_bot() -> (World, Club) {
     (world, club)
 }
 
+/// A program named `mine` takes all servers; answers the epoch of its lease.
+async fn takes_the_only_shard(world: &World, key: &str) -> u64 {
+    let leases = world.request_as(key, Method::POST, "/v1/bot/leases");
+    let asked = leases.json(&json!({ "bot": "mine", "of": 1, "want": 1 }));
+    world.send(asked).await.ok()["data"][0]["epoch"].as_u64().unwrap()
+}
+
 #[tokio::test]
 async fn a_program_in_any_language_can_be_the_bot() {
     let (world, club) = with_work_for_a_bot().await;
     let key = world.key_of("bot").await;
     let post =
         |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
-    let lease = post("/v1/bot/leases", json!({ "bot": "mine", "of": 1, "want": 1 })).await.ok();
-    let epoch = lease["data"][0]["epoch"].as_u64().unwrap();
+    let epoch = takes_the_only_shard(&world, &key).await;
     let command = first_command(&world, &key).await;
     let id = command["id"].as_str().unwrap().to_owned();
     assert_eq!(command["desired"], json!({ "present": true, "roles": [club.vip.to_string()] }));
@@ -384,8 +390,7 @@ async fn a_refusal_that_says_nothing_more_settles_nothing() {
     let key = world.key_of("bot").await;
     let post =
         |path: &str, body| world.send(world.request_as(&key, Method::POST, path).json(&body));
-    let lease = post("/v1/bot/leases", json!({ "bot": "mine", "of": 1, "want": 1 })).await.ok();
-    let epoch = lease["data"][0]["epoch"].as_u64().unwrap();
+    let epoch = takes_the_only_shard(&world, &key).await;
     let command = first_command(&world, &key).await;
     let id = command["id"].as_str().unwrap();
     let start = json!({ "epoch": epoch });

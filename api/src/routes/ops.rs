@@ -8,6 +8,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use bot::Desk;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
@@ -92,9 +93,8 @@ fn measure(app: &App) {
 async fn measure_bots(app: &App) -> Result<(), ApiError> {
     let leases = app.desk.held().await?;
     let held = u64::try_from(leases.len()).unwrap_or_default();
-    let all = leases.first().map_or(0, |(lease, _)| u64::from(lease.of));
     metrics::gauge!("hub_shards", "state" => "held").set(number(held));
-    metrics::gauge!("hub_shards", "state" => "free").set(number(all.saturating_sub(held)));
+    metrics::gauge!("hub_shards", "state" => "free").set(number(Desk::free(&leases)));
     let (mut due, mut waiting) = (0, 0);
     for queued in app.views.fan_access().queue().await? {
         *(if queued.parked.is_some() { &mut waiting } else { &mut due }) += queued.commands;

@@ -11,7 +11,6 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     DiscordUserId, GuildId,
-    access::Holder,
     guild::{self, Guild},
 };
 use eventstore::{Actor, Metadata, Position, Store, StoreError};
@@ -181,6 +180,12 @@ impl Desk {
         Ok(held.iter().filter_map(|(held, holder)| Some((lease(held)?, holder.clone()))).collect())
     }
 
+    /// How many shards nobody holds beside those that are `held`; how many there are is known once one is.
+    pub fn free(held: &[(Lease, String)]) -> u64 {
+        let all = held.first().map_or(0, |(lease, _)| u64::from(lease.of));
+        all.saturating_sub(u64::try_from(held.len()).unwrap_or_default())
+    }
+
     /// Takes shards that are free, up to `want` with those that the process holds already.
     pub async fn acquire(&self, bot: &str, of: u32, want: u32) -> Result<Vec<Lease>, DeskError> {
         if !(1..=MAX_SHARDS).contains(&of) {
@@ -287,14 +292,5 @@ impl Desk {
         let (Some(version), Some(server)) = (version, server) else { return Ok(false) };
         let reserved = self.store.load::<Guild>(&guild::stream(server)).await?.version > 0;
         Ok(reserved && version <= self.store.log().head())
-    }
-}
-
-fn holder(row: &CommandRow) -> Holder {
-    Holder {
-        guild: row.guild,
-        fan: row.fan.clone(),
-        account: row.account.clone(),
-        account_key: row.account_key.clone(),
     }
 }

@@ -12,7 +12,7 @@ use eventstore::{AppendKey, HandleError, Position};
 use projections::CommandRow;
 use uuid::Uuid;
 
-use super::{Desk, DeskError, holder};
+use super::{Desk, DeskError};
 use crate::wire::{Observed, Outcome, OutcomeResult, Recorded};
 
 impl Desk {
@@ -105,7 +105,7 @@ impl Desk {
             commands.extend(
                 sighting
                     .clone()
-                    .map(|sighting| access::Command::Observe { holder: holder(row), sighting }),
+                    .map(|sighting| access::Command::Observe { holder: row.holder(), sighting }),
             );
             for command in commands {
                 match decision.handle::<Access>(&stream, command).await {
@@ -164,7 +164,7 @@ fn report(
     let given = observed.given.unwrap_or_else(|| standing.roles());
     let unseen = observed.unseen && trouble.is_some();
     Report {
-        holder: holder(row),
+        holder: row.holder(),
         command: row.version,
         desired: row.desired.clone(),
         given: if present == Some(false) { BTreeSet::new() } else { given },

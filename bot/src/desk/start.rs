@@ -8,7 +8,7 @@ use eventstore::HandleError;
 use projections::{CommandKind, CommandRow};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Desk, DeskError, holder};
+use super::{Desk, DeskError};
 use crate::wire::{Known, StartRequest, Started};
 
 impl Desk {
@@ -92,5 +92,5 @@ fn attempt(
         None => row.plan.remove.clone(),
     };
     let found = found.filter(|_| calls == Calls::Roles).cloned();
-    Attempt { holder: holder(row), command: row.version, at, roles, removes, found }
+    Attempt { holder: row.holder(), command: row.version, at, roles, removes, found }
 }

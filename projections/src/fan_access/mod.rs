@@ -20,7 +20,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     CreatorId, FanId, GuildId, IntegrationId, RoleId, TierId, Trouble,
-    access::{Desired, Removed, Standing},
+    access::{Desired, Holder, Removed, Standing},
     account::AccountKey,
     desired::{Facts, Plan},
     integration::State as Integration,
@@ -138,6 +138,18 @@ pub struct CommandRow {
     pub standing: Standing,
     /// Why it waits for somebody, if it does.
     pub parked: Option<(Trouble, Option<RoleId>)>,
+}
+
+impl CommandRow {
+    /// Whom it is about, as events name them.
+    pub fn holder(&self) -> Holder {
+        Holder {
+            guild: self.guild,
+            fan: self.fan.clone(),
+            account: self.account.clone(),
+            account_key: self.account_key.clone(),
+        }
+    }
 }
 
 /// Open commands that wait for the same.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     Account, CreatorId, DiscordUserId, FanId, GuildId, HoldId, IntegrationId, MembershipId,
     Personal, RoleId, TierId, Trouble, Who,
-    access::{self, Access, Attempt, Calls, Holder, Report},
+    access::{self, Access, Attempt, Calls, Report},
     creator::{self, Creator},
     discord::{Permissions, Role, RoleList},
     fan::{self, Fan, Link},
@@ -367,7 +367,7 @@ impl Game {
             }
             Step::See { nth, sighting } => {
                 if let Some(row) = self.nth(nth).await {
-                    self.access(&row, access::Command::Observe { holder: holder(&row), sighting })
+                    self.access(&row, access::Command::Observe { holder: row.holder(), sighting })
                         .await;
                 }
             }
@@ -387,7 +387,7 @@ impl Game {
             CommandKind::Revoke => Calls::Removal,
         };
         let attempt = Attempt {
-            holder: holder(row),
+            holder: row.holder(),
             command: row.version,
             at: self.now,
             roles: row.plan.grant.clone(),
@@ -413,7 +413,7 @@ impl Game {
             standing.roles()
         };
         let report = Report {
-            holder: holder(row),
+            holder: row.holder(),
             command: row.version,
             desired: row.desired.clone(),
             given: if present == Some(false) { BTreeSet::new() } else { given },
@@ -561,14 +561,5 @@ impl Game {
             }
         }
         panic!("the command stream does not come to an end: {:#?}", self.open().await);
-    }
-}
-
-fn holder(row: &CommandRow) -> Holder {
-    Holder {
-        guild: row.guild,
-        fan: row.fan.clone(),
-        account: row.account.clone(),
-        account_key: row.account_key.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use bot::{budget::Budget, wire::Lease};
+use bot::{Desk, budget::Budget, wire::Lease};
 use chrono::{DateTime, Utc};
 use domain::{Trouble, Who};
 use eventstore::Position;
@@ -120,7 +120,6 @@ async fn time_of(app: &App, position: Position) -> Result<Option<DateTime<Utc>>,
 async fn now_of(app: &App) -> Result<Now, ApiError> {
     let head = app.store.log().head();
     let leases = app.desk.held().await?;
-    let all = leases.first().map_or(0, |(lease, _)| u64::from(lease.of));
     let mut queue = vec![];
     for Queued { parked, commands, oldest } in app.views.fan_access().queue().await? {
         let oldest = time_of(app, oldest).await?;
@@ -132,7 +131,7 @@ async fn now_of(app: &App) -> Result<Now, ApiError> {
         head,
         last: time_of(app, head).await?,
         views: app.views.status(),
-        free: all.saturating_sub(u64::try_from(leases.len()).unwrap_or_default()),
+        free: Desk::free(&leases),
         leases,
         queue,
         budget: app.desk.budget().await?,

@@ -112,10 +112,8 @@ impl Signed {
 
 /// Reads a part of a webhook, which stands `at` this place in it.
 fn read<T: DeserializeOwned>(part: &Value, at: &str) -> Result<T, ApiError> {
-    reading::read(part, false).map_err(|fault| {
-        let field = format!("{at}{}", fault.at);
-        ApiError::field(field.trim_start_matches('.'), fault.detail)
-    })
+    reading::read(part, false)
+        .map_err(|fault| ApiError::field(&fault.field_below(at), fault.detail))
 }
 
 /// What a webhook did.
