@@ -66,6 +66,23 @@ test("a member is looked at by keys, and the card closes by Escape and gives the
   await until("the member has the focus", () => ada.evaluate((element) => element === document.activeElement));
 });
 
+test("a card that is opened while the page is read anew stays open", async () => {
+  const address = discord.url();
+  let goOn;
+  const opened = new Promise((resolve) => (goOn = resolve));
+  const asked = discord.waitForRequest(address);
+  await discord.route(address, async (route) => (await opened, route.continue()), { times: 1 });
+  await world.account("zoe");
+  await asked;
+  const card = await looksAt(discord, "ada");
+  const again = discord.waitForResponse(discord.url());
+  goOn();
+  await again;
+  await card.getByRole("heading", { name: "ada" }).waitFor();
+  await discord.keyboard.press("Escape");
+  await card.waitFor({ state: "detached" });
+});
+
 test("a role given by hand is the server's own, and one of the Hub's taken by hand is given again", async () => {
   const card = await looksAt(discord, "ada");
   await chooses(card.getByLabel("A role to give"), "Helper");

@@ -82,9 +82,12 @@ async function refresh() {
   }
   asking = true;
   try {
-    const response = await fetch(location.href);
+    const address = location.href;
+    const response = await fetch(address);
     const page = parse(await response.text());
-    if (response.ok) takeOver(page);
+    // Whoever went on meanwhile is not brought back.
+    if (location.href !== address) askAgain = true;
+    else if (response.ok) takeOver(page);
     else say(words(page));
   } catch {
     // The stream of changes says so when it is lost.
