@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use eventstore::{Clock, Mode, Position, Store, StoreOptions};
 use projections::{CommandCursor, Views};
 use secrecy::SecretString;
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -94,6 +94,8 @@ pub struct Node {
     views: Views,
     policies: Policies,
     telling: Webhooks,
+    /// How many commands the bot is executing, where it works in here.
+    in_flight: Option<watch::Receiver<usize>>,
     shutdown: CancellationToken,
     /// Ends the views, which whatever is under way at shutdown still waits for.
     last: CancellationToken,
@@ -188,8 +190,10 @@ impl Node {
             share.await;
             Ok(())
         });
+        let mut in_flight = None;
         if let Some(bot) = bot {
             let (worker, stop) = (Worker::new(Hub::Direct(desk), discord, bot), shutdown.clone());
+            in_flight = Some(worker.in_flight());
             tasks.spawn(async move { worker.run(stop).await.context("the bot stopped") });
         }
         let told = telling.clone();
@@ -199,7 +203,7 @@ impl Node {
         });
         tasks.spawn(tidy(store.clone(), shutdown.clone()));
         tasks.spawn(watch(store.clone(), shutdown.clone()));
-        Ok(Self { addr, store, views, policies, telling, shutdown, last, tasks })
+        Ok(Self { addr, store, views, policies, telling, in_flight, shutdown, last, tasks })
     }
 
     pub fn url(&self) -> String {
@@ -234,6 +238,7 @@ impl Node {
 
     async fn settled(&self) -> anyhow::Result<()> {
         let mut log = self.store.log().watch();
+        let mut in_flight = self.in_flight.clone();
         loop {
             let head = *log.borrow_and_update();
             self.views.seen(head, SETTLE).await?;
@@ -251,6 +256,11 @@ impl Node {
             }
             if busy {
                 log.changed().await?;
+            } else if let Some(running) = &mut in_flight
+                && *running.borrow_and_update() > 0
+            {
+                // What it waits for may have been found out by somebody else, before its own report.
+                running.changed().await?;
             } else if self.telling.settle().await? {
                 // What was sent may have led to something.
             } else if self.store.log().head() == head {

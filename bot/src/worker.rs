@@ -13,7 +13,7 @@ use domain::{GuildId, Trouble, trouble};
 use futures_util::FutureExt;
 use projections::CommandKind;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
@@ -113,6 +113,8 @@ pub struct Worker {
     /// The command of each member that is tried again, and how often it was tried.
     tries: HashMap<Key, (String, u32)>,
     jobs: JoinSet<Finished>,
+    /// How many commands are being executed.
+    in_flight: watch::Sender<usize>,
     /// Discord does not accept the token: nothing is begun before, and then one command tries.
     token_dead_until: Option<Instant>,
     /// A report was refused because its lease is over: it is taken again without waiting.
@@ -137,11 +139,17 @@ impl Worker {
             settings,
             tries: HashMap::new(),
             jobs: JoinSet::new(),
+            in_flight: watch::Sender::new(0),
             token_dead_until: None,
             fenced: false,
             observers: HashMap::new(),
             ears: None,
         }
+    }
+
+    /// How many commands are being executed.
+    pub fn in_flight(&self) -> watch::Receiver<usize> {
+        self.in_flight.subscribe()
     }
 
     /// Works until `shutdown`, then lets calls in flight end and gives its shards back.
@@ -160,6 +168,7 @@ impl Worker {
             } else {
                 self.spawn_ready();
             }
+            self.in_flight.send_replace(self.jobs.len());
             let (wakes, lets_go) = (self.wakes_at(), self.lets_go_at());
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),

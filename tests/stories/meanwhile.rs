@@ -87,22 +87,27 @@ async fn what_is_being_taken_for_one_integration_is_nothing_to_the_other_on_its_
 }
 
 #[tokio::test]
-async fn what_was_never_tried_is_not_told_as_taken() {
-    let world = World::start().await;
-    let club = world.club("kim").await;
-    let ada = world.user("ada");
-    world.links("ada", ada).await.is(200);
-    world.sandbox.deauthorize(ada);
-    let bot = world.sandbox.application().bot_user;
-    world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
-    world.post(&format!("{}/sync", club.path()), json!({})).await;
-    world.reports(&club, "ada", "vip", "active", 1).await;
-    world.settle().await;
-    assert_ne!(world.row(&club, "ada").await["status"], "connected");
-    world.reports(&club, "ada", "vip", "expired", 2).await;
-    world.settle().await;
-    assert_eq!(world.row(&club, "ada").await, Value::Null);
-    world.prove().await;
+async fn what_was_never_tried_or_only_refused_is_not_told_as_taken() {
+    for known in [true, false] {
+        let world = World::start().await;
+        let club = world.club("kim").await;
+        let ada = world.user("ada");
+        world.links("ada", ada).await.is(200);
+        world.sandbox.deauthorize(ada);
+        let bot = world.sandbox.application().bot_user;
+        world.sandbox.with(|discord| discord.remove_member(club.guild, bot));
+        if known {
+            world.post(&format!("{}/sync", club.path()), json!({})).await;
+            world.settle().await;
+        }
+        world.reports(&club, "ada", "vip", "active", 1).await;
+        world.settle().await;
+        assert_ne!(world.row(&club, "ada").await["status"], "connected");
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        assert_eq!(world.row(&club, "ada").await, Value::Null, "known: {known}");
+        world.prove().await;
+    }
 }
 
 #[tokio::test]

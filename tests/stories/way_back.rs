@@ -178,6 +178,24 @@ async fn a_token_that_dies_and_cannot_be_renewed_breaks_the_link_once() {
 }
 
 #[tokio::test]
+async fn who_joins_by_themselves_while_a_dead_token_is_renewed_is_not_the_hub_s_to_remove() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = with_a_dead_token(&world, "ada").await;
+    world.sandbox.fault(Fault::once("POST", TOKEN, Action::Delay { ms: 200 }));
+    world.sandbox.forget_calls();
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.until_called(TOKEN).await;
+    world.sandbox.with(|discord| discord.add_member(club.guild, ada));
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn while_a_dead_token_cannot_be_renewed_nothing_is_concluded() {
     let world = World::start().await;
     let club = world.club("kim").await;

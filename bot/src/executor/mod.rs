@@ -200,11 +200,15 @@ impl Execution<'_> {
         refused_token: Option<&SecretString>,
     ) -> Result<bool, Stop> {
         let Announcing { hub, bot, epoch } = self.announcing;
-        let refused_token = refused_token.map(|token| token.expose_secret().to_owned());
-        let request = StartRequest { epoch, seen, refused_token };
+        let refused = refused_token.map(|token| token.expose_secret().to_owned());
+        let request = StartRequest { epoch, seen, refused_token: refused };
         let started = hub.start(bot, &self.command.id, request).await.map_err(Stop::Hub)?;
         let Started { access_token, calls, give, known, compared, .. } = started;
         (self.token, self.calls, self.give) = (access_token.map(Into::into), calls, give);
+        if refused_token.is_some() {
+            // What the Hub does not know the outcome of now is this attempt, and Discord has refused that.
+            return Ok(compared);
+        }
         self.known.clone_from(&known);
         let Known { present, brought_in, joined_at, given, kept, maybe_given, .. } = known;
         (self.present, self.brought_in, self.joined_at) = (present, brought_in, joined_at);
