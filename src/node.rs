@@ -168,40 +168,21 @@ impl Node {
                 .with_graceful_shutdown(stop.cancelled_owned());
             server.await.context("the HTTP server stopped")
         });
-        let (applied, stop) = (policies.clone(), shutdown.clone());
-        tasks.spawn(async move {
-            applied.run(stop).await;
-            Ok(())
-        });
+        tasks.spawn(unfailing(policies.clone().run(shutdown.clone())));
         let rhythm = Rhythm::of(bot.as_ref().unwrap_or(&WorkerSettings::new(HERE)));
-        let (reconciler, stop) =
-            (Reconciler::new(desk.clone(), discord.clone(), asked, rhythm), shutdown.clone());
-        tasks.spawn(async move {
-            reconciler.run(stop).await;
-            Ok(())
-        });
-        let share = budget::keep(
-            Hub::Direct(desk.clone()),
-            discord.clone(),
-            HERE.to_owned(),
-            shutdown.clone(),
-        );
-        tasks.spawn(async move {
-            share.await;
-            Ok(())
-        });
-        let mut in_flight = None;
-        if let Some(bot) = bot {
-            let (worker, stop) = (Worker::new(Hub::Direct(desk), discord, bot), shutdown.clone());
-            in_flight = Some(worker.in_flight());
+        let reconciler = Reconciler::new(desk.clone(), discord.clone(), asked, rhythm);
+        tasks.spawn(unfailing(reconciler.run(shutdown.clone())));
+        let (hub, stop) = (Hub::Direct(desk), shutdown.clone());
+        tasks.spawn(unfailing(budget::keep(hub.clone(), discord.clone(), HERE.to_owned(), stop)));
+        let in_flight = bot.map(|bot| {
+            let (worker, stop) = (Worker::new(hub, discord, bot), shutdown.clone());
+            let in_flight = worker.in_flight();
             tasks.spawn(async move { worker.run(stop).await.context("the bot stopped") });
-        }
-        let told = telling.clone();
-        tasks.spawn(async move {
-            told.run().await;
-            Ok(())
+            in_flight
         });
-        tasks.spawn(tidy(store.clone(), shutdown.clone()));
+        let told = telling.clone();
+        tasks.spawn(unfailing(async move { told.run().await }));
+        tasks.spawn(unfailing(tidy(store.clone(), shutdown.clone())));
         tasks.spawn(watch(store.clone(), shutdown.clone()));
         Ok(Self { addr, store, views, policies, telling, in_flight, shutdown, last, tasks })
     }
@@ -304,6 +285,12 @@ impl Node {
     }
 }
 
+/// A part of the node that cannot fail.
+async fn unfailing(part: impl Future<Output = ()>) -> anyhow::Result<()> {
+    part.await;
+    Ok(())
+}
+
 /// Fails once the log takes nothing any more: a node without it is of no use.
 async fn watch(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
     tokio::select! {
@@ -314,7 +301,7 @@ async fn watch(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
 }
 
-async fn tidy(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn tidy(store: Store, shutdown: CancellationToken) {
     let tidying = async {
         loop {
             let before = store.clock().now() - KEEP_ANSWERS;
@@ -329,5 +316,4 @@ async fn tidy(store: Store, shutdown: CancellationToken) -> anyhow::Result<()> {
         }
     };
     shutdown.run_until_cancelled(tidying).await;
-    Ok(())
 }
