@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use eventstore::{AppendKey, Position};
+use eventstore::{AppendKey, Position, StoreError, idempotency::Kept};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
@@ -68,9 +68,24 @@ struct Stored {
     body: String,
 }
 
-/// The key of a request, for a route that stores its answer with what it appends.
+/// The key of a request, for a route that stores its answer with what it does.
 #[derive(Debug, Clone)]
 pub(crate) struct Idempotency(pub(crate) Option<AppendKey>);
+
+impl Idempotency {
+    /// An answer that has a secret in it, sealed, to be stored with its effect; `None` where the request has no key.
+    pub(crate) fn sealed(
+        self,
+        app: &App,
+        position: Position,
+        status: StatusCode,
+        body: &impl Serialize,
+    ) -> Result<Option<Kept>, StoreError> {
+        let Some(AppendKey { key, request_hash, .. }) = self.0 else { return Ok(None) };
+        let body = app.store.vault().seal_secret(&key, &stored(status, &[], body))?;
+        Ok(Some(Kept { key: key.to_string(), request_hash, position, body }))
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     type Rejection = std::convert::Infallible;
@@ -105,7 +120,7 @@ pub(crate) fn answers_secret(path: &str) -> bool {
     matches!(path, "/v1/sessions" | "/v1/keys")
 }
 
-/// Whether an answer has a secret in it, and is kept sealed.
+/// Whether an answer has a secret in it, and is kept sealed, by its route.
 fn is_sealed(path: &str) -> bool {
     path == "/v1/webhook_endpoints" || path.ends_with("/rotate_secret")
 }
@@ -176,7 +191,7 @@ async fn guarded(app: &Arc<App>, request: Request, next: Next) -> Result<Respons
     let append = AppendKey { key: key.as_str().into(), request_hash, answer: None };
     parts.extensions.insert(Idempotency(Some(append)));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    let response = keep(app, &key, &request_hash, sealed, response).await?;
+    let response = if sealed { response } else { keep(app, &key, &request_hash, response).await? };
     drop(running);
     Ok(response)
 }
@@ -186,7 +201,6 @@ async fn keep(
     app: &App,
     key: &str,
     hash: &[u8; 32],
-    sealed: bool,
     response: Response,
 ) -> Result<Response, ApiError> {
     if !response.status().is_success() {
@@ -208,11 +222,6 @@ async fn keep(
         parts.headers.get(POSITION).and_then(|position| position.to_str().ok()?.parse().ok());
     let position = reached.map_or_else(|| app.store.log().head(), Position);
     let json = serde_json::to_vec(&stored).unwrap_or_default();
-    if sealed {
-        let json = app.store.vault().seal_secret(key, &json)?;
-        app.store.answers().put(key, hash, position, &json, app.now()).await?;
-        return Ok(Response::from_parts(parts, Body::from(body)));
-    }
     let stands = app.store.answers().put(key, hash, position, &json, app.now()).await?;
     match stands.body {
         // The first request was appended after this one had looked for it, and counts.

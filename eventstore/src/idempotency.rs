@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use crate::{error::StoreError, metadata::Position};
 
@@ -21,6 +21,37 @@ pub struct Answer {
     pub position: Position,
     /// `None` where the request appended and was cut off before its answer was stored.
     pub body: Option<Vec<u8>>,
+}
+
+/// What a request is answered, to be stored together with its effect.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub key: String,
+    pub request_hash: [u8; 32],
+    /// The log position that the request reached.
+    pub position: Position,
+    pub body: Vec<u8>,
+}
+
+impl Kept {
+    /// Stores the answer with whatever else the transaction does.
+    pub(crate) async fn put(
+        &self,
+        db: &mut SqliteConnection,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into idempotency (key, request_hash, first, last, answer, at) values (?1, ?2, ?3, ?3, ?4, ?5)",
+        )
+        .bind(&self.key)
+        .bind(self.request_hash.as_slice())
+        .bind(self.position.0.cast_signed())
+        .bind(&self.body)
+        .bind(now.timestamp_micros())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
 }
 
 /// The side table's questions.

@@ -31,4 +31,4 @@ pub use log::{
 };
 pub use metadata::{Actor, InvalidActor, Metadata, Position};
 pub use store::{Envelope, Loaded, Store, StoreOptions};
-pub use vault::Vault;
+pub use vault::{Secret, Vault};

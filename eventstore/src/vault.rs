@@ -33,7 +33,7 @@ use crate::hex::hex;
 const CACHED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 
 /// 32 bytes, wiped when dropped.
-pub(crate) type Secret = Zeroizing<[u8; 32]>;
+pub type Secret = Zeroizing<[u8; 32]>;
 
 /// A fan's key as it is known.
 #[derive(Clone)]

@@ -3,7 +3,10 @@
 use axum::{Json, extract::State, http::StatusCode};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use eventstore::webhooks::{self, Endpoint, OLD_SECRET};
+use eventstore::{
+    Secret,
+    webhooks::{self, Endpoint, OLD_SECRET},
+};
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -14,6 +17,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, NO_CONTENT, Nothing, Path, Query},
+    idempotency::Idempotency,
     paging::{Page, Paging},
     webhooks::{TYPES, target},
 };
@@ -146,6 +150,7 @@ pub(crate) async fn known(app: &App, id: Uuid) -> Result<Endpoint, ApiError> {
 pub(crate) async fn create(
     State(app): AppState,
     caller: Caller,
+    key: Idempotency,
     Body(EndpointBody { url, types, description }): Body<EndpointBody>,
 ) -> Result<(StatusCode, Json<EndpointAnswer>), ApiError> {
     caller.platform()?;
@@ -156,10 +161,16 @@ pub(crate) async fn create(
     }
     let (since, now) = (app.store.log().head(), app.now());
     let (types, description) = (types.unwrap_or_default(), description.unwrap_or_default());
-    let (endpoint, secret) =
-        app.store.webhooks().create(&url, &description, &types, since, now).await?;
+    let answer = |endpoint: &Endpoint, secret: &Secret| {
+        EndpointAnswer::of(endpoint.clone(), Some(secret.as_ref()))
+    };
+    let kept = |endpoint: &Endpoint, secret: &Secret| {
+        key.sealed(&app, since, StatusCode::CREATED, &answer(endpoint, secret))
+    };
+    let webhooks = app.store.webhooks();
+    let (endpoint, secret) = webhooks.create(&url, &description, &types, since, now, kept).await?;
     app.telling.look();
-    Ok((StatusCode::CREATED, Json(EndpointAnswer::of(endpoint, Some(secret.as_ref())))))
+    Ok((StatusCode::CREATED, Json(answer(&endpoint, &secret))))
 }
 
 /// List the endpoints
@@ -237,10 +248,17 @@ pub(crate) async fn rotate_secret(
     State(app): AppState,
     caller: Caller,
     Path(id): Path<Uuid>,
+    key: Idempotency,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Json<RotatedSecret>, ApiError> {
     caller.platform()?;
     let now = app.now();
-    let secret = app.store.webhooks().rotate(id, now).await?.ok_or_else(ApiError::not_found)?;
-    Ok(Json(RotatedSecret { secret: shown(secret.as_ref()), previous_until: now + OLD_SECRET }))
+    let answer = |secret: &Secret| RotatedSecret {
+        secret: shown(secret.as_ref()),
+        previous_until: now + OLD_SECRET,
+    };
+    let kept =
+        |secret: &Secret| key.sealed(&app, app.store.log().head(), StatusCode::OK, &answer(secret));
+    let secret = app.store.webhooks().rotate(id, now, kept).await?;
+    Ok(Json(answer(&secret.ok_or_else(ApiError::not_found)?)))
 }

@@ -7,10 +7,11 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{DisabledBy, Endpoint, EndpointChange, OLD_SECRET, Webhooks, time};
-use crate::{error::StoreError, metadata::Position, vault::Secret};
+use crate::{error::StoreError, idempotency::Kept, metadata::Position, vault::Secret};
 
 impl Webhooks<'_> {
-    /// Makes an endpoint; its secret can be asked for by the Hub alone from here on.
+    /// Makes an endpoint; its secret can be asked for by the Hub alone from here on. `answer`: what the request is
+    /// answered, where that is kept: both are stored, or neither.
     pub async fn create(
         &self,
         url: &str,
@@ -18,6 +19,7 @@ impl Webhooks<'_> {
         types: &[String],
         since: Position,
         now: DateTime<Utc>,
+        answer: impl FnOnce(&Endpoint, &Secret) -> Result<Option<Kept>, StoreError>,
     ) -> Result<(Endpoint, Secret), StoreError> {
         let endpoint = Endpoint {
             id: Uuid::now_v7(),
@@ -29,6 +31,8 @@ impl Webhooks<'_> {
             disabled: None,
         };
         let secret = self.vault.random()?;
+        let answer = answer(&endpoint, &secret)?;
+        let mut tx = self.db.begin_with("begin immediate").await?;
         sqlx::query(
             "insert into webhook_endpoints (id, url, description, types, sealed, created_at, since)
              values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -40,8 +44,12 @@ impl Webhooks<'_> {
         .bind(self.vault.seal_secret(&endpoint.id.to_string(), secret.as_ref())?)
         .bind(now.timestamp_micros())
         .bind(since.0.cast_signed())
-        .execute(self.db)
+        .execute(&mut *tx)
         .await?;
+        if let Some(answer) = answer {
+            answer.put(&mut tx, now).await?;
+        }
+        tx.commit().await?;
         Ok((endpoint, secret))
     }
 
@@ -122,18 +130,33 @@ impl Webhooks<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Gives an endpoint another secret. The one before signs beside it for [`OLD_SECRET`].
-    pub async fn rotate(&self, id: Uuid, now: DateTime<Utc>) -> Result<Option<Secret>, StoreError> {
+    /// Gives an endpoint another secret. The one before signs beside it for [`OLD_SECRET`]. `answer`: as of
+    /// [`create`](Self::create).
+    pub async fn rotate(
+        &self,
+        id: Uuid,
+        now: DateTime<Utc>,
+        answer: impl FnOnce(&Secret) -> Result<Option<Kept>, StoreError>,
+    ) -> Result<Option<Secret>, StoreError> {
         let secret = self.vault.random()?;
+        let answer = answer(&secret)?;
+        let mut tx = self.db.begin_with("begin immediate").await?;
         let done = sqlx::query(
             "update webhook_endpoints set old_sealed = sealed, old_until = ?3, sealed = ?2 where id = ?1",
         )
         .bind(id.to_string())
         .bind(self.vault.seal_secret(&id.to_string(), secret.as_ref())?)
         .bind((now + OLD_SECRET).timestamp_micros())
-        .execute(self.db)
+        .execute(&mut *tx)
         .await?;
-        Ok((done.rows_affected() > 0).then_some(secret))
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        if let Some(answer) = answer {
+            answer.put(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(secret))
     }
 
     /// The secrets that sign for an endpoint now, the newest first.

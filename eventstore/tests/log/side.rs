@@ -6,7 +6,8 @@ use domain::{
     fan::{self, Fan, Link},
 };
 use eventstore::{
-    Actor, Metadata, Position, Store, keys::Role, sessions::Kind, tokens::DiscordToken,
+    Actor, Metadata, Position, Store, idempotency::Kept, keys::Role, sessions::Kind,
+    tokens::DiscordToken,
 };
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -167,6 +168,35 @@ async fn answers_of_requests_and_reports_are_forgotten_and_the_keys_of_timers_ar
     assert!(store.answers().get("http:1500").await.unwrap().is_some());
     assert!(store.answers().get("http:1").await.unwrap().is_none());
     assert!(store.answers().get("expire:m:1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_endpoint_and_its_secret_are_stored_with_the_answer_that_shows_it_or_not_at_all() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let answer = |key: &str| Kept {
+        key: key.to_owned(),
+        request_hash: [1; 32],
+        position: Position(0),
+        body: b"sealed".to_vec(),
+    };
+    let webhooks = store.webhooks();
+    let make = async |key: &str| {
+        let kept = |_: &_, _: &_| Ok(Some(answer(key)));
+        webhooks.create("https://example.com", "", &[], Position(0), at(0), kept).await
+    };
+    let (endpoint, secret) = make("http:1").await.unwrap();
+    assert_eq!(store.answers().get("http:1").await.unwrap().unwrap().body.unwrap(), b"sealed");
+    // An answer that cannot be stored takes its effect back.
+    make("http:1").await.unwrap_err();
+    webhooks.rotate(endpoint.id, at(1), |_| Ok(Some(answer("http:1")))).await.unwrap_err();
+    assert_eq!(webhooks.endpoints().await.unwrap(), [endpoint.clone()]);
+    let signing = webhooks.secrets(endpoint.id, at(2)).await.unwrap();
+    assert_eq!(signing.len(), 1);
+    assert_eq!(signing[0].as_slice(), secret.as_slice());
+    // What is not there has no answer either.
+    let nobody = webhooks.rotate(Uuid::nil(), at(1), |_| Ok(Some(answer("http:2")))).await.unwrap();
+    assert!(nobody.is_none() && store.answers().get("http:2").await.unwrap().is_none());
 }
 
 #[tokio::test]
