@@ -1,6 +1,6 @@
 //! Who calls, and what they may do.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
@@ -107,13 +107,21 @@ impl Caller {
         }
     }
 
+    /// Any fan, or the platform.
+    pub(crate) fn any_fan(&self) -> Result<(), ApiError> {
+        match self.key.role {
+            Role::Platform | Role::Fan(_) => Ok(()),
+            Role::Creator(_) | Role::Auditor | Role::Bot => Err(forbidden("fan")),
+        }
+    }
+
     /// That fan, or the platform. Another fan learns nothing.
     pub(crate) fn fan(&self, fan: &FanId) -> Result<(), ApiError> {
-        match &self.key.role {
-            Role::Platform => Ok(()),
-            Role::Fan(id) if id == fan => Ok(()),
-            Role::Fan(_) => Err(ApiError::not_found()),
-            Role::Creator(_) | Role::Auditor | Role::Bot => Err(forbidden("fan")),
+        self.any_fan()?;
+        if self.is_platform() || self.key.role == Role::Fan(fan.clone()) {
+            Ok(())
+        } else {
+            Err(ApiError::not_found())
         }
     }
 }
@@ -144,4 +152,49 @@ impl FromRequestParts<Arc<App>> for Caller {
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
+}
+
+/// Callers who have a role, or are the platform. A route names whom it is for, so nothing else of anybody's request is
+/// looked at before.
+macro_rules! callers {
+    ($($(#[$doc:meta])* $name:ident: $check:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(Caller);
+
+        impl $name {
+            pub(crate) fn of(caller: Caller) -> Result<Self, ApiError> {
+                caller.$check()?;
+                Ok(Self(caller))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Caller;
+
+            fn deref(&self) -> &Caller {
+                &self.0
+            }
+        }
+
+        impl FromRequestParts<Arc<App>> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(
+                parts: &mut Parts,
+                app: &Arc<App>,
+            ) -> Result<Self, ApiError> {
+                Self::of(Caller::from_request_parts(parts, app).await?)
+            }
+        }
+    )*};
+}
+
+callers! {
+    ByPlatform: platform;
+    /// Any of them: whose things are asked for is the route's to check.
+    ByCreator: any_creator;
+    /// Any of them: whose things are asked for is the route's to check.
+    ByFan: any_fan;
+    ByAuditor: auditor;
+    ByBot: bot;
 }

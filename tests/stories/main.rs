@@ -39,3 +39,4 @@ mod way_back;
 mod webhooks;
 mod webhooks_discord;
 mod webhooks_out;
+mod whom;

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::{ApiError, FieldError},
     extract::{Body, Fields, FromFields, IfMatch, NO_CONTENT, Path, Query},
     paging::{Page, Paging},
@@ -228,7 +228,7 @@ async fn attach(
     responses((status = 200, description = "All attachments, or the plan", body = AttachedOrPlan)))]
 pub(crate) async fn put(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, tier)): Path<(IntegrationId, TierId)>,
     Query(DryRun { dry_run }): Query<DryRun>,
     if_match: IfMatch,
@@ -243,7 +243,7 @@ pub(crate) async fn put(
     responses((status = 200, description = "All attachments, or one plan for all", body = AttachedOrPlan)))]
 pub(crate) async fn put_all(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Query(DryRun { dry_run }): Query<DryRun>,
     if_match: IfMatch,
@@ -269,7 +269,7 @@ pub(crate) enum AttachedOrPlan {
     responses((status = 200, description = "By tier", body = Page<AttachmentAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<AttachmentAnswer>>, ApiError> {
@@ -289,7 +289,7 @@ pub(crate) async fn list(
               (status = 204, description = "Detached")))]
 pub(crate) async fn delete(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, tier)): Path<(IntegrationId, TierId)>,
     Query(DryRun { dry_run }): Query<DryRun>,
     if_match: IfMatch,

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use crate::{
     app::AppState,
     audit::{self, AccessAt, Asked, Change, Explanation, Of, Told},
-    auth::Caller,
+    auth::ByAuditor,
     error::ApiError,
     extract::{Fields, FromFields, Query},
     paging::{Page, Paging},
@@ -72,10 +72,9 @@ impl FromFields for EventsQuery {
     responses((status = 200, description = "In log order", body = Page<Told>)))]
 pub(crate) async fn events(
     State(app): AppState,
-    caller: Caller,
+    _: ByAuditor,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Page<Told>>, ApiError> {
-    caller.auditor()?;
     let EventsQuery { fan, creator, integration, r#type: kind, from, to, after, paging } = query;
     let cursor: Option<Position> = paging.after()?;
     let start = cursor.unwrap_or_default().max(Position(after.unwrap_or_default()));
@@ -121,10 +120,9 @@ impl FromFields for AccessQuery {
     responses((status = 200, description = "By server and fan", body = Page<AccessAt>)))]
 pub(crate) async fn access(
     State(app): AppState,
-    caller: Caller,
+    _: ByAuditor,
     Query(query): Query<AccessQuery>,
 ) -> Result<Json<Page<AccessAt>>, ApiError> {
-    caller.auditor()?;
     let AccessQuery { at, fan, integration, paging } = query;
     let asked = Asked { at: at.unwrap_or_else(|| app.now()), fan, integration };
     let after = paging.after()?;
@@ -161,10 +159,9 @@ impl FromFields for ExplainQuery {
     responses((status = 200, description = "The answer, and the steps that led to it", body = Explanation)))]
 pub(crate) async fn explain(
     State(app): AppState,
-    caller: Caller,
+    _: ByAuditor,
     Query(ExplainQuery { fan, integration, at }): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, ApiError> {
-    caller.auditor()?;
     let at = at.unwrap_or_else(|| app.now());
     Ok(Json(audit::explain(&app.store, app.audit().await?, &fan, integration, at).await?))
 }
@@ -201,10 +198,9 @@ impl FromFields for HistoryQuery {
     responses((status = 200, description = "In log order", body = Page<Change>)))]
 pub(crate) async fn history(
     State(app): AppState,
-    caller: Caller,
+    _: ByAuditor,
     Query(HistoryQuery { fan, integration, paging }): Query<HistoryQuery>,
 ) -> Result<Json<Page<Change>>, ApiError> {
-    caller.auditor()?;
     let of = match (fan, integration) {
         (Some(fan), integration) => Of::Fan(fan, integration),
         (None, Some(integration)) => Of::Integration(integration),

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     answer::Written,
     app::AppState,
-    auth::Caller,
+    auth::{ByBot, Caller},
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Path, Query},
     routes::streams::{Source, last_event_id, reached, stream},
@@ -135,10 +135,9 @@ fn lost() -> ApiError {
     responses((status = 200, description = "What the process holds now", body = Leases)))]
 pub(crate) async fn acquire(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(request): Body<LeaseRequest>,
 ) -> Result<Json<Leases>, ApiError> {
-    caller.bot()?;
     let data = app.desk.acquire(&holder(&caller, &request.bot), request.of, request.want).await?;
     Ok(Json(Leases { data, position: app.store.log().head().0 }))
 }
@@ -148,10 +147,9 @@ pub(crate) async fn acquire(
     responses((status = 200, description = "Renewed", body = bot::wire::Lease)))]
 pub(crate) async fn renew(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(LeaseRef { bot, epoch }): Body<LeaseRef>,
 ) -> Result<Json<bot::wire::Lease>, ApiError> {
-    caller.bot()?;
     app.desk.renew(&holder(&caller, &bot), epoch).await?.map(Json).ok_or_else(lost)
 }
 
@@ -166,10 +164,9 @@ pub(crate) struct Released {
     responses((status = 200, description = "Free for the next", body = Released)))]
 pub(crate) async fn release(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(LeaseRef { bot, epoch }): Body<LeaseRef>,
 ) -> Result<Json<Released>, ApiError> {
-    caller.bot()?;
     Ok(Json(Released { released: app.desk.release(&holder(&caller, &bot), epoch).await? }))
 }
 
@@ -183,10 +180,9 @@ pub(crate) async fn release(
     responses((status = 200, description = "What the process may use from now on", body = Share)))]
 pub(crate) async fn share(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(request): Body<ShareRequest>,
 ) -> Result<Json<Share>, ApiError> {
-    caller.bot()?;
     Ok(Json(app.desk.share(&holder(&caller, &request.bot), &request).await?))
 }
 
@@ -198,10 +194,9 @@ pub(crate) async fn share(
     responses((status = 200, description = "When the shard may identify", body = IdentifyTurn)))]
 pub(crate) async fn identify(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(request): Body<IdentifyRequest>,
 ) -> Result<Json<IdentifyTurn>, ApiError> {
-    caller.bot()?;
     Ok(Json(app.desk.identify(&holder(&caller, &request.bot), &request)?))
 }
 
@@ -251,11 +246,10 @@ impl FromFields for CommandsQuery {
                body = bot::wire::Command, content_type = "text/event-stream")))]
 pub(crate) async fn commands(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Query(CommandsQuery { shards, of }): Query<CommandsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    caller.bot()?;
     let bad =
         || ApiError::new(Kind::MALFORMED_REQUEST, "Last-Event-ID must be the id of a command");
     let after = match last_event_id(&headers) {
@@ -276,11 +270,10 @@ pub(crate) async fn commands(
     responses((status = 200, description = "Discord may be called", body = Started)))]
 pub(crate) async fn start(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Path(command): Path<String>,
     Body(request): Body<StartRequest>,
 ) -> Result<Json<Started>, ApiError> {
-    caller.bot()?;
     Ok(Json(app.desk.start(&caller.key.id.to_string(), &command, request).await?))
 }
 
@@ -291,10 +284,9 @@ pub(crate) async fn start(
     responses((status = 200, description = "Taken in", body = Noted)))]
 pub(crate) async fn observe(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Body(Observed(observation)): Body<Observed>,
 ) -> Result<Json<Noted>, ApiError> {
-    caller.bot()?;
     Ok(Json(app.desk.observe(&caller.key.id.to_string(), observation).await?))
 }
 
@@ -323,11 +315,10 @@ impl FromFields for Observed {
     responses((status = 200, description = "Recorded; saying it twice records it once", body = Recorded)))]
 pub(crate) async fn outcome(
     State(app): AppState,
-    caller: Caller,
+    caller: ByBot,
     Path(command): Path<String>,
     Body(outcome): Body<Outcome>,
 ) -> Result<Written<Recorded>, ApiError> {
-    caller.bot()?;
     let recorded = app.desk.outcome(&caller.key.id.to_string(), &command, outcome).await?;
     Ok(Written::ok(Position(recorded.position), recorded))
 }

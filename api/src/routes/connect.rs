@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Path},
     routes::{integrations::owned, oauth::Purpose},
@@ -50,7 +50,7 @@ pub(crate) struct AuthorizeAnswer {
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn connect(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
 ) -> Result<Written<AuthorizeAnswer>, ApiError> {

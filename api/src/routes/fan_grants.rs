@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::AppState,
-    auth::Caller,
+    auth::ByFan,
     error::ApiError,
     extract::{Path, Query},
     paging::{Page, Paging},
@@ -30,7 +30,7 @@ pub(crate) struct FanGrant {
     responses((status = 200, description = "By integration", body = Page<FanGrant>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<FanGrant>>, ApiError> {

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByFan, Caller},
     error::{ApiError, Kind},
     extract::{Body, Nothing, Path, Query},
     paging::{Page, Paging},
@@ -206,7 +206,7 @@ pub(crate) async fn of_membership(
     responses((status = 200, description = "By membership", body = Page<FanMembership>)))]
 pub(crate) async fn integrations(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<FanMembership>>, ApiError> {
@@ -248,7 +248,7 @@ pub(crate) struct Chosen {
     responses((status = 202, description = "Activated; access follows in the background", body = Chosen)))]
 pub(crate) async fn activate(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path((fan, id)): Path<(FanId, IntegrationId)>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<Chosen>, ApiError> {
@@ -275,7 +275,7 @@ pub(crate) async fn activate(
     responses((status = 202, description = "Deactivated; the access is taken away in the background", body = Chosen)))]
 pub(crate) async fn deactivate(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path((fan, id)): Path<(FanId, IntegrationId)>,
 ) -> Result<Written<Chosen>, ApiError> {
     offered(&app, &caller, &fan, id).await?;

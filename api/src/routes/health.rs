@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::AppState,
-    auth::Caller,
+    auth::ByCreator,
     error::{ApiError, Kind},
     extract::{Body, Nothing, Path},
     reason::Reason,
@@ -68,7 +68,7 @@ pub(crate) struct HealthAnswer {
     params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "Each check and its result", body = HealthAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<HealthAnswer>, ApiError> {
     let state = row(&app, &caller, id).await?.state;
@@ -98,7 +98,7 @@ pub(crate) struct SyncAnswer {
     responses((status = 202, description = "It happens in the background", body = SyncAnswer)))]
 pub(crate) async fn sync(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<SyncAnswer>, ApiError> {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     paging::{Page, Paging},
@@ -150,7 +150,7 @@ impl FromFields for HoldsQuery {
     responses((status = 200, description = "Newest first", body = Page<HoldAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Query(HoldsQuery { integration, status, paging }): Query<HoldsQuery>,
 ) -> Result<Json<Page<HoldAnswer>>, ApiError> {
     let creator = caller.own_creator()?;
@@ -174,7 +174,7 @@ pub(crate) async fn page(
     responses((status = 200, description = "The hold, and its fans in pages", body = HoldDetail)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<HoldId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<HoldDetail>, ApiError> {
@@ -213,7 +213,7 @@ pub(crate) async fn detail(
     params(("id" = Uuid, Path)), responses((status = 200, description = "The removals run", body = HoldAnswer)))]
 pub(crate) async fn approve(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<HoldId>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<HoldAnswer>, ApiError> {
@@ -229,7 +229,7 @@ pub(crate) async fn approve(
     params(("id" = Uuid, Path)), responses((status = 200, description = "The access stays", body = HoldAnswer)))]
 pub(crate) async fn reject(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<HoldId>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<HoldAnswer>, ApiError> {

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::ByPlatform,
     error::{ApiError, FieldError},
     extract::{self, Fields},
     routes::{
@@ -86,11 +86,10 @@ pub(crate) struct ImportHold {
     responses((status = 200, description = "A count of each outcome", body = Imported)))]
 pub(crate) async fn import(
     State(app): AppState,
-    caller: Caller,
+    caller: ByPlatform,
     request: Request,
 ) -> Result<impl IntoResponse, ApiError> {
     // Before so much is read of anybody.
-    caller.platform()?;
     let metadata = caller.metadata(&app);
     let lines = lines(&extract::bytes(request, MAX_BODY).await?).await;
     let mut imported = Imported::default();

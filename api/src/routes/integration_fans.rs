@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     app::AppState,
-    auth::Caller,
+    auth::ByCreator,
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     paging::{Page, Paging},
@@ -120,7 +120,7 @@ impl From<FanRow> for FanAnswer {
     responses((status = 200, description = "By fan", body = Page<FanAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Query(FansQuery { status, paging }): Query<FansQuery>,
 ) -> Result<Json<Page<FanAnswer>>, ApiError> {

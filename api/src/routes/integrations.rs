@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::{
     answer::{Written, etag},
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::{ApiError, FieldError, Kind},
     extract::{Body, Fields, FromFields, IfMatch, Path, Query},
     idempotency::{Idempotency, stored},
@@ -299,7 +299,7 @@ impl FromFields for CreateBody {
     responses((status = 201, description = "Created, not connected yet", body = IntegrationAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(creator): Path<CreatorId>,
     Idempotency(key): Idempotency,
     Body(CreateBody { provider, name }): Body<CreateBody>,
@@ -369,7 +369,7 @@ pub(crate) async fn begin(
     responses((status = 200, description = "The Active Integrations table, oldest first", body = Page<IntegrationAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(creator): Path<CreatorId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<IntegrationAnswer>>, ApiError> {
@@ -390,7 +390,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "As it stands; the `ETag` is its version", body = IntegrationAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
 ) -> Result<Response, ApiError> {
     let row = row(&app, &caller, id).await?;
@@ -437,7 +437,7 @@ impl FromFields for ChangeBody {
     responses((status = 200, description = "Changed", body = IntegrationAnswer)))]
 pub(crate) async fn change(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     if_match: IfMatch,
     Body(ChangeBody { name, on_end, drift, removal_limit }): Body<ChangeBody>,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     answer::Written,
     app::AppState,
-    auth::Caller,
+    auth::ByPlatform,
     error::ApiError,
     extract::{Body, Fields, FromFields, NO_CONTENT, Path, Query},
     paging::{Page, Paging},
@@ -68,10 +68,9 @@ impl KeyAnswer {
     responses((status = 201, description = "The one time that the key is shown", body = KeyAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Body(KeyBody { role, name, expires_at }): Body<KeyBody>,
 ) -> Result<Written<KeyAnswer>, ApiError> {
-    caller.platform()?;
     let now = app.now();
     if expires_at.is_some_and(|at| at <= now) {
         return Err(ApiError::field("expires_at", "must be in the future"));
@@ -87,10 +86,9 @@ pub(crate) async fn create(
     responses((status = 200, description = "Oldest first, without the secrets", body = Page<KeyAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<KeyAnswer>>, ApiError> {
-    caller.platform()?;
     let keys = app.store.keys().list(paging.after()?, paging.fetch()).await?;
     let (keys, next_cursor) = paging.page(keys, |key| key.id);
     let data = keys.into_iter().map(|key| KeyAnswer::of(key, None)).collect();
@@ -102,10 +100,9 @@ pub(crate) async fn list(
     params(("id" = Uuid, Path)), responses((status = 204, description = "Revoked at once")))]
 pub(crate) async fn revoke(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
 ) -> Result<Written<()>, ApiError> {
-    caller.platform()?;
     if app.store.keys().revoke(id, app.now()).await? {
         Ok(Written::ok(app.store.log().head(), ()).status(NO_CONTENT))
     } else {

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::ApiError,
     extract::{Body, Fields, FromFields, IfMatch, Nothing, Path, Query},
     routes::{
@@ -108,7 +108,7 @@ pub(crate) struct DeletedByForce {
               (status = 202, description = "Removing", body = IntegrationAnswer)))]
 pub(crate) async fn disconnect(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Query(Force { force }): Query<Force>,
     if_match: IfMatch,
@@ -138,7 +138,7 @@ pub(crate) async fn disconnect(
               (status = 204, description = "Gone: there was nothing to take away")))]
 pub(crate) async fn delete(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Query(Force { force }): Query<Force>,
     if_match: IfMatch,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByFan, Caller},
     error::{ApiError, Kind},
     extract::{Body, Path},
     reason::Reason,
@@ -59,7 +59,7 @@ pub(crate) struct LinkAnswer {
     responses((status = 200, description = "The account that is connected, if any", body = LinkAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
 ) -> Result<Json<LinkAnswer>, ApiError> {
     caller.fan(&fan)?;
@@ -85,7 +85,7 @@ pub(crate) async fn get(
     responses((status = 200, description = "Where to go", body = AuthorizeAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
     Body(ReturnBody { return_url }): Body<ReturnBody>,
 ) -> Result<Written<AuthorizeAnswer>, ApiError> {
@@ -128,7 +128,7 @@ pub(crate) async fn ask(
     responses((status = 202, description = "Disconnected; the access is taken away", body = LinkAnswer)))]
 pub(crate) async fn delete(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
 ) -> Result<Written<LinkAnswer>, ApiError> {
     caller.fan(&fan)?;

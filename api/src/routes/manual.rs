@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::{ApiError, FieldError, Kind},
     extract::{Body, Fields, FromFields, Path},
     reason::Reason,
@@ -116,7 +116,7 @@ async fn decide(
     responses((status = 200, description = "Given", body = DecidedByHand)))]
 pub(crate) async fn grant(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, fan)): Path<(IntegrationId, FanId)>,
     Body(GrantBody { roles, until }): Body<GrantBody>,
 ) -> Result<Written<DecidedByHand>, ApiError> {
@@ -151,7 +151,7 @@ pub(crate) async fn grant(
     responses((status = 200, description = "Taken back", body = DecidedByHand)))]
 pub(crate) async fn end_grant(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, fan)): Path<(IntegrationId, FanId)>,
 ) -> Result<Written<DecidedByHand>, ApiError> {
     owned(&app, &caller, id).await?;
@@ -167,7 +167,7 @@ pub(crate) async fn end_grant(
     responses((status = 200, description = "Withheld", body = DecidedByHand)))]
 pub(crate) async fn withhold(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, fan)): Path<(IntegrationId, FanId)>,
     Body(WithholdBody { why }): Body<WithholdBody>,
 ) -> Result<Written<DecidedByHand>, ApiError> {
@@ -182,7 +182,7 @@ pub(crate) async fn withhold(
     responses((status = 200, description = "Lifted; whatever reasons there are count again", body = DecidedByHand)))]
 pub(crate) async fn lift(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((id, fan)): Path<(IntegrationId, FanId)>,
 ) -> Result<Written<DecidedByHand>, ApiError> {
     owned(&app, &caller, id).await?;

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::ByPlatform,
     error::{ApiError, FieldError, Kind},
     extract::{Body, Fields, FromFields, Path},
     routes::fans::{FanIntegration, of_membership},
@@ -177,11 +177,10 @@ fn refused(refusal: &membership::Refusal) -> ApiError {
     responses((status = 200, description = "Taken in", body = MembershipWritten)))]
 pub(crate) async fn put(
     State(app): AppState,
-    caller: Caller,
+    caller: ByPlatform,
     Path(membership): Path<MembershipId>,
     Body(body): Body<MembershipBody>,
 ) -> Result<Written<MembershipWritten>, ApiError> {
-    caller.platform()?;
     let Reported { outcome, state, decided } =
         report(&app, caller.metadata(&app), body.terms(membership.clone())).await?;
     let body = MembershipWritten { membership, outcome, state: MembershipState::of(state) };
@@ -193,10 +192,9 @@ pub(crate) async fn put(
     params(("membership" = inline(MembershipId), Path)), responses((status = 200, description = "As it stands", body = MembershipAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(membership): Path<MembershipId>,
 ) -> Result<Json<MembershipAnswer>, ApiError> {
-    caller.platform()?;
     let state = app.store.load::<Membership>(&membership::stream(&membership)).await?.state;
     let state = MembershipState::of(state).ok_or_else(ApiError::not_found)?;
     let integrations =

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, ByFan},
     error::{ApiError, Kind},
     extract::{Body, NO_CONTENT, Nothing, Path, Query},
     paging::{Page, Paging},
@@ -117,7 +117,7 @@ pub(crate) async fn of_creator(
     responses((status = 200, description = "Newest first", body = Page<NotificationAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path(fan): Path<FanId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<NotificationAnswer>>, ApiError> {
@@ -131,7 +131,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "Newest first", body = Page<NotificationAnswer>)))]
 pub(crate) async fn list_of_creator(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(creator): Path<CreatorId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<NotificationAnswer>>, ApiError> {
@@ -157,7 +157,7 @@ fn read_at(
     responses((status = 204, description = "Read")))]
 pub(crate) async fn read(
     State(app): AppState,
-    caller: Caller,
+    caller: ByFan,
     Path((fan, id)): Path<(FanId, Uuid)>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<()>, ApiError> {
@@ -179,7 +179,7 @@ pub(crate) async fn read(
     responses((status = 204, description = "Read")))]
 pub(crate) async fn read_of_creator(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path((creator, id)): Path<(CreatorId, Uuid)>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<()>, ApiError> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::Caller,
+    auth::ByCreator,
     error::ApiError,
     extract::Query,
     paging::{Page, Paging},
@@ -24,10 +24,9 @@ pub(crate) struct ProviderAnswer {
 #[utoipa::path(get, path = "/v1/providers", tag = "Creator", operation_id = "list_providers",
     params(Paging), responses((status = 200, description = "All of them", body = Page<ProviderAnswer>)))]
 pub(crate) async fn list(
-    caller: Caller,
+    _: ByCreator,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<ProviderAnswer>>, ApiError> {
-    caller.any_creator()?;
     let after: Option<String> = paging.after()?;
     let discord = ProviderAnswer {
         provider: "discord",

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::{App, AppState},
-    auth::Caller,
+    auth::ByCreator,
     error::{ApiError, Kind},
     extract::{Body, Nothing, Path},
     reason::Reason,
@@ -97,7 +97,7 @@ fn answer(state: &integration::State) -> Result<RolesAnswer, ApiError> {
     params(("id" = uuid::Uuid, Path)), responses((status = 200, description = "In Discord's order", body = RolesAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
 ) -> Result<Json<RolesAnswer>, ApiError> {
     let (_, state, _) = owned(&app, &caller, id).await?;
@@ -111,7 +111,7 @@ pub(crate) async fn get(
     params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)), responses((status = 200, description = "As Discord shows them now", body = RolesAnswer)))]
 pub(crate) async fn refresh(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(id): Path<IntegrationId>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Written<RolesAnswer>, ApiError> {

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::Written,
     app::AppState,
-    auth::Caller,
+    auth::{ByCreator, ByPlatform},
     error::ApiError,
     extract::{Body, Fields, FromFields, Path, Query},
     paging::{Page, Paging},
@@ -50,11 +50,10 @@ pub(crate) struct TierAnswer {
               (status = 201, description = "Registered", body = TierAnswer)))]
 pub(crate) async fn put(
     State(app): AppState,
-    caller: Caller,
+    caller: ByPlatform,
     Path((creator, tier)): Path<(CreatorId, TierId)>,
     Body(TierBody { name }): Body<TierBody>,
 ) -> Result<Response, ApiError> {
-    caller.platform()?;
     let stream = tier::stream(&creator, &tier);
     let new = app.store.load::<Tier>(&stream).await?.version == 0;
     let register = tier::Command::Register {
@@ -75,12 +74,12 @@ pub(crate) async fn put(
 }
 
 /// List a creator's tiers
-#[utoipa::path(get, path = "/v1/creators/{creator}/tiers", tag = "Platform", operation_id = "list_tiers",
+#[utoipa::path(get, path = "/v1/creators/{creator}/tiers", tag = "Creator", operation_id = "list_tiers",
     params(("creator" = inline(CreatorId), Path), Paging),
     responses((status = 200, description = "By id", body = Page<TierAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    caller: ByCreator,
     Path(creator): Path<CreatorId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<TierAnswer>>, ApiError> {

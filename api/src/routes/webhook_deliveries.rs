@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     app::AppState,
-    auth::Caller,
+    auth::ByPlatform,
     error::ApiError,
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     paging::{Page, Paging},
@@ -90,11 +90,10 @@ impl From<Delivery> for DeliveryAnswer {
     responses((status = 200, description = "Newest first, of the last 30 days", body = Page<DeliveryAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
     Query(Wanted { paging, state }): Query<Wanted>,
 ) -> Result<Json<Page<DeliveryAnswer>>, ApiError> {
-    caller.platform()?;
     known(&app, id).await?;
     let before: Option<(Position, Uuid)> = paging.after()?;
     let rows = app.store.webhooks().deliveries(id, state, before, paging.fetch()).await?;
@@ -110,11 +109,10 @@ pub(crate) async fn list(
     responses((status = 202, description = "It waits for its first attempt", body = DeliveryAnswer)))]
 pub(crate) async fn replay(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path((id, delivery)): Path<(Uuid, String)>,
     Body(Nothing): Body<Nothing>,
 ) -> Result<(StatusCode, Json<DeliveryAnswer>), ApiError> {
-    caller.platform()?;
     let delivery = delivery.parse().map_err(|_| ApiError::not_found())?;
     let replayed = app.store.webhooks().replay(id, delivery, app.now()).await?;
     let replayed = replayed.ok_or_else(ApiError::not_found)?;

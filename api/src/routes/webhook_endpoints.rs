@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
-    auth::Caller,
+    auth::ByPlatform,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, NO_CONTENT, Nothing, Path, Query},
     idempotency::Idempotency,
@@ -149,11 +149,10 @@ pub(crate) async fn known(app: &App, id: Uuid) -> Result<Endpoint, ApiError> {
     responses((status = 201, description = "The one time that the secret is shown", body = EndpointAnswer)))]
 pub(crate) async fn create(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     key: Idempotency,
     Body(EndpointBody { url, types, description }): Body<EndpointBody>,
 ) -> Result<(StatusCode, Json<EndpointAnswer>), ApiError> {
-    caller.platform()?;
     allowed(&app, &url)?;
     if app.store.webhooks().endpoints().await?.len() >= MOST {
         let detail = format!("there may be at most {MOST} endpoints; delete one first");
@@ -178,10 +177,9 @@ pub(crate) async fn create(
     params(Paging), responses((status = 200, description = "Oldest first", body = Page<EndpointAnswer>)))]
 pub(crate) async fn list(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<EndpointAnswer>>, ApiError> {
-    caller.platform()?;
     let after: Option<Uuid> = paging.after()?;
     let mut endpoints = app.store.webhooks().endpoints().await?;
     endpoints.retain(|endpoint| after.is_none_or(|after| endpoint.id > after));
@@ -195,10 +193,9 @@ pub(crate) async fn list(
     params(("id" = Uuid, Path)), responses((status = 200, description = "As it stands", body = EndpointAnswer)))]
 pub(crate) async fn get(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    caller.platform()?;
     Ok(Json(EndpointAnswer::of(known(&app, id).await?, None)))
 }
 
@@ -208,11 +205,10 @@ pub(crate) async fn get(
     responses((status = 200, description = "As it stands now", body = EndpointAnswer)))]
 pub(crate) async fn change(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
     Body(EndpointChange { url, types, description, enabled }): Body<EndpointChange>,
 ) -> Result<Json<EndpointAnswer>, ApiError> {
-    caller.platform()?;
     if let Some(url) = &url {
         allowed(&app, url)?;
     }
@@ -230,10 +226,9 @@ pub(crate) async fn change(
     responses((status = 204, description = "Gone at once, with what still waited for it")))]
 pub(crate) async fn delete(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
-    caller.platform()?;
     let deleted = app.store.webhooks().delete(id, app.now()).await?;
     if deleted { Ok(NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
@@ -246,12 +241,11 @@ pub(crate) async fn delete(
     responses((status = 200, description = "The one time that the secret is shown", body = RotatedSecret)))]
 pub(crate) async fn rotate_secret(
     State(app): AppState,
-    caller: Caller,
+    _: ByPlatform,
     Path(id): Path<Uuid>,
     key: Idempotency,
     Body(Nothing): Body<Nothing>,
 ) -> Result<Json<RotatedSecret>, ApiError> {
-    caller.platform()?;
     let now = app.now();
     let answer = |secret: &Secret| RotatedSecret {
         secret: shown(secret.as_ref()),

@@ -190,7 +190,7 @@ async fn an_endpoint_and_its_secret_are_stored_with_the_answer_that_shows_it_or_
     // An answer that cannot be stored takes its effect back.
     make("http:1").await.unwrap_err();
     webhooks.rotate(endpoint.id, at(1), |_| Ok(Some(answer("http:1")))).await.unwrap_err();
-    assert_eq!(webhooks.endpoints().await.unwrap(), [endpoint.clone()]);
+    assert_eq!(webhooks.endpoints().await.unwrap(), std::slice::from_ref(&endpoint));
     let signing = webhooks.secrets(endpoint.id, at(2)).await.unwrap();
     assert_eq!(signing.len(), 1);
     assert_eq!(signing[0].as_slice(), secret.as_slice());

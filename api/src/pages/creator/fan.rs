@@ -20,6 +20,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::{ApiError, FieldError},
     extract::{Body, Path, Query},
     pages::{
@@ -270,7 +271,14 @@ pub(crate) async fn grant(
         Ok(until) => {
             let body = Body(GrantBody { roles: roles.clone(), until });
             let path = Path((id, fan.clone()));
-            match manual::grant(State(Arc::clone(&app)), signed.caller.clone(), path, body).await {
+            match manual::grant(
+                State(Arc::clone(&app)),
+                ByCreator::of(signed.caller.clone())?,
+                path,
+                body,
+            )
+            .await
+            {
                 Ok(_) => {
                     let done = if roles.is_empty() { "let_in" } else { "given" };
                     return Ok(back(id, &fan, done));
@@ -303,7 +311,7 @@ pub(crate) async fn end_grant(
     Path((id, fan)): Path<(IntegrationId, FanId)>,
     Sent { signed, .. }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    manual::end_grant(State(app), signed.caller, Path((id, fan.clone()))).await?;
+    manual::end_grant(State(app), ByCreator::of(signed.caller)?, Path((id, fan.clone()))).await?;
     Ok(back(id, &fan, "taken"))
 }
 
@@ -320,7 +328,8 @@ pub(crate) async fn withhold(
         return page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
     let body = Body(WithholdBody { why });
-    manual::withhold(State(app), signed.caller, Path((id, fan.clone())), body).await?;
+    manual::withhold(State(app), ByCreator::of(signed.caller)?, Path((id, fan.clone())), body)
+        .await?;
     Ok(back(id, &fan, "withheld"))
 }
 
@@ -329,6 +338,6 @@ pub(crate) async fn lift(
     Path((id, fan)): Path<(IntegrationId, FanId)>,
     Sent { signed, .. }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    manual::lift(State(app), signed.caller, Path((id, fan.clone()))).await?;
+    manual::lift(State(app), ByCreator::of(signed.caller)?, Path((id, fan.clone()))).await?;
     Ok(back(id, &fan, "lifted"))
 }

@@ -9,6 +9,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
@@ -111,7 +112,7 @@ async fn fans(
         let asked = FansQuery { status: query.status, paging: query.paging.clone() };
         integration_fans::list(
             State(Arc::clone(app)),
-            signed.caller.clone(),
+            ByCreator::of(signed.caller.clone())?,
             Path(id),
             Query(asked),
         )

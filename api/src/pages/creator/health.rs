@@ -6,6 +6,7 @@ use domain::{CreatorId, IntegrationId, Who};
 
 use crate::{
     app::AppState,
+    auth::ByCreator,
     error::ApiError,
     extract::Path,
     pages::{
@@ -71,6 +72,6 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let integration = Integration::load(&app, &signed, id).await?;
     let frame = integration.frame_below(&app, &signed, texts::EN.health.title).narrow();
-    let health = health::get(State(app), signed.caller, Path(id)).await?.0;
+    let health = health::get(State(app), ByCreator::of(signed.caller)?, Path(id)).await?.0;
     page(&HealthPage { frame, integration, health })
 }

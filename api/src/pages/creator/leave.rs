@@ -6,6 +6,7 @@ use domain::{CreatorId, IntegrationId, integration::Phase};
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::ApiError,
     extract::{Body, IfMatch, Nothing, Path, Query},
     pages::{
@@ -107,7 +108,7 @@ pub(crate) async fn disconnect(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let force = Force { force: values.get("force").is_some() };
-    let (caller, if_match) = (signed.caller, IfMatch(None));
+    let (caller, if_match) = (ByCreator::of(signed.caller)?, IfMatch(None));
     leaving::disconnect(State(app), caller, Path(id), Query(force), if_match, Body(Nothing))
         .await?;
     Ok(see_other(&super::place(id, "?done=removing")))
@@ -119,6 +120,13 @@ pub(crate) async fn delete(
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
     let force = Force { force: values.get("force").is_some() };
-    leaving::delete(State(app), signed.caller, Path(id), Query(force), IfMatch(None)).await?;
+    leaving::delete(
+        State(app),
+        ByCreator::of(signed.caller)?,
+        Path(id),
+        Query(force),
+        IfMatch(None),
+    )
+    .await?;
     Ok(see_other(&format!("{}?done=deleted", Area::Creator.home())))
 }

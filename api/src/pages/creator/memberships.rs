@@ -12,6 +12,7 @@ use ring::digest;
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, IfMatch, Path, Query},
     pages::{
@@ -358,7 +359,7 @@ pub(crate) async fn apply(
     if !memberships.is_empty() {
         let done = attachments::put_all(
             State(Arc::clone(&app)),
-            signed.caller.clone(),
+            ByCreator::of(signed.caller.clone())?,
             Path(id),
             Query(DryRun { dry_run: false }),
             IfMatch(values.parse("version")),
@@ -403,7 +404,7 @@ pub(crate) async fn remove(
 ) -> Result<Response, ApiError> {
     let removed = attachments::delete(
         State(Arc::clone(&app)),
-        signed.caller.clone(),
+        ByCreator::of(signed.caller.clone())?,
         Path((id, tier)),
         Query(DryRun { dry_run: false }),
         IfMatch(None),

@@ -10,6 +10,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::ApiError,
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
@@ -206,6 +207,6 @@ pub(crate) async fn sync(
     Path(id): Path<IntegrationId>,
     Sent { signed, .. }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    health::sync(State(app), signed.caller, Path(id), Body(Nothing)).await?;
+    health::sync(State(app), ByCreator::of(signed.caller)?, Path(id), Body(Nothing)).await?;
     Ok(see_other(&super::place(id, "?done=sync")))
 }

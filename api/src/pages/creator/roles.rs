@@ -14,6 +14,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::{ApiError, Kind},
     extract::{Body, Fields, FromFields, Nothing, Path, Query},
     pages::{
@@ -260,7 +261,7 @@ pub(crate) async fn refresh(
     Path(id): Path<IntegrationId>,
     Sent { signed, values }: Sent<CreatorId>,
 ) -> Result<Response, ApiError> {
-    let caller = signed.caller.clone();
+    let caller = ByCreator::of(signed.caller.clone())?;
     let query = match roles::refresh(State(Arc::clone(&app)), caller, Path(id), Body(Nothing)).await
     {
         // What has changed is told from what the page showed: the bot may have heard of it meanwhile.

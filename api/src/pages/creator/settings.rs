@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as Unreadable};
 
 use crate::{
     app::{App, AppState},
+    auth::ByCreator,
     error::{ApiError, Kind},
     extract::{Body, IfMatch, Path, Query},
     pages::{
@@ -115,7 +116,7 @@ pub(crate) async fn change(
     let removal_limit = Some(LimitBody { fans, percent });
     let changed = integrations::change(
         State(Arc::clone(&app)),
-        signed.caller.clone(),
+        ByCreator::of(signed.caller.clone())?,
         Path(id),
         IfMatch(values.parse("version")),
         Body(ChangeBody { name: Some(name), on_end, drift, removal_limit }),

@@ -9,7 +9,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByCreator, Caller},
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
@@ -113,8 +113,14 @@ async fn rows(
     paging: Paging,
 ) -> Result<Rows, ApiError> {
     let state = State(Arc::clone(app));
-    let page =
-        integrations::list(state, caller.clone(), Path(creator.clone()), Query(paging)).await?.0;
+    let page = integrations::list(
+        state,
+        ByCreator::of(caller.clone())?,
+        Path(creator.clone()),
+        Query(paging),
+    )
+    .await?
+    .0;
     let (tiers, waiting) = (tier_names(app, creator).await?, waiting(app, creator).await?.len());
     Ok(Rows { t: &texts::EN, page, tiers, waiting })
 }

@@ -8,6 +8,7 @@ use projections::Change;
 
 use crate::{
     app::App,
+    auth::ByFan,
     error::ApiError,
     extract::{Path, Query},
     pages::{
@@ -270,10 +271,10 @@ pub(super) async fn all(
     signed: &Signed<FanId>,
 ) -> Result<Vec<FanIntegration>, ApiError> {
     let whole = || Query(Paging::whole());
-    let caller = || signed.caller.clone();
+    let caller = || ByFan::of(signed.caller.clone());
     let (state, fan) = (|| State(Arc::clone(app)), || Path(signed.who.clone()));
-    let held = fans::integrations(state(), caller(), fan(), whole()).await?.0.data;
-    let given = fan_grants::list(state(), caller(), fan(), whole()).await?.0.data;
+    let held = fans::integrations(state(), caller()?, fan(), whole()).await?.0.data;
+    let given = fan_grants::list(state(), caller()?, fan(), whole()).await?.0.data;
     let (live, over): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| held.live);
     let of = |held: Vec<FanMembership>| held.into_iter().flat_map(|held| held.integrations);
     let by_hand = given.into_iter().map(|given| given.integration);

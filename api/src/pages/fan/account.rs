@@ -8,7 +8,7 @@ use domain::{FanId, MembershipId, status::Status};
 
 use crate::{
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByFan, Caller},
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
@@ -38,7 +38,9 @@ pub(super) struct Linked {
 
 impl Account {
     pub(super) async fn of(app: &Arc<App>, caller: &Caller, fan: &FanId) -> Result<Self, ApiError> {
-        let link = links::get(State(Arc::clone(app)), caller.clone(), Path(fan.clone())).await?;
+        let link =
+            links::get(State(Arc::clone(app)), ByFan::of(caller.clone())?, Path(fan.clone()))
+                .await?;
         let linked = link.0.discord.map(|discord| Linked {
             username: discord.username,
             since: When(discord.linked_at),
@@ -159,7 +161,8 @@ pub(crate) async fn disconnect(
     State(app): AppState,
     Sent { signed, .. }: Sent<FanId>,
 ) -> Result<Response, ApiError> {
-    match links::delete(State(Arc::clone(&app)), signed.caller, Path(signed.who)).await {
+    match links::delete(State(Arc::clone(&app)), ByFan::of(signed.caller)?, Path(signed.who)).await
+    {
         Ok(written) => app.seen(written.position).await?,
         // Sent twice: it is done.
         Err(error) if error.code() == "not_linked" => {}

@@ -8,6 +8,7 @@ use domain::{FanId, IntegrationId};
 
 use crate::{
     app::AppState,
+    auth::ByFan,
     error::ApiError,
     extract::{Body, Nothing, Path},
     pages::{
@@ -36,7 +37,7 @@ pub(crate) async fn activate(
     Path(id): Path<IntegrationId>,
     Sent { signed, values }: Sent<FanId>,
 ) -> Result<Response, ApiError> {
-    let (caller, fan) = (signed.caller, signed.who);
+    let (caller, fan) = (ByFan::of(signed.caller)?, signed.who);
     fans::activate(State(Arc::clone(&app)), caller, Path((fan, id)), Body(Nothing)).await?;
     let bought = values.parse("welcome").map(|bought| Destination::Welcome(bought).path());
     Ok(see_other(&format!("{}?done=activated", bought.as_deref().unwrap_or(HOME))))
@@ -62,6 +63,7 @@ pub(crate) async fn leave(
     Path(id): Path<IntegrationId>,
     Sent { signed, .. }: Sent<FanId>,
 ) -> Result<Response, ApiError> {
-    fans::deactivate(State(Arc::clone(&app)), signed.caller, Path((signed.who, id))).await?;
+    fans::deactivate(State(Arc::clone(&app)), ByFan::of(signed.caller)?, Path((signed.who, id)))
+        .await?;
     Ok(see_other(&format!("{HOME}?done=left")))
 }

@@ -9,7 +9,7 @@ use projections::Change;
 
 use crate::{
     app::{App, AppState},
-    auth::Caller,
+    auth::{ByFan, Caller},
     error::ApiError,
     extract::{Fields, FromFields, Path, Query},
     pages::{
@@ -160,7 +160,10 @@ async fn list(app: &Arc<App>, signed: &Signed<FanId>, paging: Paging) -> Result<
     }
     if held_now.1.is_none() {
         let (state, path) = (State(Arc::clone(app)), Path(who.clone()));
-        let given = fan_grants::list(state, caller.clone(), path, Query(Paging::whole())).await?.0;
+        let given =
+            fan_grants::list(state, ByFan::of(caller.clone())?, path, Query(Paging::whole()))
+                .await?
+                .0;
         for given in &given.data {
             shown.push(Membership::by_hand(app, t, who, given).await?);
         }
@@ -184,7 +187,7 @@ async fn memberships(
     paging: Paging,
 ) -> Result<(Vec<FanMembership>, Option<String>), ApiError> {
     let (state, path) = (State(Arc::clone(app)), Path(fan.clone()));
-    let page = fans::integrations(state, caller.clone(), path, Query(paging)).await?.0;
+    let page = fans::integrations(state, ByFan::of(caller.clone())?, path, Query(paging)).await?.0;
     Ok((page.data, page.next_cursor))
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, AppState},
+    auth::ByFan,
     error::ApiError,
     extract::{Body, Nothing, Path, Query},
     pages::{
@@ -79,8 +80,13 @@ pub(crate) async fn read(
     Sent { signed, .. }: Sent<FanId>,
 ) -> Result<Response, ApiError> {
     let path = Path((signed.who, id));
-    let written =
-        notifications::read(State(Arc::clone(&app)), signed.caller, path, Body(Nothing)).await?;
+    let written = notifications::read(
+        State(Arc::clone(&app)),
+        ByFan::of(signed.caller)?,
+        path,
+        Body(Nothing),
+    )
+    .await?;
     app.seen(written.position).await?;
     Ok(see_other("/fan/notifications"))
 }
