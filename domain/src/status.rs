@@ -79,6 +79,9 @@ pub fn obstacle(place: &Place, broken: Option<BrokenBy>) -> Option<Matter> {
         }
         Some(Gone::Banned | Gone::Left) | None => {}
     }
+    if place.is_left_behind() {
+        return Some((Trouble::LeftBehind, None));
+    }
     if place.rules.bot_missing && !plan.is_empty() {
         return Some((Trouble::BotMissing, None));
     }

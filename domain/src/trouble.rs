@@ -161,6 +161,9 @@ troubles! {
     RoleContested, "role_contested", Creator,
         "The role is taken away every time it is given; another bot may be fighting for it.",
         "Find who takes it away in the server's audit log and stop that, then choose Refresh Roles.";
+    LeftBehind, "left_behind", Creator,
+        "The server was let go before this was taken away, so the Hub does nothing there any more.",
+        "Take it away in Discord by hand, or connect the server again to have it done.";
     /// 60003
     TwoFactorNeeded, "two_factor_needed", Operator,
         "The server asks for two-factor authentication from whoever moderates it.",

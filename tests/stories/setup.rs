@@ -257,7 +257,7 @@ async fn a_server_stays_reserved_while_a_removal_is_refused_and_can_be_let_go_by
 async fn a_server_that_is_disconnected_by_force_is_free_at_once_and_who_keeps_what_is_named() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    world.member(&club, "ada", "vip").await;
+    let ada = world.member(&club, "ada", "vip").await;
     world.reports(&club, "ben", "vip", "active", 1).await;
     let left = world.post(&format!("{}/disconnect?force=true", club.path()), json!({})).await;
     let left = left.is(200).ok();
@@ -265,6 +265,45 @@ async fn a_server_that_is_disconnected_by_force_is_free_at_once_and_who_keeps_wh
     assert_eq!(left["left_behind"]["fans"], 1, "who waits for an account has nothing");
     let eve = world.integration("eve").await;
     world.connect(&eve, club.owner, club.guild).await.is(200);
+    // What was told is what there is: nothing is done any more in a server that is another's.
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    let owed = ("revoke_blocked".to_owned(), Some("left_behind".to_owned()));
+    assert_eq!(world.status(&club, "ada").await, owed);
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn what_was_left_behind_is_taken_away_once_the_server_is_connected_again() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let ada = world.member(&club, "ada", "vip").await;
+    world.post(&format!("{}/disconnect?force=true", club.path()), json!({})).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.connect(&club.integration, club.owner, club.guild).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), None);
+    assert_eq!(world.status(&club, "ada").await, ("revoked".to_owned(), None));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn nobody_is_removed_from_a_server_that_was_let_go_because_the_policy_changed_since() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.patch(&club.path(), json!({ "on_end": "roles_only" })).await.ok();
+    let ada = world.member(&club, "ada", "vip").await;
+    world.post(&format!("{}/disconnect", club.path()), json!({})).await.is(202);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    world.patch(&club.path(), json!({ "on_end": "remove_from_server" })).await.ok();
+    world.settle().await;
+    let (second, ..) = world.server(club.owner);
+    world.connect(&club.integration, club.owner, second).await.is(200);
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
     world.prove().await;
 }
 

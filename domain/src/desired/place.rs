@@ -50,6 +50,9 @@ pub struct Rules {
     pub drift: Drift,
     /// Whether the bot was thrown out of the server.
     pub bot_missing: bool,
+    /// Whether the server was let go: it may be another creator's by now, so nothing is done in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub let_go: bool,
     /// Roles that the bot is known not to be able to give or take: nobody is tried in vain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<RoleId, Trouble>,
@@ -66,26 +69,31 @@ impl Rules {
         let any = !contributors.is_empty();
         // One that was let go hears nothing of the server any more, so the others know better.
         let held = contributors.iter().any(|one| one.held_guild() == Some(guild));
-        let mut rules = Self { kick: any, ..Self::default() };
-        let (mut repair, mut report) = (false, false);
+        let mut rules = Self { kick: any, let_go: any && !held, ..Self::default() };
+        let (mut repair, mut report) = (!any, false);
+        let mut lists = vec![];
         for integration in contributors {
             rules.kick &= integration.on_end == OnEnd::RemoveFromServer;
-            repair |= integration.drift == Drift::Repair;
-            report |= integration.drift == Drift::Report;
             // One that has moved to another server knows nothing of this one any more.
             if integration.server.as_ref().is_none_or(|server| server.id != guild)
                 || (held && integration.held_guild().is_none())
             {
                 continue;
             }
+            repair |= integration.drift == Drift::Repair;
+            report |= integration.drift == Drift::Report;
             rules.bot_missing |= integration.bot_missing;
-            if let Some(list) = &integration.roles {
-                let refused = |role: &RoleId| Some((*role, list.why_not(guild, *role)?));
-                rules.refused = concerned.iter().filter_map(refused).collect();
-            }
+            lists.extend(&integration.roles);
         }
+        // They are read one after another: what one of them allows is tried.
+        let refused = |role: &RoleId| {
+            let whys: Option<Vec<_>> =
+                lists.iter().map(|list| list.why_not(guild, *role)).collect();
+            Some((*role, whys?.pop()?))
+        };
+        rules.refused = concerned.iter().filter_map(refused).collect();
         // The one that cares most decides.
-        rules.drift = match (repair || !any, report) {
+        rules.drift = match (repair, report) {
             (true, _) => Drift::Repair,
             (false, true) => Drift::Report,
             (false, false) => Drift::Respect,
@@ -112,6 +120,14 @@ impl Place {
 
     pub fn plan(&self) -> Plan {
         plan(&self.standing, &self.decided.desired, &self.rules)
+    }
+
+    /// Whether the server was let go while something was still to be taken away there.
+    pub fn is_left_behind(&self) -> bool {
+        let held = Rules { let_go: false, ..self.rules.clone() };
+        self.rules.let_go
+            && !self.holding.is_empty()
+            && !plan(&self.standing, &self.decided.desired, &held).is_empty()
     }
 
     /// Decides anew after the event at `position`. Another wish, calls that the open command does not make, or an
@@ -147,7 +163,8 @@ impl Place {
         if open && due {
             self.decided.version = position;
         }
-        if !open {
+        // What is only to be given may wait for long, and is held by nobody whose access has ended.
+        if plan.remove.is_empty() && !plan.kick && !self.is_left_behind() {
             self.holding.clone_from(through);
         }
         // Also where it makes fewer calls now: whoever executes it may have taken it as it is from here on, so a call

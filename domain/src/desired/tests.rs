@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     access::{Gone, Standing},
-    discord::RoleList,
+    discord::{Permissions, Role, RoleList},
     ids::DiscordUserId,
-    integration::{Drift, Phase, Server},
+    integration::{Drift, OnEnd, Phase, Server},
     personal::{Account, Personal},
     status::{Status, obstacle, status},
     trouble::Trouble,
@@ -209,6 +209,82 @@ fn what_an_integration_knew_of_a_server_ends_with_its_connection() {
     assert!(!rules.bot_missing);
     assert_eq!(rules, Rules::of(CLUB, [&stale, &knowing], &roles(&[VIP])));
     assert!(Rules::of(CLUB, [&stale], &roles(&[])).bot_missing, "nobody knows better");
+}
+
+#[test]
+fn nothing_is_done_in_a_server_that_was_let_go() {
+    let mut released = integration(&[("vip", &[VIP])]);
+    (released.phase, released.on_end) = (Phase::Disconnected, OnEnd::RemoveFromServer);
+    let mut place = Place::new(account());
+    place.standing = standing(&[VIP], true);
+    place.contributors = [id(1)].into();
+    let decide = |place: &mut Place, integration: &Integration, position| {
+        let of = |_: &_, roles: &_| Rules::of(CLUB, [integration], roles);
+        place.decide(Desired::default(), &BTreeSet::new(), of, None, position);
+    };
+    // All had been taken: nobody is removed because the policy is another one since.
+    place.standing.given.clear();
+    decide(&mut place, &released, 1);
+    assert_eq!((place.decided.open, obstacle(&place, None)), (false, None));
+    // Something had not: it is told, and waits for the server to be connected again.
+    place.standing.given = roles(&[VIP]);
+    place.holding = [id(1)].into();
+    decide(&mut place, &released, 2);
+    assert_eq!((place.decided.open, &place.holding), (false, &[id(1)].into()));
+    assert_eq!(obstacle(&place, None), Some((Trouble::LeftBehind, None)));
+    released.phase = Phase::Connected;
+    decide(&mut place, &released, 3);
+    assert!(place.decided.open && place.plan().kick);
+    assert_eq!(obstacle(&place, None), None);
+}
+
+#[test]
+fn a_role_is_tried_once_one_of_a_server_s_lists_allows_it() {
+    let list = |bot_is_above| {
+        let role = |id, position, managed| Role {
+            id: RoleId(id),
+            name: "role".into(),
+            position,
+            color: 0,
+            managed,
+            permissions: Permissions::INSTALL,
+        };
+        let bot = if bot_is_above { 9 } else { 1 };
+        let all = vec![role(CLUB.0, 0, false), role(VIP.0, 5, false), role(50, bot, true)];
+        Integration {
+            roles: Some(RoleList::new(all, [RoleId(50)])),
+            ..integration(&[("vip", &[VIP])])
+        }
+    };
+    let refused = |lists: [bool; 2]| {
+        let lists = lists.map(list);
+        Rules::of(CLUB, &lists, &roles(&[VIP])).refused.get(&VIP).copied()
+    };
+    assert_eq!(refused([false, false]), Some(Trouble::RoleAboveBot));
+    // They are read one after the other, and whoever waits is looked at with the first.
+    for lists in [[true, false], [false, true], [true, true]] {
+        assert_eq!(refused(lists), None);
+    }
+}
+
+#[test]
+fn who_deleted_their_integration_does_not_decide_about_drift_any_more() {
+    let (mut kept, mut gone) = (integration(&[]), integration(&[]));
+    (kept.drift, gone.phase) = (Drift::Respect, Phase::Removed);
+    assert_eq!(Rules::of(CLUB, [&gone, &kept], &roles(&[])).drift, Drift::Respect);
+}
+
+#[test]
+fn what_is_only_to_be_given_is_held_by_nobody_whose_access_ended() {
+    let mut place = Place::new(account());
+    let two: BTreeSet<_> = [id(1), id(2)].into();
+    let (both, one) = (want(&[VIP, GOLD]), want(&[GOLD]));
+    place.decide(both, &two, |_, _| rules(true), Some(BrokenBy::InvalidGrant), 1);
+    assert_eq!(place.holding, two);
+    // Nothing was given yet: what waits for the fan is the other's.
+    place.decide(one, &[id(2)].into(), |_, _| rules(true), Some(BrokenBy::InvalidGrant), 2);
+    assert!(place.decided.open);
+    assert_eq!(place.holding, [id(2)].into());
 }
 
 #[test]

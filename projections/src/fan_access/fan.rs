@@ -33,9 +33,13 @@ pub(crate) struct Fan {
 }
 
 impl Fan {
-    /// The account is anybody's again.
+    /// The account is anybody's again: whoever links it next is in the servers in their own right.
     pub(crate) fn on_released(&mut self, account: &AccountKey) {
         self.unlinked.remove(account);
+        let places = self.facts.standings.values_mut();
+        for place in places.filter_map(|places| places.get_mut(account)) {
+            place.standing.brought_in = false;
+        }
     }
 
     /// `over`: the holds that the event falls under.

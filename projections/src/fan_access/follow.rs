@@ -28,7 +28,7 @@ pub(crate) enum Follow {}
 
 impl Projection for Follow {
     const NAME: &'static str = "fan_access";
-    const VERSION: u32 = 14;
+    const VERSION: u32 = 15;
     const SCHEMA: &'static str = include_str!("fan_access.sql");
 
     async fn apply(

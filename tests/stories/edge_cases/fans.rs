@@ -210,6 +210,24 @@ async fn case_13_an_account_belongs_to_one_fan_until_it_is_let_go() {
 }
 
 #[tokio::test]
+async fn case_13_who_uses_an_account_after_another_fan_is_not_removed_for_what_that_one_lost() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    world.patch(&club.path(), json!({ "on_end": "roles_only" })).await.ok();
+    let account = world.member(&club, "ada", "vip").await;
+    world.delete("/v1/fans/ada/link").await.is(202);
+    world.settle().await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    world.links("ben", account).await.is(200);
+    world.settle().await;
+    assert_eq!(world.status(&club, "ben").await.0, "connected");
+    world.patch(&club.path(), json!({ "on_end": "remove_from_server" })).await.ok();
+    world.settle().await;
+    assert_eq!(world.roles(&club, account), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_13_who_claims_another_fan_s_account_is_told_so_and_not_whose_it_is() {
     let world = World::start().await;
     let club = world.club("kim").await;

@@ -72,6 +72,33 @@ async fn case_02_roles_that_are_read_anew_count_for_every_integration_on_the_ser
 }
 
 #[tokio::test]
+async fn case_02_who_waits_for_a_role_in_one_integration_alone_gets_it_once_the_bot_is_raised() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let second = world.integration("kim").await;
+    world.connect(&second, club.owner, club.guild).await.is(200);
+    let second = format!("/v1/integrations/{second}");
+    let gold = json!({ "roles": [club.gold.to_string()] });
+    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    let ada = world.member(&club, "ada", "gold").await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
+    world.sandbox.with(|discord| {
+        let bot = discord.bot_role(club.guild).unwrap();
+        discord.edit_role(club.guild, bot, |role| role.position = 2);
+        discord.edit_role(club.guild, club.vip, |role| role.position = 9);
+    });
+    world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
+    world.reports(&club, "ada", "vip", "active", 1).await;
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("role_above_bot".into())));
+    world.raise_bot(&club).await;
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await, ("connected".into(), None));
+    assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_02_an_upgrade_keeps_the_server_while_the_old_period_runs_out() {
     let world = World::start().await;
     let club = world.club("kim").await;
