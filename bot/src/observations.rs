@@ -175,22 +175,24 @@ impl Desk {
         let undone = removed.zip(roles.as_ref());
         let undone = undone.and_then(|(removed, roles)| removed.left(joined_at, roles, self.now()));
         let still_there = still_there.map(|StillThere { roles, member }| (roles, member));
-        let sighting = match (roles, still_there.or(undone)) {
+        let sightings = match (roles, still_there.or(undone)) {
             _ if unsettled => return Ok(nothing),
-            (Some(_), Some((roles, brought_in))) => Sighting::StillThere { roles, brought_in },
+            (Some(_), Some((roles, brought_in))) => {
+                vec![Sighting::StillThere { roles, brought_in }]
+            }
             _ if let_go => return Ok(nothing),
-            (None, _) if standing.present == Some(true) => Sighting::Left,
+            (None, _) if standing.present == Some(true) => vec![Sighting::Left],
             (None, _) => return Ok(nothing),
-            (Some(_), None) if standing.is_outside() => Sighting::Returned,
-            (Some(_), None) if standing.joined_anew(joined_at) => Sighting::Rejoined,
+            (Some(_), None) if standing.is_outside() => vec![Sighting::Returned],
+            (Some(_), None) if standing.joined_anew(joined_at) => vec![Sighting::Rejoined],
             (Some(roles), None) => {
                 let had = standing.given.union(&standing.kept);
                 let missing: BTreeSet<RoleId> =
                     had.filter(|role| !roles.contains(role)).copied().collect();
-                if missing.is_empty() {
+                if missing.is_empty() && standing.missing.is_disjoint(&roles) {
                     return Ok(nothing);
                 }
-                Sighting::Missing(missing)
+                vec![Sighting::Missing(missing), Sighting::There(roles)]
             }
         };
         let stale = match since {
@@ -201,10 +203,20 @@ impl Desk {
             return Ok(confirm);
         }
         let holder = Holder { guild, fan, account: standing.account.clone(), account_key };
-        let command = access::Command::Observe { holder, sighting };
-        match self.store.handle::<Access>(&stream, command, self.metadata(bot), None).await {
-            Ok(_) | Err(HandleError::Refused(_)) => Ok(nothing),
-            Err(HandleError::Store(error)) => Err(error.into()),
+        let mut attempts = self.store.attempts();
+        loop {
+            let mut decision = self.store.begin(self.metadata(bot), None);
+            for sighting in &sightings {
+                let (holder, sighting) = (holder.clone(), sighting.clone());
+                let command = access::Command::Observe { holder, sighting };
+                match decision.handle::<Access>(&stream, command).await {
+                    Ok(_) | Err(HandleError::Refused(_)) => {}
+                    Err(HandleError::Store(error)) => return Err(error.into()),
+                }
+            }
+            if decision.commit(&mut attempts).await?.is_some() {
+                return Ok(nothing);
+            }
         }
     }
 }

@@ -337,6 +337,12 @@ mod tests {
             access::Event::AccessBlocked(refused()).into(),
             access::Event::RevokeBlocked(refused()).into(),
             access::Event::DriftObserved { holder: holder(), missing: [RoleId(10)].into() }.into(),
+            access::Event::DriftMended {
+                holder: holder(),
+                roles: [RoleId(10)].into(),
+                kept: [RoleId(11)].into(),
+            }
+            .into(),
             access::Event::RemovalFoundUndone {
                 holder: holder(),
                 roles: [RoleId(10)].into(),

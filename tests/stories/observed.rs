@@ -21,6 +21,36 @@ async fn where_the_creator_says_so_it_is_only_reported() {
 }
 
 #[tokio::test]
+async fn a_role_that_is_given_again_by_hand_is_the_hub_s_to_take_at_the_end() {
+    for listening in [true, false] {
+        let world = if listening { World::start_listening().await } else { World::start().await };
+        if listening {
+            world.listens().await;
+        }
+        let club = world.club("kim").await;
+        let policies = json!({ "drift": "report", "on_end": "roles_only" });
+        world.patch(&club.path(), policies).await.ok();
+        let ada = world.member(&club, "ada", "vip").await;
+        let sync = async || {
+            if !listening {
+                world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+            }
+        };
+        world.takes_away(&club, ada);
+        sync().await;
+        world.comes_to(&club, "ada", "blocked", Some("role_taken_away")).await;
+        // As the reason says that it is mended.
+        world.sandbox.with(|discord| discord.set_role(club.guild, ada, club.vip, true));
+        sync().await;
+        world.comes_to(&club, "ada", "connected", None).await;
+        world.reports(&club, "ada", "vip", "expired", 2).await;
+        world.settle().await;
+        assert_eq!(world.roles(&club, ada), Some(vec![]), "listening: {listening}");
+        world.prove().await;
+    }
+}
+
+#[tokio::test]
 async fn where_the_creator_says_so_the_moderator_is_right() {
     let world = World::start_listening().await;
     world.listens().await;

@@ -356,6 +356,7 @@ fn of_access(event: &AccessEvent) -> StepKind {
         | AccessEvent::AccessBlocked(_)
         | AccessEvent::RevokeBlocked(_) => StepKind::Answer,
         AccessEvent::DriftObserved { .. }
+        | AccessEvent::DriftMended { .. }
         | AccessEvent::RemovalFoundUndone { .. }
         | AccessEvent::MemberLeft { .. }
         | AccessEvent::MemberReturned { .. }

@@ -328,6 +328,10 @@ fn access(event: &AccessEvent, names: &Names) -> String {
         AccessEvent::DriftObserved { missing, .. } => {
             format!("Somebody else took {} from {fan} in {server}.", names.roles(missing))
         }
+        AccessEvent::DriftMended { roles, kept, .. } => {
+            let again = names.roles(roles.union(kept));
+            format!("Somebody else gave {again} to {fan} in {server} again.")
+        }
         AccessEvent::RemovalFoundUndone { roles, .. } if roles.is_empty() => {
             format!("Discord still shows {fan} in {server}, although it had accepted the removal.")
         }

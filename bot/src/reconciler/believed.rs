@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, FanId, GuildId, RoleId,
+    DiscordUserId, FanId, GuildId, RoleId, Trouble,
     access::{Removed, joined_anew},
     discord::RoleList,
     personal::Personal,
@@ -21,6 +21,8 @@ pub(super) struct Believed {
     joined_at: Option<DateTime<Utc>>,
     /// The roles that it has, from the Hub or from elsewhere, as far as nothing stands in the way.
     roles: BTreeSet<RoleId>,
+    /// The roles that somebody took away and that are given again by somebody else, if at all.
+    awaited: BTreeSet<RoleId>,
     /// What was taken away last.
     pub(super) removed: Option<Removed>,
 }
@@ -28,18 +30,23 @@ pub(super) struct Believed {
 impl Believed {
     /// `list`: the server's roles. What is left of a deleted one is nobody's.
     fn of(row: FanRow, list: Option<&RoleList>) -> Self {
-        let (mut roles, removed) = (row.given, row.removed);
-        if row.trouble.is_none() {
-            roles.extend(row.desired.roles);
+        let (mut roles, mut awaited, removed) = (row.given, BTreeSet::new(), row.removed);
+        match row.trouble {
+            None => roles.extend(row.desired.roles),
+            Some((Trouble::RoleTakenAway | Trouble::RoleContested, _)) => {
+                awaited = row.desired.roles.difference(&roles).copied().collect();
+            }
+            Some(_) => {}
         }
         let removed = removed.map(|removed| removed.of(list));
-        Self { present: row.present, joined_at: row.joined_at, roles, removed }
+        Self { present: row.present, joined_at: row.joined_at, roles, awaited, removed }
     }
 
     /// Of an account that is not the fan's any more, only what was taken from it counts.
     fn let_go(removed: Removed, list: Option<&RoleList>) -> Self {
         let (present, removed) = (Some(!removed.member), Some(removed.of(list)));
-        Self { present, joined_at: None, roles: BTreeSet::new(), removed }
+        let (roles, awaited) = (BTreeSet::new(), BTreeSet::new());
+        Self { present, joined_at: None, roles, awaited, removed }
     }
 
     /// Whether what Discord shows is something to look at; `None`: it shows no such member.
@@ -49,6 +56,7 @@ impl Believed {
                 self.present != Some(true)
                     || joined_anew(self.joined_at, seen.joined_at)
                     || !self.roles.iter().all(|role| seen.roles.contains(role))
+                    || self.awaited.iter().any(|role| seen.roles.contains(role))
                     || still_there(self.removed.as_ref(), seen, now).is_some()
             }
             None => self.present == Some(true),
@@ -116,7 +124,8 @@ mod tests {
     }
 
     fn believed(present: Option<bool>, has: &[u64]) -> Believed {
-        Believed { present, joined_at: None, roles: roles(has), removed: None }
+        let (roles, awaited) = (roles(has), BTreeSet::new());
+        Believed { present, joined_at: None, roles, awaited, removed: None }
     }
 
     fn minute(n: i64) -> DateTime<Utc> {

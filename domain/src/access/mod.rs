@@ -112,6 +112,15 @@ pub enum Event {
         holder: Holder,
         missing: BTreeSet<RoleId>,
     },
+    /// Roles that somebody had taken away are there again, by somebody else's doing.
+    DriftMended {
+        holder: Holder,
+        /// What the Hub had given: it is the Hub's to take again.
+        roles: BTreeSet<RoleId>,
+        /// What was there from elsewhere.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        kept: BTreeSet<RoleId>,
+    },
     /// Discord had accepted a removal and went on showing what it should have taken.
     RemovalFoundUndone {
         holder: Holder,
@@ -141,6 +150,7 @@ impl Event {
             | Self::AccessBlocked(report)
             | Self::RevokeBlocked(report) => &report.holder,
             Self::DriftObserved { holder, .. }
+            | Self::DriftMended { holder, .. }
             | Self::RemovalFoundUndone { holder, .. }
             | Self::MemberLeft { holder }
             | Self::MemberReturned { holder }
@@ -160,6 +170,7 @@ impl Event {
             | Self::AccessBlocked(_)
             | Self::RevokeBlocked(_)
             | Self::DriftObserved { .. }
+            | Self::DriftMended { .. }
             | Self::RemovalFoundUndone { .. }
             | Self::MemberLeft { .. }
             | Self::MemberReturned { .. }
@@ -179,6 +190,7 @@ impl Event {
             | Self::RolesAttempted(_)
             | Self::RemovalAttempted(_)
             | Self::DriftObserved { .. }
+            | Self::DriftMended { .. }
             | Self::RemovalFoundUndone { .. }
             | Self::MemberLeft { .. }
             | Self::MemberReturned { .. }
@@ -197,6 +209,7 @@ impl Event {
             | Self::AccessBlocked(report)
             | Self::RevokeBlocked(report) => &mut report.holder,
             Self::DriftObserved { holder, .. }
+            | Self::DriftMended { holder, .. }
             | Self::RemovalFoundUndone { holder, .. }
             | Self::MemberLeft { holder }
             | Self::MemberReturned { holder }
@@ -221,6 +234,8 @@ pub enum Calls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
     Missing(BTreeSet<RoleId>),
+    /// Roles, among which some may be that were missing.
+    There(BTreeSet<RoleId>),
     /// What the last report says was taken away; `brought_in`: the account itself among it.
     StillThere {
         roles: BTreeSet<RoleId>,
@@ -314,6 +329,16 @@ impl Decider for Access {
                             vec![]
                         } else {
                             vec![Event::DriftObserved { holder, missing }]
+                        }
+                    }
+                    Sighting::There(there) => {
+                        let back = standing.missing.intersection(&there).copied();
+                        let (kept, roles): (BTreeSet<_>, BTreeSet<_>) =
+                            back.partition(|role| standing.missing_kept.contains(role));
+                        if roles.is_empty() && kept.is_empty() {
+                            vec![]
+                        } else {
+                            vec![Event::DriftMended { holder, roles, kept }]
                         }
                     }
                     Sighting::StillThere { roles, brought_in } => {

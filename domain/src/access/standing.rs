@@ -142,9 +142,12 @@ pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
     pub gone: Option<Gone>,
-    /// Roles that the Hub gave and somebody else took away.
+    /// Roles that the account had and somebody else took away.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub missing: BTreeSet<RoleId>,
+    /// Those among them that it had from elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing_kept: BTreeSet<RoleId>,
     /// How often that happened since the desired access changed or somebody looked into it.
     #[serde(default)]
     pub drifts: u32,
@@ -174,6 +177,7 @@ impl Standing {
             removed: None,
             gone: None,
             missing: BTreeSet::new(),
+            missing_kept: BTreeSet::new(),
             drifts: 0,
             trouble: None,
             command: 0,
@@ -306,12 +310,19 @@ impl Standing {
             | Event::RevokeBlocked(report) => self.report(report),
             Event::DriftObserved { missing, .. } => {
                 self.missing.extend(missing);
+                self.missing_kept.retain(|role| !missing.contains(role));
+                self.missing_kept.extend(self.kept.intersection(missing));
                 self.drifts += 1;
                 self.given.retain(|role| !missing.contains(role));
                 self.kept.retain(|role| !missing.contains(role));
                 self.maybe_given.retain(|role| !missing.contains(role));
                 self.with_join.retain(|role| !missing.contains(role));
                 self.untaken.retain(|role| !missing.contains(role));
+            }
+            Event::DriftMended { roles, kept, .. } => {
+                self.missing.retain(|role| !roles.contains(role) && !kept.contains(role));
+                self.given.extend(roles);
+                self.kept.extend(kept);
             }
             Event::RemovalFoundUndone { roles, brought_in, .. } => {
                 self.given.extend(roles);

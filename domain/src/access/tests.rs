@@ -350,6 +350,26 @@ fn only_roles_that_the_hub_gave_can_drift() {
 }
 
 #[test]
+fn a_role_that_is_there_again_is_whose_it_was_before() {
+    let there = |roles: &[RoleId]| Command::Observe {
+        holder: holder(1),
+        sighting: Sighting::There(roles.iter().copied().collect()),
+    };
+    let both = [VIP, GOLD];
+    let before = [
+        AccessGranted(Report { kept: [GOLD].into(), ..report(5, true, &[VIP]) }),
+        DriftObserved { holder: holder(1), missing: both.into() },
+    ];
+    let mended = DriftMended { holder: holder(1), roles: [VIP].into(), kept: [GOLD].into() };
+    given::<Access>(before.clone()).when(there(&both)).then([mended.clone()]);
+    given::<Access>(before.clone()).when(there(&[])).then_nothing();
+    let state = crate::fold::<Access>(&[before[0].clone(), before[1].clone(), mended]);
+    let standing = state.standings.values().next().unwrap();
+    assert_eq!((&standing.given, &standing.kept), (&[VIP].into(), &[GOLD].into()));
+    assert!(standing.missing.is_empty());
+}
+
+#[test]
 fn a_removal_that_discord_lost_is_due_again() {
     let revoked = [
         AccessGranted(report(5, true, &[VIP])),
@@ -436,6 +456,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             Sighting::Returned,
             Sighting::Banned,
             Sighting::Missing([VIP].into()),
+            Sighting::There([VIP].into()),
             Sighting::StillThere { roles: [VIP].into(), brought_in: true },
         ])
         .prop_map(|sighting| Command::Observe { holder: holder(1), sighting }),

@@ -139,6 +139,12 @@ impl Had {
                 after.kept.retain(|role| !missing.contains(role));
                 after
             }
+            AccessEvent::DriftMended { roles, kept, .. } => {
+                let mut after = Self { state: Knowledge::Observed, ..self };
+                after.roles.extend(roles);
+                after.kept.extend(kept);
+                after
+            }
             AccessEvent::RemovalFoundUndone { roles, brought_in, .. } => {
                 let mut after = Self { state: Knowledge::Observed, present: Some(true), ..self };
                 after.roles.extend(roles);

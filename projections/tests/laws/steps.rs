@@ -146,6 +146,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         Sighting::Returned,
         Sighting::Banned,
         Sighting::Missing([RoleId(10)].into()),
+        Sighting::There([RoleId(10)].into()),
     ]);
     let on_end = prop::sample::select(vec![OnEnd::RolesOnly, OnEnd::RemoveFromServer]);
     let drift = prop::sample::select(vec![Drift::Repair, Drift::Report, Drift::Respect]);

@@ -54,7 +54,7 @@ pub(super) struct Happened {
 fn tone(kind: &str) -> &'static str {
     match kind {
         "AccessGranted" | "AccessChanged" | "ServerConnected" | "BotReturned"
-        | "MemberReturned" => "good",
+        | "MemberReturned" | "DriftMended" => "good",
         "AccessBlocked" | "RevokeBlocked" | "BotRemoved" | "MemberBanned" => "bad",
         "DriftObserved" | "MemberLeft" | "AccessWithheld" | "DisconnectStarted" => "warn",
         _ => "",
