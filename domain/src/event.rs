@@ -248,17 +248,55 @@ mod tests {
         events.into_iter().map(Event::from).collect()
     }
 
+    fn account() -> Personal<Account> {
+        Personal::Known(Account { id: DiscordUserId(77), username: "ada".into() })
+    }
+
     fn of_people() -> Vec<Event> {
         let fan = || "ada".parse().unwrap();
         let integration = IntegrationId(Uuid::from_u128(1));
         let account_key = || AccountKey::new("c0ffee");
-        let account = || Personal::Known(Account { id: DiscordUserId(77), username: "ada".into() });
         let link = || Link { fan: fan(), account: account(), account_key: account_key() };
+        vec![
+            fan::Event::FanLinked(link()).into(),
+            fan::Event::FanUnlinked(link()).into(),
+            fan::Event::LinkBroken {
+                fan: fan(),
+                account_key: account_key(),
+                reason: BrokenBy::InvalidGrant,
+            }
+            .into(),
+            fan::Event::LinkBroken {
+                fan: fan(),
+                account_key: account_key(),
+                reason: BrokenBy::RenewalLost,
+            }
+            .into(),
+            fan::Event::IntegrationActivated { fan: fan(), integration }.into(),
+            fan::Event::IntegrationDeactivated { fan: fan(), integration }.into(),
+            fan::Event::NotificationRead { fan: fan(), notification: Uuid::from_u128(2) }.into(),
+            fan::Event::ManualGrantGiven(fan::Grant {
+                fan: fan(),
+                creator: "kim".parse().unwrap(),
+                integration,
+                roles: [RoleId(10)].into(),
+                until: DateTime::from_timestamp(1_800_000_000, 0),
+            })
+            .into(),
+            fan::Event::ManualGrantEnded { fan: fan(), integration }.into(),
+            fan::Event::AccessWithheld { fan: fan(), integration, why: "spam".into() }.into(),
+            fan::Event::WithholdingLifted { fan: fan(), integration }.into(),
+            account::Event::AccountReserved { account_key: account_key(), fan: fan() }.into(),
+            account::Event::AccountReleased { account_key: account_key(), fan: fan() }.into(),
+        ]
+    }
+
+    fn of_access() -> Vec<Event> {
         let holder = || Holder {
             guild: GuildId(42),
-            fan: fan(),
+            fan: "ada".parse().unwrap(),
             account: account(),
-            account_key: account_key(),
+            account_key: AccountKey::new("c0ffee"),
         };
         let attempt = || Attempt {
             holder: holder(),
@@ -297,36 +335,6 @@ mod tests {
             ..report()
         };
         vec![
-            fan::Event::FanLinked(link()).into(),
-            fan::Event::FanUnlinked(link()).into(),
-            fan::Event::LinkBroken {
-                fan: fan(),
-                account_key: account_key(),
-                reason: BrokenBy::InvalidGrant,
-            }
-            .into(),
-            fan::Event::LinkBroken {
-                fan: fan(),
-                account_key: account_key(),
-                reason: BrokenBy::RenewalLost,
-            }
-            .into(),
-            fan::Event::IntegrationActivated { fan: fan(), integration }.into(),
-            fan::Event::IntegrationDeactivated { fan: fan(), integration }.into(),
-            fan::Event::NotificationRead { fan: fan(), notification: Uuid::from_u128(2) }.into(),
-            fan::Event::ManualGrantGiven(fan::Grant {
-                fan: fan(),
-                creator: "kim".parse().unwrap(),
-                integration,
-                roles: [RoleId(10)].into(),
-                until: DateTime::from_timestamp(1_800_000_000, 0),
-            })
-            .into(),
-            fan::Event::ManualGrantEnded { fan: fan(), integration }.into(),
-            fan::Event::AccessWithheld { fan: fan(), integration, why: "spam".into() }.into(),
-            fan::Event::WithholdingLifted { fan: fan(), integration }.into(),
-            account::Event::AccountReserved { account_key: account_key(), fan: fan() }.into(),
-            account::Event::AccountReleased { account_key: account_key(), fan: fan() }.into(),
             access::Event::JoinAttempted(attempt()).into(),
             access::Event::RolesAttempted(attempt()).into(),
             access::Event::RolesAttempted(Attempt { found: Some(found), ..attempt() }).into(),
@@ -395,6 +403,7 @@ mod tests {
         events.extend(of_membership());
         events.extend(of_integration());
         events.extend(of_people());
+        events.extend(of_access());
         events.extend(of_holds());
         events
     }

@@ -35,6 +35,7 @@ mod reference;
 mod repeated;
 mod setup;
 mod simcord;
+mod streams;
 mod way_back;
 mod webhooks;
 mod webhooks_discord;

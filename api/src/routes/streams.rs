@@ -13,7 +13,7 @@ use axum::{
 use domain::{FanId, IntegrationId, integration::Phase};
 use eventstore::Position;
 use futures_util::stream as streams;
-use projections::{Change, CommandCursor, FanChange, GoneRow, ViewError};
+use projections::{Change, CommandCursor, FanChange, GoneRow, View, ViewError};
 use serde_json::json;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -33,6 +33,9 @@ use crate::{
 /// The most rows that are read at once.
 const PAGE: u32 = 200;
 
+/// How long the views may take to see what the log holds.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// How often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
 
@@ -48,28 +51,18 @@ pub(crate) enum Source {
 
 impl Source {
     fn concerns(&self, change: &Change) -> bool {
-        let stream = match self {
-            Self::Integrations(_) => "integrations",
-            Self::FanAccess(_) => "fan_access",
-            Self::Commands { .. } => "commands",
+        let streams: &[_] = match self {
+            Self::Integrations(_) => &["integrations", "fan_access"],
+            Self::FanAccess(_) => &["fan_access"],
+            Self::Commands { .. } => &["commands"],
         };
-        change.stream == stream
+        streams.contains(&change.stream)
     }
 
     async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {
         let mut events = VecDeque::new();
         match self {
-            Self::Integrations(after) => {
-                for row in app.views.integrations().changed(*after, PAGE).await? {
-                    *after = row.position;
-                    let (name, data) = if row.state.phase == Phase::Removed {
-                        ("removed", json!({ "id": row.id }))
-                    } else {
-                        ("integration", serde_json::to_value(shown(app, &row).await?)?)
-                    };
-                    events.push_back(event(row.position.to_string(), name, data.to_string()));
-                }
-            }
+            Self::Integrations(after) => return integrations(app, after).await,
             Self::FanAccess(after) => {
                 for change in app.views.fan_access().changed(after.clone(), PAGE).await? {
                     let (position, integration, fan) = change.place();
@@ -104,6 +97,39 @@ impl Source {
         }
         Ok(events)
     }
+}
+
+/// The next integrations that changed. Each shows how its fans stand, so it is told when one of them changes, too.
+async fn integrations(app: &App, after: &mut Position) -> Result<VecDeque<Event>, ViewError> {
+    let mut to = app.store.log().head();
+    if app.views.seen_by(&[View::Integrations, View::FanAccess], to, CATCH_UP).await.is_err() {
+        // One of the two is being built; whoever follows is told once it is.
+        return Ok(VecDeque::new());
+    }
+    let mut rows = app.views.integrations().changed(*after, PAGE).await?;
+    if rows.len() == PAGE as usize {
+        to = rows.last().map_or(to, |last| last.position);
+    }
+    rows.retain(|row| row.position <= to);
+    for id in app.views.fan_access().touched(*after, to).await? {
+        if rows.iter().all(|row| row.id != id) {
+            rows.extend(app.views.integrations().get(id).await?);
+        }
+    }
+    let (mut events, mut left) = (VecDeque::new(), rows.len());
+    for row in rows {
+        let (name, data) = if row.state.phase == Phase::Removed {
+            ("removed", json!({ "id": row.id }))
+        } else {
+            ("integration", serde_json::to_value(shown(app, &row).await?)?)
+        };
+        left -= 1;
+        // Only the last of them says that all are told up to there.
+        let told = if left == 0 { to } else { *after };
+        events.push_back(event(told.to_string(), name, data.to_string()));
+    }
+    *after = to;
+    Ok(events)
 }
 
 fn event(id: String, name: &str, data: String) -> Event {

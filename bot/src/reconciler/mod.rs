@@ -12,7 +12,7 @@ mod looker;
 mod waiting;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -97,7 +97,7 @@ impl Reconciler {
         round.tick().await;
         let hidden = AtomicBool::new(false);
         let looker = Looker { desk: &self.desk, discord: &self.discord, hidden: &hidden, pause };
-        let (mut waiting, mut put_off) = (Waiting::default(), VecDeque::new());
+        let mut waiting = Waiting::default();
         let mut running = stream::FuturesUnordered::new();
         loop {
             while running.len() < SERVERS
@@ -105,7 +105,7 @@ impl Reconciler {
             {
                 running.push(looker.compare(task));
             }
-            let wakes: Option<Instant> = put_off.front().map(|(at, _)| *at);
+            let wakes = waiting.wakes_at();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(asked) = self.asked.recv() => waiting.put(asked),
@@ -129,11 +129,10 @@ impl Reconciler {
                 Some((guild, ended)) = running.next() => {
                     waiting.ended(guild);
                     if let Ended::Cut(task, pause) = ended {
-                        put_off.push_back((Instant::now() + pause, task));
-                        put_off.make_contiguous().sort_by_key(|(at, _)| *at);
+                        waiting.cut_off(task, Instant::now() + pause);
                     }
                 }
-                () = wake(wakes) => waiting.resume(put_off.pop_front().map(|(_, task)| task)),
+                () = wake(wakes) => waiting.resume(Instant::now()),
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The servers that are to be compared, and how far each has come.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::{DiscordUserId, GuildId};
+use tokio::time::Instant;
 
 use super::looker::FIRST;
 use crate::desk::Comparison;
@@ -34,40 +35,67 @@ pub(super) struct Task {
     pub(super) tries: u32,
 }
 
+impl Task {
+    /// What is to be done where something is asked for beside what there was to do.
+    fn joined(before: Option<Self>, asked: Comparison) -> Self {
+        let Comparison { guild, roles, members, again } = asked;
+        let roles = roles || before.is_some_and(|task| task.roles == Roles::ToRead);
+        // Whoever asks for the members means them as they are now; otherwise they are gone on with.
+        let goes_on = before.filter(|task| task.members && !members);
+        Self {
+            guild,
+            roles: if roles { Roles::ToRead } else { Roles::Known },
+            members: members || goes_on.is_some(),
+            again: again || before.is_some_and(|task| task.again),
+            after: goes_on.map_or(FIRST, |task| task.after),
+            misses: goes_on.map_or(0, |task| task.misses),
+            tries: goes_on.map_or(0, |task| task.tries),
+        }
+    }
+
+    fn asked(self) -> Comparison {
+        let Self { guild, roles, members, again, .. } = self;
+        Comparison { guild, roles: roles == Roles::ToRead, members, again }
+    }
+}
+
 /// The servers that wait, each once; never two comparisons of one at the same time.
 #[derive(Default)]
 pub(super) struct Waiting {
     tasks: VecDeque<Task>,
     running: BTreeSet<GuildId>,
+    /// Those that were cut off, and when they go on.
+    cut: BTreeMap<GuildId, (Instant, Task)>,
 }
 
 impl Waiting {
-    pub(super) fn put(&mut self, Comparison { guild, roles, members, again }: Comparison) {
-        // Whoever asks means the server as it is now, so one that is on its way begins anew.
-        let known = self.tasks.iter_mut().find(|task| task.guild == guild);
-        let before = known.as_deref();
-        let roles = roles || before.is_some_and(|task| task.roles == Roles::ToRead);
-        let fresh = Task {
-            guild,
-            roles: if roles { Roles::ToRead } else { Roles::Known },
-            members: members || before.is_some_and(|task| task.members),
-            again: again || before.is_some_and(|task| task.again),
-            after: FIRST,
-            misses: 0,
-            tries: 0,
-        };
-        match known {
-            Some(task) => *task = fresh,
-            None => self.tasks.push_back(fresh),
+    pub(super) fn put(&mut self, asked: Comparison) {
+        if let Some(known) = self.tasks.iter_mut().find(|task| task.guild == asked.guild) {
+            *known = Task::joined(Some(*known), asked);
+        } else {
+            let cut = self.cut.remove(&asked.guild).map(|(_, task)| task);
+            self.tasks.push_back(Task::joined(cut, asked));
         }
     }
 
-    pub(super) fn resume(&mut self, task: Option<Task>) {
-        if let Some(task) = task
-            && !self.tasks.iter().any(|known| known.guild == task.guild)
-        {
-            self.tasks.push_back(task);
+    /// One that was cut off goes on at a time, or with what was asked for meanwhile.
+    pub(super) fn cut_off(&mut self, task: Task, goes_on: Instant) {
+        if let Some(known) = self.tasks.iter_mut().find(|known| known.guild == task.guild) {
+            *known = Task::joined(Some(task), known.asked());
+        } else {
+            self.cut.insert(task.guild, (goes_on, task));
         }
+    }
+
+    /// When the first of those that were cut off goes on.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.cut.values().map(|(at, _)| *at).min()
+    }
+
+    /// Lets those that were cut off go on whose time has come.
+    pub(super) fn resume(&mut self, now: Instant) {
+        let due = self.cut.extract_if(.., |_, (at, _)| *at <= now);
+        self.tasks.extend(due.map(|(_, (_, task))| task));
     }
 
     pub(super) fn next(&mut self) -> Option<Task> {
@@ -84,6 +112,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -104,19 +134,57 @@ mod tests {
         assert_eq!(waiting.next().unwrap().guild, kim);
     }
 
+    fn cut(guild: GuildId) -> Task {
+        Task {
+            guild,
+            roles: Roles::Shown,
+            members: true,
+            again: false,
+            after: DiscordUserId(500),
+            misses: 3,
+            tries: 1,
+        }
+    }
+
     #[test]
-    fn one_that_was_cut_off_goes_on_unless_it_was_asked_for_anew() {
-        let guild = GuildId(1);
-        let (members, after) = (true, DiscordUserId(500));
-        let (roles, again) = (Roles::Shown, false);
-        let cut = Task { guild, roles, members, again, after, misses: 0, tries: 1 };
+    fn one_that_was_cut_off_goes_on_once_its_time_has_come() {
+        let (kim, eve, now) = (GuildId(1), GuildId(2), Instant::now());
         let mut waiting = Waiting::default();
-        waiting.resume(Some(cut));
-        assert_eq!(waiting.next().unwrap().after, DiscordUserId(500));
-        waiting.ended(guild);
-        waiting.put(Comparison { guild, roles: false, members, again: false });
-        waiting.resume(Some(cut));
-        assert_eq!(waiting.next().unwrap().after, DiscordUserId(0));
+        waiting.cut_off(cut(kim), now + Duration::from_secs(5));
+        waiting.cut_off(cut(eve), now + Duration::from_secs(2));
+        assert_eq!(waiting.wakes_at(), Some(now + Duration::from_secs(2)));
+        waiting.resume(now + Duration::from_secs(2));
+        assert_eq!(
+            waiting.next().map(|task| (task.guild, task.after)),
+            Some((eve, DiscordUserId(500)))
+        );
         assert!(waiting.next().is_none());
+        assert_eq!(waiting.wakes_at(), Some(now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn one_that_was_cut_off_begins_anew_where_its_members_are_asked_for_and_goes_on_where_its_roles_are()
+     {
+        let (guild, now) = (GuildId(1), Instant::now());
+        for (members, after, misses) in [(true, 0, 0), (false, 500, 3)] {
+            let asked = Comparison { guild, roles: true, members, again: false };
+            // Asked for while it ran, and while it waited.
+            for ran in [true, false] {
+                let mut waiting = Waiting::default();
+                if ran {
+                    waiting.put(asked);
+                    waiting.cut_off(cut(guild), now);
+                } else {
+                    waiting.cut_off(cut(guild), now);
+                    waiting.put(asked);
+                }
+                waiting.resume(now);
+                let task = waiting.next().unwrap();
+                assert_eq!((task.roles, task.members), (Roles::ToRead, true));
+                assert_eq!((task.after, task.misses), (DiscordUserId(after), misses));
+                waiting.ended(guild);
+                assert!(waiting.next().is_none(), "each once");
+            }
+        }
     }
 }

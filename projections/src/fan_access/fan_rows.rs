@@ -168,4 +168,21 @@ impl FanAccess {
             })
             .collect()
     }
+
+    /// The integrations of which a row changed, or went, after one position and up to another.
+    pub async fn touched(
+        &self,
+        after: Position,
+        to: Position,
+    ) -> Result<Vec<IntegrationId>, ViewError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "select integration from access where position > ?1 and position <= ?2
+             union select integration from gone where position > ?1 and position <= ?2",
+        )
+        .bind(number(after))
+        .bind(number(to))
+        .fetch_all(&self.0.pool())
+        .await?;
+        ids.iter().map(|id| stored(id)).collect()
+    }
 }
