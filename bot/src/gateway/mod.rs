@@ -36,6 +36,9 @@ use crate::{
     wire::Observation,
 };
 
+/// The close code of a token that is not accepted.
+const TOKEN_REFUSED: u16 = 4004;
+
 /// The close code of an intent that the application may not have.
 const DISALLOWED_INTENTS: u16 = 4014;
 
@@ -130,6 +133,8 @@ pub(crate) struct Observer {
 enum Closed {
     /// The application has no right to hear of members.
     WithoutMembers,
+    /// The bot's token is not accepted.
+    TokenDead,
     Otherwise,
 }
 
@@ -137,9 +142,16 @@ impl Observer {
     /// Listens until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let listening = async {
-            let (mut members, mut pause) = (true, PAUSE);
+            let (mut members, mut dead, mut pause) = (true, false, PAUSE);
             loop {
-                match self.listen(members).await {
+                let closed = self.listen(members).await;
+                if matches!(closed, Closed::TokenDead) && !std::mem::replace(&mut dead, true) {
+                    tracing::error!(
+                        "Discord's gateway does not accept the bot's token, so nothing is heard; set a new one and start \
+                         the Hub again"
+                    );
+                }
+                match closed {
                     Closed::WithoutMembers if members => {
                         tracing::warn!(
                             "the application may not hear of members; what happens to them is found by comparing instead"
@@ -147,7 +159,8 @@ impl Observer {
                         members = false;
                         continue;
                     }
-                    Closed::WithoutMembers | Closed::Otherwise => {}
+                    Closed::TokenDead | Closed::WithoutMembers => {}
+                    Closed::Otherwise => dead = false,
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -164,20 +177,29 @@ impl Observer {
     }
 
     /// What Discord tells of its gateway; a stand-in whose address is set need not tell anything.
-    async fn gateway(&self) -> Option<Gateway> {
+    async fn gateway(&self) -> Result<Option<Gateway>, Closed> {
         match self.ears.looks.discord.gateway().await {
-            Answer::Done(told) => Some(told),
-            other => {
-                tracing::info!(answer = ?other, "Discord does not tell of its gateway");
-                None
+            Answer::Done(told) => Ok(Some(told)),
+            Answer::TokenDead => Err(Closed::TokenDead),
+            Answer::Refused(refusal) => {
+                tracing::info!(why = refusal.detail, "Discord does not tell of its gateway");
+                Ok(None)
             }
+            Answer::Later { why, .. } => {
+                tracing::info!(why, "Discord does not tell of its gateway now");
+                Ok(None)
+            }
+            Answer::Unwanted => Ok(None),
         }
     }
 
     async fn listen(&self, members: bool) -> Closed {
         // The gateway's library takes the process's provider; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let told = self.gateway().await;
+        let told = match self.gateway().await {
+            Ok(told) => told,
+            Err(closed) => return closed,
+        };
         let asked = told.as_ref().map(|told| told.url.clone());
         let Some(url) = self.url.as_ref().map(Url::to_string).or(asked) else {
             return Closed::Otherwise;
@@ -225,8 +247,18 @@ impl Observer {
                 Ok(Message::Close(Some(CloseFrame { code: DISALLOWED_INTENTS, .. }))) => {
                     return Closed::WithoutMembers;
                 }
+                Ok(Message::Close(Some(CloseFrame { code: TOKEN_REFUSED, .. }))) => {
+                    self.ears.looks.discord.set_cut(|guild| self.is_of(guild), true);
+                    return Closed::TokenDead;
+                }
                 Ok(Message::Close(frame)) => {
-                    tracing::info!(?frame, shard = self.shard, "the gateway closed the session");
+                    let (code, why) = frame.map(|frame| (frame.code, frame.reason)).unzip();
+                    tracing::info!(
+                        code,
+                        why = why.as_deref(),
+                        shard = self.shard,
+                        "the gateway closed the session"
+                    );
                 }
                 Err(error) => tracing::info!(%error, "the gateway cannot be heard"),
             }

@@ -54,6 +54,10 @@ async fn case_21_a_banned_fan_is_not_tried_again_and_never_unbanned() {
     // Somebody decided it: nothing is out of order with the integration.
     let shown = world.get(&club.path()).await.ok();
     assert_eq!((&shown["status"], &shown["fans"]["blocked"]), (&json!("active"), &json!(1)));
+    let health = world.get(&format!("{}/health", club.path())).await.ok();
+    let fans = health["data"].as_array().unwrap().iter().find(|check| check["check"] == "fans");
+    assert_eq!(fans.unwrap()["reasons"][0]["code"], "banned");
+    assert_eq!(health["ok"], true);
     world.sandbox.forget_calls();
     world.reports(&club, "ada", "vip", "active", 2).await;
     world.raise_bot(&club).await;
