@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventstore::Position;
-use projections::{CommandCursor, heard};
+use projections::{CommandCursor, Topic, heard};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -182,7 +182,7 @@ async fn follow(desk: &Desk, shards: &[u32], of: u32, commands: &mpsc::Sender<Co
             }
         }
         // A change that was missed because there were too many is found by reading.
-        let commands = heard(&mut changes, |change| change.stream == "commands");
+        let commands = heard(&mut changes, |change| change.topic == Topic::Commands);
         if let Ok(false) = timeout(LOOK, commands).await {
             return;
         }

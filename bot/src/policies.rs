@@ -18,7 +18,7 @@ use domain::{
     membership::{self, Membership, Terms},
 };
 use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Position, Store, StoreError};
-use projections::{Due, IntegrationRow, Losing, View, ViewError, Views, heard};
+use projections::{Due, IntegrationRow, Losing, Topic, View, ViewError, Views, heard};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,7 +33,7 @@ const LEASE_TIME: TimeDelta = TimeDelta::seconds(30);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The streams of changes that may give them something to do.
-const LOOKED_AT: [&str; 3] = ["integrations", "fans", "fan_access"];
+const LOOKED_AT: [Topic; 3] = [Topic::Integrations, Topic::Fans, Topic::FanAccess];
 
 /// How long the views may take to see what one of them has seen.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -90,7 +90,7 @@ impl Policies {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = timeout(LOOK, heard(&mut changes, |change| LOOKED_AT.contains(&change.stream))) => {}
+                _ = timeout(LOOK, heard(&mut changes, |change| LOOKED_AT.contains(&change.topic))) => {}
             }
         }
     }

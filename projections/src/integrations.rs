@@ -19,7 +19,7 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use crate::{
     file::{Reader, number, stored},
     rows::{self, Rows},
-    view::{Change, Projection, ViewError},
+    view::{Change, Projection, Topic, ViewError},
 };
 
 /// An integration as it stands.
@@ -262,7 +262,7 @@ impl Projection for Follow {
         )
         .await?;
         let change = |(id, (position, creator)): (IntegrationId, (_, CreatorId))| {
-            Change::new("integrations", id.to_string(), position).within(id, Some(&creator))
+            Change::new(Topic::Integrations, id.to_string(), position).within(id, Some(&creator))
         };
         Ok(changes.into_iter().map(change).collect())
     }

@@ -28,5 +28,5 @@ pub use integrations::{IntegrationRow, Integrations, TierRow};
 pub use losing::Losing;
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};
-pub use view::{Change, ViewError, heard};
+pub use view::{Change, Topic, ViewError, heard};
 pub use views::{Behind, Progress, VIEWS, View, ViewStatus, Views};

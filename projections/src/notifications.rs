@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     file::{Reader, number, stored},
     rows::{self, Rows},
-    view::{Change, Projection, ViewError},
+    view::{Change, Projection, Topic, ViewError},
 };
 
 /// Something that a fan is told.
@@ -119,7 +119,7 @@ impl Projection for Follow {
         }
         flush(db, &mut memberships).await?;
         let position = run.last().map_or(Position(0), |last| last.position);
-        Ok(fans.into_iter().map(|key| Change::new("notifications", key, position)).collect())
+        Ok(fans.into_iter().map(|key| Change::new(Topic::Notifications, key, position)).collect())
     }
 }
 

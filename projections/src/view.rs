@@ -23,13 +23,29 @@ pub(crate) trait Projection: Send + 'static {
     ) -> impl Future<Output = Result<Vec<Change>, ViewError>> + Send;
 }
 
+/// What a change is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// An integration; its id is the key.
+    Integrations,
+    /// Everything about a fan; their id is the key.
+    Fans,
+    /// How a fan stands in an integration; the fan's id is the key.
+    FanAccess,
+    /// A command; its id is the key.
+    Commands,
+    /// What somebody is told; they are the key.
+    Notifications,
+    /// A hold; its id is the key.
+    Holds,
+    /// What happened in an integration; its id is the key.
+    Activity,
+}
+
 /// A row that a run of events touched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// The stream of changes that it belongs to: `integrations`, `fans`, `fan_access`, `commands`, `notifications`,
-    /// `holds`, `activity`.
-    pub stream: &'static str,
-    /// The integration, the fan, the command, who is told, or the hold.
+    pub topic: Topic,
     pub key: String,
     pub position: Position,
     /// The integration that the row is of, where it is of one.
@@ -39,8 +55,8 @@ pub struct Change {
 }
 
 impl Change {
-    pub(crate) fn new(stream: &'static str, key: String, position: Position) -> Self {
-        Self { stream, key, position, integration: None, creator: None }
+    pub(crate) fn new(topic: Topic, key: String, position: Position) -> Self {
+        Self { topic, key, position, integration: None, creator: None }
     }
 
     /// Says which integration it is of, so that whoever looks at others need not look again.

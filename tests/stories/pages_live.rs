@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::CreatorId;
+use projections::Topic;
 
 use crate::support::{Browser, World, failures};
 
@@ -54,15 +55,16 @@ async fn changes_say_whose_they_are_so_that_nobody_else_looks() {
     world.member(&lee, "ben", "vip").await;
     world.settle().await;
 
-    let mut streams = BTreeSet::new();
+    let mut topics = BTreeSet::new();
     while let Ok(some) = changes.try_recv() {
-        let within = some.iter().filter(|change| !["fans", "commands"].contains(&change.stream));
-        for change in within.filter(|change| change.stream != "notifications") {
+        let within =
+            some.iter().filter(|change| ![Topic::Fans, Topic::Commands].contains(&change.topic));
+        for change in within.filter(|change| change.topic != Topic::Notifications) {
             let integration = change.integration.map(|id| id.to_string());
             assert_eq!(integration.as_deref(), Some(lee.integration.as_str()), "{change:?}");
             assert_eq!(change.creator.as_ref().map(CreatorId::as_str), Some("lee"), "{change:?}");
-            streams.insert(change.stream);
+            topics.insert(change.topic);
         }
     }
-    assert_eq!(streams, ["activity", "fan_access"].into());
+    assert_eq!(topics, [Topic::Activity, Topic::FanAccess].into());
 }

@@ -13,7 +13,7 @@ use axum::{
 use domain::{FanId, IntegrationId, integration::Phase};
 use eventstore::Position;
 use futures_util::stream as streams;
-use projections::{Change, CommandCursor, FanChange, GoneRow, View, ViewError};
+use projections::{Change, CommandCursor, FanChange, GoneRow, Topic, View, ViewError};
 use serde_json::json;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -51,12 +51,12 @@ pub(crate) enum Source {
 
 impl Source {
     fn concerns(&self, change: &Change) -> bool {
-        let streams: &[_] = match self {
-            Self::Integrations(_) => &["integrations", "fan_access"],
-            Self::FanAccess(_) => &["fan_access"],
-            Self::Commands { .. } => &["commands"],
+        let topics: &[_] = match self {
+            Self::Integrations(_) => &[Topic::Integrations, Topic::FanAccess],
+            Self::FanAccess(_) => &[Topic::FanAccess],
+            Self::Commands { .. } => &[Topic::Commands],
         };
-        streams.contains(&change.stream)
+        topics.contains(&change.topic)
     }
 
     async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {

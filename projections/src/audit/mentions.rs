@@ -15,7 +15,10 @@ use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::servers::Servers;
-use crate::{rows, view::Change};
+use crate::{
+    rows,
+    view::{Change, Topic},
+};
 
 /// A block has 2^10 positions: two digits of base 32 tell where in it one is.
 const BITS: u32 = 10;
@@ -164,7 +167,7 @@ impl<'run> Mentions<'run> {
             }
         }
         let change = |(id, at): (IntegrationId, _)| {
-            Change::new("activity", id.to_string(), at).within(id, creators.get(&id))
+            Change::new(Topic::Activity, id.to_string(), at).within(id, creators.get(&id))
         };
         last.into_iter().map(change).collect()
     }

@@ -19,7 +19,7 @@ use super::{FanAccess, FanRow};
 use crate::{
     file::{number, stored},
     rows,
-    view::{Change, ViewError},
+    view::{Change, Topic, ViewError},
 };
 
 /// Something that a creator or a fan is told because they can do something about it.
@@ -238,7 +238,7 @@ impl Notices {
                     } else {
                         continue;
                     }
-                    changes.push(Change::new("notifications", key, now.position));
+                    changes.push(Change::new(Topic::Notifications, key, now.position));
                 }
             }
             write(db, known, told, resolved).await?;

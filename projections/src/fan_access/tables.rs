@@ -29,7 +29,7 @@ use super::{
 use crate::{
     file::stored,
     rows,
-    view::{Change, ViewError},
+    view::{Change, Topic, ViewError},
 };
 
 /// A fan that is being worked on, beside what the tables hold of them.
@@ -97,7 +97,7 @@ impl<'db> Tables<'db> {
         event: &HoldEvent,
     ) -> Result<(), ViewError> {
         let (key, position) = (event.hold().to_string(), envelope.position);
-        let change = Change::new("holds", key, position);
+        let change = Change::new(Topic::Holds, key, position);
         self.changes.push(change.within(event.integration(), Some(event.creator())));
         holds::record(self.db, &mut self.holds, envelope, event).await
     }
@@ -365,7 +365,7 @@ impl<'db> Tables<'db> {
         changed.sort();
         for (id, position) in changed {
             let Some(work) = self.works.get_mut(&id) else { continue };
-            self.changes.push(Change::new("fans", id.to_string(), position));
+            self.changes.push(Change::new(Topic::Fans, id.to_string(), position));
             out.fan(&id, work, &self.owners, &mut self.changes)?;
         }
         let memberships = self

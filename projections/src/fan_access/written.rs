@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use super::{holds::HeldRow, tables::Work};
 use crate::{
     rows,
-    view::{Change, ViewError},
+    view::{Change, Topic, ViewError},
 };
 
 /// What a flush writes, table by table.
@@ -59,7 +59,7 @@ impl Written {
                 row.position,
                 serde_json::to_string(row)?
             ]));
-            let change = Change::new("fan_access", id.to_string(), row.position);
+            let change = Change::new(Topic::FanAccess, id.to_string(), row.position);
             changes.push(change.within(*integration, owners.get(integration)));
         }
         for (integration, row) in
@@ -71,7 +71,7 @@ impl Written {
         for (integration, position) in std::mem::take(&mut work.gone) {
             if !work.rows.contains_key(&integration) {
                 self.gone.push(json!([integration, id, position]));
-                let change = Change::new("fan_access", id.to_string(), position);
+                let change = Change::new(Topic::FanAccess, id.to_string(), position);
                 changes.push(change.within(integration, owners.get(&integration)));
             }
         }
@@ -118,12 +118,20 @@ impl Written {
                 command.parked.map(|(trouble, _)| trouble),
                 serde_json::to_string(command)?
             ]));
-            changes.push(Change::new("commands", command.id.clone(), Position(command.version)));
+            changes.push(Change::new(
+                Topic::Commands,
+                command.id.clone(),
+                Position(command.version),
+            ));
         }
         let gone = work.stored_commands.iter().filter(|(key, _)| !commands.contains_key(key));
         for ((guild, account), command) in gone {
             self.commands_gone.push(json!([guild, account]));
-            changes.push(Change::new("commands", command.id.clone(), Position(command.version)));
+            changes.push(Change::new(
+                Topic::Commands,
+                command.id.clone(),
+                Position(command.version),
+            ));
         }
         work.stored_commands = commands;
         Ok(())

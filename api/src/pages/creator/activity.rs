@@ -7,7 +7,7 @@ use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{CreatorId, FanId, IntegrationId};
 use eventstore::Position;
 use projections::{
-    Change,
+    Change, Topic,
     audit::{Direction, Wanted},
 };
 
@@ -139,7 +139,7 @@ struct LiveActivity {
 
 impl Live for LiveActivity {
     fn concerns(&self, change: &Change) -> bool {
-        is_within(change, &["activity"], self.id)
+        is_within(change, &[Topic::Activity], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

@@ -16,7 +16,7 @@ use domain::{
     membership,
     status::Status,
 };
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::{App, AppState},
@@ -222,8 +222,8 @@ struct LiveFan {
 
 impl Live for LiveFan {
     fn concerns(&self, change: &Change) -> bool {
-        let of_fan = change.stream == "fans" && change.key == self.fan.as_str();
-        of_fan || is_within(change, &["integrations"], self.id)
+        let of_fan = change.topic == Topic::Fans && change.key == self.fan.as_str();
+        of_fan || is_within(change, &[Topic::Integrations], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

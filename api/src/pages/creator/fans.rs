@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{CreatorId, FanId, IntegrationId, RoleId, Who, status::Status};
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::{App, AppState},
@@ -175,7 +175,7 @@ struct LiveFans {
 
 impl Live for LiveFans {
     fn concerns(&self, change: &Change) -> bool {
-        is_within(change, &["integrations", "fan_access"], self.id)
+        is_within(change, &[Topic::Integrations, Topic::FanAccess], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

@@ -23,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 use domain::{CreatorId, IntegrationId};
-use projections::{Change, IntegrationRow};
+use projections::{Change, IntegrationRow, Topic};
 
 use crate::{
     app::App,
@@ -85,15 +85,15 @@ pub(crate) fn router() -> Router<Arc<App>> {
         )
 }
 
-/// Whether a change is one of these streams', in this integration. Others' changes are many, and none of its pages' business.
-fn is_within(change: &Change, streams: &[&str], id: IntegrationId) -> bool {
-    streams.contains(&change.stream) && change.integration == Some(id)
+/// Whether a change is of these topics, in this integration. Others' changes are many, and none of its pages' business.
+fn is_within(change: &Change, topics: &[Topic], id: IntegrationId) -> bool {
+    topics.contains(&change.topic) && change.integration == Some(id)
 }
 
-/// Whether a change is one of these streams', in any integration of this creator.
-fn is_of(change: &Change, streams: &[&str], creator: &CreatorId) -> bool {
+/// Whether a change is of these topics, in any integration of this creator.
+fn is_of(change: &Change, topics: &[Topic], creator: &CreatorId) -> bool {
     let others = change.creator.as_ref().is_some_and(|whose| whose != creator);
-    streams.contains(&change.stream) && !others
+    topics.contains(&change.topic) && !others
 }
 
 /// A page of an integration.
@@ -136,9 +136,9 @@ mod tests {
     fn what_changes_at_another_creator_makes_no_page_anew() {
         let (club, other) = (IntegrationId(Uuid::from_u128(1)), IntegrationId(Uuid::from_u128(2)));
         let (kim, lee): (CreatorId, CreatorId) = ("kim".parse().unwrap(), "lee".parse().unwrap());
-        let (fan, shown) = ("ada".to_owned(), ["integrations", "fan_access"]);
+        let (fan, shown) = ("ada".to_owned(), [Topic::Integrations, Topic::FanAccess]);
         let change = Change {
-            stream: "fan_access",
+            topic: Topic::FanAccess,
             key: fan,
             position: Position(1),
             integration: Some(other),
@@ -146,6 +146,6 @@ mod tests {
         };
         assert!(is_within(&change, &shown, other) && !is_within(&change, &shown, club));
         assert!(is_of(&change, &shown, &lee) && !is_of(&change, &shown, &kim));
-        assert!(!is_of(&change, &["holds"], &lee), "another stream");
+        assert!(!is_of(&change, &[Topic::Holds], &lee), "another topic");
     }
 }

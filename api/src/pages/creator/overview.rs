@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use bot::Progress;
 use domain::{CreatorId, IntegrationId, integration::Phase, status::Status};
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::{App, AppState},
@@ -181,7 +181,7 @@ struct LiveOverview {
 
 impl Live for LiveOverview {
     fn concerns(&self, change: &Change) -> bool {
-        is_within(change, &["integrations", "fan_access", "holds"], self.id)
+        is_within(change, &[Topic::Integrations, Topic::FanAccess, Topic::Holds], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

@@ -10,7 +10,7 @@ use domain::{
     integration::{self, Event as IntegrationEvent, Integration as Aggregate},
     trouble,
 };
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::{App, AppState},
@@ -235,7 +235,7 @@ struct LiveSetup {
 
 impl Live for LiveSetup {
     fn concerns(&self, change: &Change) -> bool {
-        is_within(change, &["integrations"], self.id)
+        is_within(change, &[Topic::Integrations], self.id)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

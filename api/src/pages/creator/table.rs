@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use askama::Template;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::{CreatorId, TierId, Trouble};
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::{App, AppState},
@@ -185,7 +185,7 @@ struct LiveTable {
 
 impl Live for LiveTable {
     fn concerns(&self, change: &Change) -> bool {
-        is_of(change, &["integrations", "fan_access", "holds"], &self.signed.who)
+        is_of(change, &[Topic::Integrations, Topic::FanAccess, Topic::Holds], &self.signed.who)
     }
 
     async fn render(&self, app: &Arc<App>) -> Result<Region, ApiError> {

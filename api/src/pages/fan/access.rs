@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::State;
 use domain::{CreatorId, FanId, IntegrationId, Trouble, status::Status};
-use projections::Change;
+use projections::{Change, Topic};
 
 use crate::{
     app::App,
@@ -291,9 +291,9 @@ pub(super) fn words(t: &Troubles, code: &str) -> &'static str {
 
 /// Whether a change may change what a fan sees.
 pub(super) fn concerns(fan: &FanId, change: &Change) -> bool {
-    match change.stream {
-        "fans" | "notifications" => change.key == fan.as_str(),
-        "integrations" => true,
+    match change.topic {
+        Topic::Fans | Topic::Notifications => change.key == fan.as_str(),
+        Topic::Integrations => true,
         _ => false,
     }
 }
