@@ -1,6 +1,6 @@
 //! What the matter is, who can mend it, and how: the same four fields everywhere.
 
-use domain::{RoleId, Trouble, Who, discord::Role, status::Status};
+use domain::{RoleId, Trouble, Who, discord::Role, status::Status, trouble::Matter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    pub(crate) fn of((trouble, role): (Trouble, Option<RoleId>)) -> Self {
+    pub(crate) fn of((trouble, role): Matter) -> Self {
         Self {
             code: trouble.code().to_owned(),
             detail: trouble.detail().to_owned(),
@@ -68,11 +68,7 @@ impl Reason {
     }
 
     /// Why a fan stands where they stand.
-    pub(crate) fn of_fan(
-        status: Status,
-        trouble: Option<(Trouble, Option<RoleId>)>,
-        linked: bool,
-    ) -> Option<Self> {
+    pub(crate) fn of_fan(status: Status, trouble: Option<Matter>, linked: bool) -> Option<Self> {
         match (status, trouble) {
             (_, Some(trouble)) => Some(Self::of(trouble)),
             (Status::Available, None) if linked => Some(Self::new(

@@ -54,7 +54,7 @@ impl Kept {
     }
 }
 
-/// The side table's questions.
+/// Reads and writes what requests were answered.
 pub struct Answers<'a>(pub(crate) &'a SqlitePool);
 
 impl Answers<'_> {

@@ -81,7 +81,7 @@ impl ApiKey {
     }
 }
 
-/// The side table's questions.
+/// Reads and writes API keys.
 pub struct Keys<'a>(pub(crate) &'a SqlitePool);
 
 /// A new random secret that begins with a readable prefix.

@@ -17,7 +17,7 @@ pub struct Lease {
     pub until: DateTime<Utc>,
 }
 
-/// The side table's questions.
+/// Reads and writes leases.
 pub struct Leases<'a>(pub(crate) &'a SqlitePool);
 
 impl Leases<'_> {

@@ -13,7 +13,7 @@ use crate::{
 /// How long a state can be used.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// The side table's questions.
+/// Reads and writes which ways to Discord are under way.
 pub struct States<'a>(pub(crate) &'a SqlitePool);
 
 impl States<'_> {

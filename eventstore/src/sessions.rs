@@ -28,7 +28,7 @@ impl Kind {
     }
 }
 
-/// The side table's questions.
+/// Reads and writes who is signed in.
 pub struct Sessions<'a>(pub(crate) &'a SqlitePool);
 
 impl Sessions<'_> {

@@ -21,7 +21,7 @@ pub struct Share {
     pub wanted: u32,
 }
 
-/// The side table's questions.
+/// Reads and writes how the calls to Discord are shared out.
 pub struct Shares<'a>(pub(crate) &'a SqlitePool);
 
 impl Shares<'_> {

@@ -47,7 +47,7 @@ struct Plain {
     sent: bool,
 }
 
-/// The side table's questions.
+/// Reads and writes fans' tokens.
 pub struct Tokens<'a> {
     pub(crate) db: &'a SqlitePool,
     pub(crate) vault: &'a Vault,

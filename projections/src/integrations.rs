@@ -46,7 +46,7 @@ pub struct TierRow {
     pub integrations: Vec<IntegrationId>,
 }
 
-/// The view's questions.
+/// Answers questions about integrations, tiers and servers.
 #[derive(Clone)]
 pub struct Integrations(pub(crate) Reader);
 
@@ -326,7 +326,7 @@ async fn load(
     .fetch_all(db)
     .await?;
     for row in found {
-        rows.learn(stored(row.get("id"))?, Some(serde_json::from_str(row.get("doc"))?));
+        rows.learn(stored(row.get("id"))?, serde_json::from_str(row.get("doc"))?);
     }
     Ok(rows)
 }

@@ -32,7 +32,7 @@ pub struct Notification {
     pub read: bool,
 }
 
-/// The view's questions.
+/// Answers what fans are offered.
 #[derive(Clone)]
 pub struct Notifications(pub(crate) Reader);
 
@@ -255,7 +255,6 @@ async fn flush(
     rows::insert(
         db,
         "memberships (membership, fan, creator, tier, live)",
-        5,
         "on conflict (membership) do update set tier = excluded.tier, live = excluded.live",
         rows,
     )

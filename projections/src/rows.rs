@@ -21,8 +21,8 @@ impl<K: Eq + Hash + Clone, V> Rows<K, V> {
         Self { known: HashMap::new(), dirty: HashSet::new() }
     }
 
-    pub(crate) fn learn(&mut self, key: K, row: Option<V>) {
-        self.known.entry(key).or_insert(row);
+    pub(crate) fn learn(&mut self, key: K, row: V) {
+        self.known.entry(key).or_insert(Some(row));
     }
 
     pub(crate) fn set(&mut self, key: K, row: V) {
@@ -66,29 +66,32 @@ pub(crate) async fn write(
 /// How many rows go with a statement: few lengths, so that the statements stay prepared.
 const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
-/// Inserts rows of `columns` values each, as parameters: SQLite need not read them out of JSON.
+/// Inserts rows as parameters: SQLite need not read them out of JSON. `into` names the table and its columns.
 pub(crate) async fn insert(
     db: &mut SqliteConnection,
     into: &'static str,
-    columns: usize,
     on_conflict: &'static str,
     rows: Vec<Value>,
 ) -> sqlx::Result<()> {
+    let columns = into.matches(',').count() + 1;
     let one = format!("({})", vec!["?"; columns].join(", "));
-    let mut rest = rows.as_slice();
+    let (mut left, mut rows) = (rows.len(), rows.into_iter());
     for chunk in CHUNKS {
-        while let Some((some, more)) = rest.split_at_checked(chunk) {
-            rest = more;
+        while left >= chunk {
+            left -= chunk;
             let values = vec![one.as_str(); chunk].join(", ");
             let mut query = sqlx::query(AssertSqlSafe(format!(
                 "insert into {into} values {values} {on_conflict}"
             )));
-            for value in some.iter().filter_map(Value::as_array).flatten() {
-                query = match value {
-                    Value::String(text) => query.bind(text),
-                    Value::Bool(flag) => query.bind(flag),
-                    other => query.bind(other.as_i64()),
-                };
+            for row in rows.by_ref().take(chunk) {
+                let Value::Array(row) = row else { continue };
+                for value in row {
+                    query = match value {
+                        Value::String(text) => query.bind(text),
+                        Value::Bool(flag) => query.bind(flag),
+                        other => query.bind(other.as_i64()),
+                    };
+                }
             }
             query.execute(&mut *db).await?;
         }

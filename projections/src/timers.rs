@@ -32,7 +32,7 @@ pub struct Due {
     pub lapse: bool,
 }
 
-/// The view's questions.
+/// Answers what ends when.
 #[derive(Clone)]
 pub struct Timers(pub(crate) Reader);
 

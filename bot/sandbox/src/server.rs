@@ -8,7 +8,6 @@ use std::{
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -343,11 +342,5 @@ impl Sandbox {
     /// Cuts every gateway connection; `resumable`: whether sessions can be resumed.
     pub fn cut_gateway(&self, resumable: bool) {
         self.state.gateway.cut(resumable);
-    }
-
-    /// The world as JSON.
-    pub fn snapshot(&self) -> serde_json::Value {
-        let world = lock(&self.state.world);
-        json!({ "users": world.users.values().collect::<Vec<_>>(), "guilds": world.guilds.values().collect::<Vec<_>>() })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     discord::RoleList,
     ids::RoleId,
     personal::{Account, Personal},
-    trouble::Trouble,
+    trouble::Matter,
 };
 
 /// A member as Discord shows them.
@@ -152,7 +152,7 @@ pub struct Standing {
     #[serde(default)]
     pub drifts: u32,
     /// What Discord refused of the last command, and the role that it is about.
-    pub trouble: Option<(Trouble, Option<RoleId>)>,
+    pub trouble: Option<Matter>,
     /// The version of the last command that was started or reported.
     pub command: u64,
     pub reported: bool,

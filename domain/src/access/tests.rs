@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::{Event::*, *};
-use crate::{DiscordUserId, decider::story::given};
+use crate::{
+    DiscordUserId,
+    decider::story::{given, says_it_once},
+};
 
 const VIP: RoleId = RoleId(10);
 const GOLD: RoleId = RoleId(11);
@@ -466,13 +469,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 proptest! {
     #[test]
     fn saying_it_twice_changes_nothing(before in prop::collection::vec(any_command(), 0..12), command in any_command()) {
-        let mut state = State::default();
-        for command in before.into_iter().chain([command.clone()]) {
-            for event in Access::decide(&state, command).unwrap_or_default() {
-                Access::evolve(&mut state, &event);
-            }
-        }
-        prop_assert_eq!(Access::decide(&state, command).unwrap_or_default(), vec![]);
+        says_it_once::<Access>(before, command);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     hold::RemovalLimit,
     ids::{CreatorId, FanId, GuildId, IntegrationId, RoleId, TierId},
     name::DisplayName,
-    trouble::Trouble,
+    trouble::{Matter, Trouble},
 };
 
 /// The fans who keep something in a server that is let go.
@@ -87,7 +87,7 @@ impl State {
     }
 
     /// What is the matter with the server as it was last seen, and about which role.
-    pub fn troubles(&self) -> Vec<(Trouble, Option<RoleId>)> {
+    pub fn troubles(&self) -> Vec<Matter> {
         let (Some(guild), Some(list)) = (self.held_guild(), &self.roles) else { return vec![] };
         if self.bot_missing {
             return vec![(Trouble::BotMissing, None)];

@@ -128,7 +128,7 @@ pub struct Attempted {
     pub problem: Option<String>,
 }
 
-/// The side tables' questions.
+/// Reads and writes endpoints and their deliveries.
 pub struct Webhooks<'a> {
     pub(crate) db: &'a SqlitePool,
     pub(crate) vault: &'a Vault,

@@ -320,7 +320,6 @@ impl Intervals {
             db,
             "access (position, guild, fan, account_key, began, ended, fork, held, state, present, brought_in, roles,
                      kept, wanted, wanted_roles)",
-            15,
             "",
             new.into_iter().map(Interval::row).collect(),
         )

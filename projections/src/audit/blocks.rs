@@ -55,7 +55,6 @@ impl Blocks {
         rows::insert(
             db,
             "blocks (block, low, high, floor)",
-            4,
             "on conflict (block) do update set low = excluded.low, high = excluded.high, floor = excluded.floor",
             rows,
         )

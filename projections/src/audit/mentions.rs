@@ -181,7 +181,6 @@ impl<'run> Mentions<'run> {
         rows::insert(
             db,
             "mentions (subject, block, positions)",
-            3,
             "on conflict (subject, block) do update set positions = positions || excluded.positions",
             rows.collect(),
         )

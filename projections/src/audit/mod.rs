@@ -73,7 +73,7 @@ impl Interval {
     }
 }
 
-/// The view's questions.
+/// Answers what happened, and who had which access when.
 #[derive(Clone)]
 pub struct Audit(pub(crate) Reader);
 

@@ -3,11 +3,12 @@
 use std::{num::ParseIntError, str::FromStr};
 
 use domain::{
-    FanId, GuildId, RoleId, Trouble,
+    FanId, GuildId, Trouble,
     access::{Desired, Holder, Standing},
     account::AccountKey,
     desired::Plan,
     personal::{Account, Personal},
+    trouble::Matter,
 };
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub struct CommandRow {
     pub plan: Plan,
     pub standing: Standing,
     /// Why it waits for somebody, if it does.
-    pub parked: Option<(Trouble, Option<RoleId>)>,
+    pub parked: Option<Matter>,
 }
 
 impl CommandRow {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    CreatorId, FanId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, Trouble, Who,
+    CreatorId, FanId, GuildId, HoldId, IntegrationId, MembershipId, RoleId, Who,
     access::Event as AccessEvent,
     account::AccountKey,
     desired::{self, Decided, Facts, Place, Rules},
@@ -13,6 +13,7 @@ use domain::{
     membership::Event as MembershipEvent,
     personal::{Account, Personal},
     status::{obstacle, status},
+    trouble::Matter,
 };
 use eventstore::Position;
 use serde::{Deserialize, Serialize};
@@ -377,7 +378,7 @@ fn command(
     guild: GuildId,
     account_key: &AccountKey,
     place: &Place,
-    parked: Option<(Trouble, Option<RoleId>)>,
+    parked: Option<Matter>,
 ) -> CommandRow {
     let Decided { desired, version, .. } = place.decided.clone();
     let plan = place.plan();

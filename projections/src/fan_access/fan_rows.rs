@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    FanId, GuildId, IntegrationId, RoleId, Trouble,
+    FanId, GuildId, IntegrationId, RoleId,
     access::{Desired, Removed},
     personal::{Account, Personal},
     status::Status,
@@ -40,7 +40,7 @@ pub struct FanRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
     pub status: Status,
-    pub trouble: Option<(Trouble, Option<RoleId>)>,
+    pub trouble: Option<Matter>,
     /// Whether the fan has, or had, access through this integration.
     #[serde(default)]
     pub through: bool,

@@ -31,7 +31,7 @@ use crate::{
     view::ViewError,
 };
 
-/// The view's questions.
+/// Answers how fans stand, and what is left to do.
 #[derive(Clone)]
 pub struct FanAccess(pub(crate) Reader);
 

@@ -292,7 +292,6 @@ async fn write(
     rows::insert(
         db,
         "troubles (audience, integration, trouble, role, times, notice)",
-        6,
         "on conflict (audience, integration, trouble, role) do update
          set times = excluded.times, notice = excluded.notice",
         some.into_iter().map(row).collect(),
@@ -301,7 +300,6 @@ async fn write(
     rows::insert(
         db,
         "notices (id, audience, integration, trouble, role, position, at, read)",
-        8,
         // Told, mended and told again by one event: it is the same notice.
         "on conflict (id) do update set resolved_at = null",
         told,

@@ -375,7 +375,6 @@ impl<'db> Tables<'db> {
         rows::insert(
             self.db,
             "memberships (membership, fan, creator, tier)",
-            4,
             "on conflict (membership) do update set tier = excluded.tier",
             memberships.collect(),
         )

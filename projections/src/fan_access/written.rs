@@ -159,7 +159,6 @@ impl Written {
         rows::insert(
             db,
             "fans (fan, doc)",
-            2,
             "on conflict (fan) do update set doc = excluded.doc",
             self.fans,
         )
@@ -179,7 +178,6 @@ impl Written {
         rows::insert(
             db,
             "gone (integration, fan, position)",
-            3,
             "on conflict (integration, fan) do update set position = excluded.position",
             self.gone,
         )
@@ -187,7 +185,6 @@ impl Written {
         rows::insert(
             db,
             "access (integration, fan, status, position, doc)",
-            5,
             "on conflict (integration, fan) do update
              set status = excluded.status, position = excluded.position, doc = excluded.doc",
             self.access,
@@ -203,7 +200,6 @@ impl Written {
         rows::insert(
             db,
             "commands (guild, account_key, id, version, shard_base, fan, parked, doc)",
-            8,
             "on conflict (guild, account_key) do update set id = excluded.id, version = excluded.version,
                  fan = excluded.fan, parked = excluded.parked, doc = excluded.doc",
             self.commands,
@@ -215,7 +211,7 @@ impl Written {
             self.by_hand_gone,
         )
         .await?;
-        rows::insert(db, "by_hand (integration, fan)", 2, "on conflict do nothing", self.by_hand)
+        rows::insert(db, "by_hand (integration, fan)", "on conflict do nothing", self.by_hand)
             .await?;
         rows::write(
             db,
@@ -239,7 +235,6 @@ impl Written {
         rows::insert(
             db,
             "held (hold, fan, integration, waiting, server, roles)",
-            6,
             "on conflict (hold, fan) do update set waiting = excluded.waiting, server = excluded.server,
                  roles = excluded.roles",
             self.held,
