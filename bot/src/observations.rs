@@ -34,9 +34,12 @@ impl Desk {
     pub async fn observe(&self, bot: &str, observation: Observation) -> Result<Noted, DeskError> {
         match observation {
             Observation::Server { guild, roles, since } => {
+                self.end_outages(|one| one == guild);
                 return self.see_server(bot, guild, roles, since, false).await;
             }
+            Observation::Outage { guild } => self.begin_outage(guild),
             Observation::BotRemoved { guild } => {
+                self.end_outages(|one| one == guild);
                 let gone = [integration::Command::ObserveBot { present: false }];
                 let integrations = self.views.integrations().by_guild(guild).await?;
                 let news = integrations.iter().any(|row| !row.state.bot_missing);
@@ -52,6 +55,7 @@ impl Desk {
             Observation::Missed { guild, roles: false } => self.compare_members(guild),
             // A server that the session does not name is looked at: the session alone is no proof.
             Observation::Session { shard, of, guilds } => {
+                self.end_outages(|guild| guild.shard(of) == shard);
                 let mine = connected(&self.views).await?.into_iter();
                 mine.filter(|guild| guild.shard(of) == shard && !guilds.contains(guild))
                     .for_each(|guild| self.look_over(guild));

@@ -342,6 +342,9 @@ pub enum Observation {
     },
     /// The bot is not in the server any more; an outage does not count.
     BotRemoved { guild: GuildId },
+    /// Discord tells that the server is out of order. It is over with the server's roles, with `bot_removed`, and with a
+    /// new session of its shard.
+    Outage { guild: GuildId },
     /// Events of this server may have been missed: everybody in it is to be looked at.
     Missed {
         guild: GuildId,

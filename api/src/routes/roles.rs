@@ -177,10 +177,12 @@ pub(crate) async fn read(
     match patiently(ask, hiccup).await.unwrap_or_else(|later| later) {
         Answer::Done(read) => Ok(read),
         // Discord says the same of a server that it cannot show now.
-        Answer::Refused(_) if app.discord.is_out(guild) => Err(ApiError::new(
-            Kind::DISCORD_UNAVAILABLE,
-            "Discord says that this server is out of order; nothing is lost, so try again once it is back",
-        )),
+        Answer::Refused(_) if app.discord.is_out(guild) || app.desk.is_out(guild) => {
+            Err(ApiError::new(
+                Kind::DISCORD_UNAVAILABLE,
+                "Discord says that this server is out of order; nothing is lost, so try again once it is back",
+            ))
+        }
         Answer::Refused(refusal) => Err(ApiError::new(
             Kind::DISCORD_REFUSED,
             format!("{} {}", refusal.trouble.detail(), refusal.trouble.fix()),

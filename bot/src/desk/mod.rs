@@ -1,7 +1,9 @@
 //! What a bot process asks of the Hub: leases, commands, leave to call Discord, and to take its reports.
 //!
-//! This file has leases and commands; `start` records attempts, `tokens` keeps fans' tokens alive, `outcome` takes reports.
+//! This file has leases and commands; `start` records attempts, `tokens` keeps fans' tokens alive, `outcome` takes reports,
+//! `outages` knows which servers are out of order.
 
+mod outages;
 mod outcome;
 mod start;
 mod tokens;
@@ -18,6 +20,7 @@ use projections::{Behind, CommandCursor, CommandRow, View, ViewError, Views};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use self::outages::Outages;
 use crate::{
     oauth::OAuth,
     progress::{Comparisons, Progress},
@@ -75,6 +78,7 @@ pub struct Desk {
     compare: mpsc::UnboundedSender<Comparison>,
     pub(crate) comparisons: Comparisons,
     pub(crate) turns: Turns,
+    outages: Outages,
 }
 
 /// A server that is to be compared with Discord.
@@ -125,8 +129,23 @@ impl Desk {
             compare,
             comparisons: Comparisons::default(),
             turns: Turns::default(),
+            outages: Outages::default(),
         };
         (desk, asked)
+    }
+
+    /// Whether a process that listens has told that a server is out of order.
+    pub fn is_out(&self, guild: GuildId) -> bool {
+        self.outages.is_out(guild, self.now())
+    }
+
+    pub(crate) fn begin_outage(&self, guild: GuildId) {
+        self.outages.begin(guild, self.now());
+    }
+
+    /// The outages of some servers are over.
+    pub(crate) fn end_outages(&self, of: impl Fn(GuildId) -> bool) {
+        self.outages.end(of);
     }
 
     /// Compares a server with Discord because somebody asks for it.

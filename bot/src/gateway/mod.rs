@@ -286,10 +286,11 @@ impl Observer {
             Heard::Ready { guilds, unavailable, .. } => {
                 discord.end_outages(|guild| self.is_of(guild) && !guilds.contains(&guild));
                 discord.end_hearing(|guild| self.is_of(guild));
+                outbox.put(Observation::Session { shard: self.shard, of: self.of, guilds });
                 for guild in unavailable {
                     discord.set_outage(guild, true);
+                    outbox.put(Observation::Outage { guild });
                 }
-                outbox.put(Observation::Session { shard: self.shard, of: self.of, guilds });
             }
             Heard::Server { guild, roles } => {
                 discord.set_outage(guild, false);
@@ -307,6 +308,7 @@ impl Observer {
             Heard::Outage { guild } => {
                 discord.set_outage(guild, true);
                 discord.set_heard(guild, false);
+                outbox.put(Observation::Outage { guild });
             }
             Heard::Gone { guild } => {
                 discord.set_outage(guild, false);

@@ -41,7 +41,7 @@ struct Waiting {
 /// What waits of one server, in the order in which it is told.
 #[derive(Default)]
 struct OfServer {
-    /// Its roles, or that the bot is out.
+    /// Its roles, that the bot is out, or that the server is out of order.
     server: Option<Observation>,
     /// Whether it is to be compared, and whether its roles are, too.
     missed: Option<bool>,
@@ -75,6 +75,9 @@ impl OfServer {
             // It may be otherwise when it is told again, which only a reading shows.
             Observation::Server { guild, .. } | Observation::BotRemoved { guild } => {
                 self.put(Observation::Missed { guild, roles: true });
+            }
+            Observation::Outage { .. } => {
+                self.server.get_or_insert(observation);
             }
             other => self.put(other),
         }
@@ -120,6 +123,7 @@ impl Outbox {
             Observation::Session { shard, .. } => drop(sessions.insert(shard, observation)),
             Observation::Server { guild, .. }
             | Observation::BotRemoved { guild }
+            | Observation::Outage { guild }
             | Observation::Missed { guild, .. }
             | Observation::Member { guild, .. } => {
                 let server = servers.entry(guild).or_insert_with(|| {

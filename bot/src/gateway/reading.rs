@@ -46,6 +46,7 @@ impl ToRead {
                 let _ = self.members.send((*guild, *user));
             }
             Observation::BotRemoved { .. }
+            | Observation::Outage { .. }
             | Observation::Missed { .. }
             | Observation::Session { .. } => {}
         }

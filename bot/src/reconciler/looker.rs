@@ -157,6 +157,7 @@ impl Looker<'_> {
         if let Answer::Refused(refusal) = self.discord.look_at(guild, bot).await
             && refusal.trouble == Trouble::BotMissing
             && !self.discord.is_out(guild)
+            && !self.desk.is_out(guild)
         {
             self.desk.observe(NAME, Observation::BotRemoved { guild }).await?;
         }

@@ -6,7 +6,7 @@ use discord_sandbox::{Action, Choice, Fault, NewRole, World as Discord};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::World;
+use crate::{bot_process::Process, support::World};
 
 const MEMBER: &str = "/guilds/*/members/*";
 
@@ -307,6 +307,37 @@ async fn case_08_a_hub_that_starts_in_an_outage_waits_too() {
     world.settle().await;
     assert_eq!(world.roles(&club, ada), None);
     assert!(!world.events().await.contains(&"BotRemoved".to_owned()));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn case_08_an_outage_that_only_a_process_of_its_own_hears_of_is_no_proof_either() {
+    let world = World::start_without_bot().await;
+    let process = Process::start_listening(&world, "one").await;
+    let club = world.club("kim").await;
+    world.member(&club, "ada", "vip").await;
+    let refresh = format!("{}/roles/refresh", club.path());
+    let until_refused = async |code: &str| {
+        world
+            .until(code, async |world| world.post(&refresh, json!({})).await.json["code"] == code)
+            .await;
+    };
+    let missing = Action::Refuse { status: 403, code: 50001, message: "Missing Access".into() };
+    world.sandbox.fault(Fault::always("*", "/guilds/**", missing));
+    world.sandbox.with(|discord| discord.set_unavailable(club.guild, true));
+    until_refused("discord_unavailable").await;
+    world.sandbox.forget_calls();
+    world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+    // The bot itself is looked at, which would be the proof outside of an outage.
+    world.until_called("/guilds/*/members/*").await;
+    world.sandbox.clear_faults();
+    world.sandbox.with(|discord| discord.set_unavailable(club.guild, false));
+    world
+        .until("it is over", async |world| world.post(&refresh, json!({})).await.status == 200)
+        .await;
+    assert!(!world.events().await.contains(&"BotRemoved".to_owned()));
+    assert_eq!(world.status(&club, "ada").await, ("connected".into(), None));
+    process.stop().await;
     world.prove().await;
 }
 
