@@ -1,12 +1,19 @@
 //! What a bot process asks of the Hub: leases, commands, leave to call Discord, and to take its reports.
 //!
-//! This file has leases and commands; `start` records attempts, `tokens` keeps fans' tokens alive, `outcome` takes reports,
-//! `outages` knows which servers are out of order.
+//! This file has leases and commands. `start` records attempts, `tokens` keeps fans' tokens alive and `renewals` lets one
+//! command at a time renew a fan's, `outcome` takes reports. `observations` takes what was seen beside the answers to
+//! calls, `outages` knows which servers are out of order, `comparisons` how far the looks at servers are. `shares` divides
+//! the calls among processes, `turns` their sessions.
 
+mod comparisons;
+mod observations;
 mod outages;
 mod outcome;
+mod renewals;
+mod shares;
 mod start;
 mod tokens;
+mod turns;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,12 +27,10 @@ use projections::{Behind, CommandCursor, CommandRow, View, ViewError, Views};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use self::outages::Outages;
+use self::{comparisons::Comparisons, outages::Outages, renewals::Renewals, turns::Turns};
+pub use self::{comparisons::Progress, shares::Budget};
 use crate::{
     oauth::OAuth,
-    progress::{Comparisons, Progress},
-    renewals::Renewals,
-    turns::Turns,
     wire::{self, Lease},
 };
 
@@ -73,11 +78,11 @@ pub struct Desk {
     oauth: OAuth,
     renewals: Renewals,
     /// Calls a second that all processes have together.
-    pub(crate) calls_per_second: u32,
+    calls_per_second: u32,
     /// Servers that are to be compared with Discord.
     compare: mpsc::UnboundedSender<Comparison>,
     pub(crate) comparisons: Comparisons,
-    pub(crate) turns: Turns,
+    turns: Turns,
     outages: Outages,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{Router, extract::State, response::Response, routing::get};
-use bot::{Desk, budget::Budget, wire::Lease};
+use bot::{Budget, Desk, wire::Lease};
 use chrono::{DateTime, Utc};
 use domain::{Trouble, Who};
 use eventstore::Position;

@@ -13,7 +13,7 @@ const TOGETHER: usize = 256;
 
 /// The turns of one process. Cloning is cheap.
 #[derive(Clone)]
-pub(crate) struct Renewals {
+pub(super) struct Renewals {
     turns: Arc<[Arc<Mutex<()>>]>,
     hasher: RandomState,
 }
@@ -27,7 +27,7 @@ impl Default for Renewals {
 
 impl Renewals {
     /// Waits for a fan's turn, which lasts until it is dropped.
-    pub(crate) async fn turn(&self, fan: &FanId) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, fan: &FanId) -> OwnedMutexGuard<()> {
         let hash = usize::try_from(self.hasher.hash_one(fan) % TOGETHER as u64).unwrap_or_default();
         Arc::clone(&self.turns[hash]).lock_owned().await
     }

@@ -10,17 +10,15 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{
-    desk::{Desk, DeskError, MAX_SHARDS},
-    wire::{IdentifyRequest, IdentifyTurn},
-};
+use super::{Desk, DeskError, MAX_SHARDS};
+use crate::wire::{IdentifyRequest, IdentifyTurn};
 
 /// Discord's five seconds between two sessions, and as much as one may come later than another on its way.
 const EVERY: Duration = Duration::from_millis(5_250);
 
 /// The turns that count, by what is left of the shard divided by Discord's `max_concurrency`. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Arc<Mutex<HashMap<u32, Vec<Turn>>>>);
+pub(super) struct Turns(Arc<Mutex<HashMap<u32, Vec<Turn>>>>);
 
 #[derive(Debug)]
 struct Turn {

@@ -13,8 +13,8 @@ use domain::{
 use eventstore::HandleError;
 use projections::ViewError;
 
+use super::{Desk, DeskError};
 use crate::{
-    desk::{Desk, DeskError},
     reconciler::connected,
     wire::{Noted, Observation, StillThere},
 };
