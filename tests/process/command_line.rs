@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::hub::{Hub, binary, command, until};
 
 /// Runs a command that is refused; answers what it said.
-async fn refused(mut command: Command) -> String {
+pub(crate) async fn refused(mut command: Command) -> String {
     let output = command.output().await.unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
