@@ -9,7 +9,7 @@ use api::{Demo, DemoOffer, DemoPerson, DiscordKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
-use eventstore::{Clock, keys::Role};
+use eventstore::{Clock, Position, keys::Role};
 use projections::Views;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -303,7 +303,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             ", and nothing of it is kept".to_owned()
         } else {
             format!(
-                ". Its log stays in {}: a demo with this --folder goes on with it",
+                ". Its log stays in {}; for the main job from its beginning, name another --folder",
                 folder.display()
             )
         };
@@ -330,6 +330,12 @@ async fn play(
     let mut steps = Steps(0);
     say("Integrations Hub, demo: one process with the Hub, its bot and a small Discord.");
     say(format_args!("Hub {}   Discord sandbox {}", node.url(), sandbox.base_url()));
+    if store.log().head() > Position(0) {
+        say(format_args!(
+            "It goes on with the log in {}: what that has already is no news, so some steps change nothing.",
+            folder.display()
+        ));
+    }
 
     steps.next("The platform registers the tiers that Kim sells.");
     platform.put("/v1/creators/kim/tiers/gold", json!({ "name": "Gold" })).await?;

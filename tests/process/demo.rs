@@ -47,10 +47,11 @@ async fn the_demo_shows_the_main_job_and_ends() {
 #[tokio::test]
 async fn a_demo_whose_folder_is_named_keeps_it_and_says_so() {
     let temporary = TempDir::new().unwrap();
-    for run in ["first", "second"] {
+    for gone_on_with in [false, true] {
         let said = played(&temporary, &["--folder", "kept"]).await;
-        let ending = "Its log stays in kept: a demo with this --folder goes on with it.";
-        assert!(said.contains(ending) && !said.contains("nothing of it"), "{run}: {said}");
-        assert!(temporary.path().join("kept").join("hub.sqlite").exists(), "{run}");
+        let ending = "Its log stays in kept; for the main job from its beginning, name another";
+        assert!(said.contains(ending) && !said.contains("nothing of it is kept"), "{said}");
+        assert_eq!(said.contains("It goes on with the log in kept"), gone_on_with, "{said}");
+        assert!(temporary.path().join("kept").join("hub.sqlite").exists());
     }
 }
