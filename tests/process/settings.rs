@@ -2,9 +2,12 @@
 
 use discord_sandbox::{Config, Sandbox};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
-use crate::{command_line::refused, hub::command};
+use crate::{
+    command_line::refused,
+    hub::{PATIENCE, command},
+};
 
 const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 const BOT: [&str; 5] = ["bot", "--hub", "http://127.0.0.1:1", "--key", "hub_key"];
@@ -27,7 +30,7 @@ impl Place {
 
     /// Runs a command whose value is refused before anything is begun.
     async fn misused(&self, mut command: Command, option: &str, said: &str) {
-        let output = command.output().await.unwrap();
+        let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{option}: {error}");
         assert!(error.starts_with("error: ") && error.contains(option), "{option}: {error}");
