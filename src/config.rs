@@ -1,15 +1,17 @@
 //! Settings: every option of the command line has an environment variable and a place in `hub.toml`.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod file;
+pub(crate) mod values;
 
-use anyhow::{Context, bail};
-use clap::{Args, Command, CommandFactory, FromArgMatches};
-use domain::{CreatorId, TierId, ids::InvalidId};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::bail;
+use clap::Args;
+use domain::{CreatorId, TierId};
 use eventstore::{Clock, Mode, OpenError, Store, StoreOptions};
 use url::Url;
+
+pub use self::file::parse;
 
 /// Where the log, its side tables and the views stand.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +50,8 @@ pub struct DiscordArgs {
         long,
         env = "HUB_DISCORD_API_URL",
         value_name = "URL",
-        default_value = "https://discord.com"
+        default_value = "https://discord.com",
+        value_parser = values::base
     )]
     pub discord_api_url: Url,
 
@@ -57,16 +60,17 @@ pub struct DiscordArgs {
         long,
         env = "HUB_DISCORD_AUTHORIZE_URL",
         value_name = "URL",
-        default_value = "https://discord.com/oauth2/authorize"
+        default_value = "https://discord.com/oauth2/authorize",
+        value_parser = values::web
     )]
     pub discord_authorize_url: Url,
 
     /// Discord's gateway; where it is not set, Discord is asked for it.
-    #[arg(long, env = "HUB_DISCORD_GATEWAY_URL", value_name = "URL")]
+    #[arg(long, env = "HUB_DISCORD_GATEWAY_URL", value_name = "URL", value_parser = values::gateway)]
     pub discord_gateway_url: Option<Url>,
 
     /// The application's id, from Discord's developer portal.
-    #[arg(long, env = "HUB_DISCORD_CLIENT_ID", value_name = "ID")]
+    #[arg(long, env = "HUB_DISCORD_CLIENT_ID", value_name = "ID", value_parser = values::application)]
     pub discord_client_id: Option<String>,
 
     /// The application's secret.
@@ -89,10 +93,11 @@ impl DiscordArgs {
             ("HUB_DISCORD_CLIENT_ID", &self.discord_client_id),
             ("HUB_DISCORD_CLIENT_SECRET", &self.discord_client_secret),
             ("HUB_DISCORD_BOT_TOKEN", &self.discord_bot_token),
-        ];
+        ]
+        .map(|(name, value)| (name, unless_blank(value.clone())));
         let missing: Vec<_> =
             named.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
-        match named.map(|(_, value)| value.clone()) {
+        match named.map(|(_, value)| value) {
             [Some(id), Some(secret), Some(token)] => Ok((id, secret, token)),
             _ => bail!(
                 "Discord's settings are missing: set {}, or try `hub demo`, which brings a Discord of its own",
@@ -106,7 +111,7 @@ impl DiscordArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PlatformArgs {
     /// Where browsers reach the Hub; redirects are built from it. Without it, the address listened on.
-    #[arg(long, env = "HUB_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "HUB_PUBLIC_URL", value_name = "URL", value_parser = values::base)]
     pub public_url: Option<Url>,
 
     /// The platform's name, as the pages show it.
@@ -114,15 +119,15 @@ pub struct PlatformArgs {
     pub platform_name: Option<String>,
 
     /// Where people find the platform's support; every page shows it.
-    #[arg(long, env = "HUB_SUPPORT_URL", value_name = "URL")]
+    #[arg(long, env = "HUB_SUPPORT_URL", value_name = "URL", value_parser = values::web)]
     pub support_url: Option<Url>,
 
     /// The support's e-mail address; every page shows it.
-    #[arg(long, env = "HUB_SUPPORT_EMAIL", value_name = "ADDRESS")]
+    #[arg(long, env = "HUB_SUPPORT_EMAIL", value_name = "ADDRESS", value_parser = values::email)]
     pub support_email: Option<String>,
 
     /// How long an active membership outlives its paid end, for renewals that come late.
-    #[arg(long, env = "HUB_GRACE", value_name = "TIME", default_value = "3d", value_parser = duration)]
+    #[arg(long, env = "HUB_GRACE", value_name = "TIME", default_value = "3d", value_parser = values::duration)]
     pub grace: Duration,
 
     /// What the platform signs its webhooks with: `whsec_` and base64, as Standard Webhooks has it.
@@ -138,163 +143,64 @@ pub struct PlatformArgs {
     pub stripe_webhook_secret: Option<String>,
 
     /// Which tier a price of Stripe buys: `PRICE=CREATOR/TIER`, with commas between them.
-    #[arg(long, env = "HUB_STRIPE_PRICES", value_name = "LIST", value_delimiter = ',', value_parser = price)]
+    #[arg(long, env = "HUB_STRIPE_PRICES", value_name = "LIST", value_delimiter = ',', value_parser = values::price)]
     pub stripe_prices: Vec<(String, (CreatorId, TierId))>,
 }
 
-/// A price of Stripe and the tier that it buys.
-fn price(text: &str) -> Result<(String, (CreatorId, TierId)), String> {
-    let parts =
-        text.split_once('=').and_then(|(price, bought)| Some((price, bought.split_once('/')?)));
-    let (price, (creator, tier)) = parts.ok_or("write PRICE=CREATOR/TIER")?;
-    let wrong = |error: InvalidId| error.to_string();
-    Ok((
-        price.trim().to_owned(),
-        (creator.trim().parse().map_err(wrong)?, tier.trim().parse().map_err(wrong)?),
-    ))
-}
-
-/// A time such as `90d`, `12h` or `2h 30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 3d or 12h"))
-}
-
-/// The settings file: `--config FILE`, else `HUB_CONFIG`, else `hub.toml` where there is one.
-fn file(arguments: &[String]) -> Option<(PathBuf, bool)> {
-    let flag = arguments
-        .iter()
-        .position(|argument| argument == "--config")
-        .and_then(|at| arguments.get(at + 1));
-    let inline = arguments.iter().find_map(|argument| argument.strip_prefix("--config="));
-    let named = flag
-        .map(String::as_str)
-        .or(inline)
-        .map(str::to_owned)
-        .or_else(|| std::env::var("HUB_CONFIG").ok());
-    match named {
-        Some(named) => Some((named.into(), true)),
-        None => Some((PathBuf::from("hub.toml"), false)).filter(|(path, _)| path.exists()),
-    }
-}
-
-/// Reads the command line, on top of the environment, on top of the settings file.
-///
-/// # Errors
-/// A settings file that is missing, malformed, or that names a setting that no command has.
-pub fn parse<T: CommandFactory + FromArgMatches>(arguments: Vec<String>) -> anyhow::Result<T> {
-    let mut command = T::command();
-    if let Some((path, named)) = file(&arguments) {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
-        command = with_defaults(command, &settings(&path, &text)?).with_context(|| {
-            format!(
-                "in the settings file {}{}",
-                path.display(),
-                if named { "" } else { " of this folder" }
-            )
-        })?;
-    }
-    // Help, version and mistakes on the command line print themselves and end the process.
-    let matches = command.get_matches_from(arguments);
-    Ok(T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
-}
-
-fn settings(path: &Path, text: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let table: toml::Table = text
-        .parse()
-        .with_context(|| format!("the settings file {} is not TOML", path.display()))?;
-    table
-        .into_iter()
-        .map(|(name, value)| match value {
-            toml::Value::String(text) => Ok((name, text)),
-            toml::Value::Integer(number) => Ok((name, number.to_string())),
-            toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
-            _ => bail!("{name} in {} must be a text, a number or true/false", path.display()),
-        })
-        .collect()
-}
-
-/// Makes the file's settings the defaults of the options of the same names.
-fn with_defaults(mut command: Command, settings: &[(String, String)]) -> anyhow::Result<Command> {
-    for (name, value) in settings {
-        let mut known = false;
-        command = default_of(command, name, value, &mut known);
-        if !known {
-            bail!(
-                "no option is called {name}; `hub <command> --help` names them, with _ for - in the file"
-            );
+impl PlatformArgs {
+    /// What each price of Stripe buys: one tier.
+    pub fn prices(&self) -> anyhow::Result<BTreeMap<String, (CreatorId, TierId)>> {
+        let mut prices = BTreeMap::new();
+        for (price, bought) in &self.stripe_prices {
+            if prices.insert(price.clone(), bought.clone()).is_some() {
+                bail!(
+                    "HUB_STRIPE_PRICES names the price {price} twice; a price buys one tier, so name it once"
+                );
+            }
         }
+        Ok(prices)
     }
-    Ok(command)
 }
 
-fn default_of(mut command: Command, name: &str, value: &str, known: &mut bool) -> Command {
-    if command
-        .get_arguments()
-        .any(|argument| argument.get_id() == name && !argument.is_positional())
-    {
-        *known = true;
-        let value = value.to_owned();
-        command = command.mut_arg(name, |argument| argument.default_value(value).required(false));
-    }
-    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    for sub in names {
-        command = command.mut_subcommand(sub, |sub| default_of(sub, name, value, known));
-    }
-    command
+/// A secret, unless it is left blank: that is not set.
+pub fn unless_blank(secret: Option<String>) -> Option<String> {
+    secret.filter(|secret| !secret.trim().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{Parser, Subcommand};
+    use clap::{Command, FromArgMatches};
 
     use super::*;
 
-    #[derive(Debug, Parser)]
-    struct Top {
-        #[command(subcommand)]
-        command: Sub,
-    }
-
-    #[derive(Debug, Subcommand)]
-    enum Sub {
-        Serve(Serve),
-    }
-
-    #[derive(Debug, Args)]
-    struct Serve {
-        #[arg(long, default_value = "a")]
-        some_name: String,
-    }
-
-    fn name(arguments: &[&str], settings: &[(&str, &str)]) -> anyhow::Result<String> {
-        let settings: Vec<_> =
-            settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let command = with_defaults(Top::command(), &settings)?;
-        let Sub::Serve(serve) =
-            Top::from_arg_matches(&command.get_matches_from(arguments))?.command;
-        Ok(serve.some_name)
+    #[test]
+    fn a_secret_that_is_left_blank_is_not_set() {
+        let parse = |secret: &str| {
+            let command = DiscordArgs::augment_args(Command::new("hub"));
+            let matches = command.get_matches_from([
+                "hub",
+                "--discord-client-id=900000000000000001",
+                &format!("--discord-client-secret={secret}"),
+                "--discord-bot-token=token",
+            ]);
+            DiscordArgs::from_arg_matches(&matches).unwrap().credentials()
+        };
+        assert!(parse("secret").is_ok());
+        for blank in ["", " ", "\t"] {
+            let error = parse(blank).unwrap_err().to_string();
+            assert!(error.contains("set HUB_DISCORD_CLIENT_SECRET, or"), "{error}");
+        }
     }
 
     #[test]
-    fn the_file_sets_what_the_command_line_does_not() {
-        assert_eq!(name(&["hub", "serve"], &[]).unwrap(), "a");
-        assert_eq!(name(&["hub", "serve"], &[("some_name", "b")]).unwrap(), "b");
-        assert_eq!(
-            name(&["hub", "serve", "--some-name", "c"], &[("some_name", "b")]).unwrap(),
-            "c"
-        );
-    }
-
-    #[test]
-    fn a_setting_that_no_option_has_is_refused() {
-        let error = name(&["hub", "serve"], &[("sme_name", "b")]).unwrap_err();
-        assert!(error.to_string().contains("sme_name"), "{error}");
-    }
-
-    #[test]
-    fn times_are_written_as_people_write_them() {
-        assert_eq!(duration("3d"), Ok(Duration::from_hours(72)));
-        assert!(duration("soon").unwrap_err().contains("3d"));
+    fn a_price_buys_one_tier() {
+        let parse = |prices: &str| {
+            let command = PlatformArgs::augment_args(Command::new("hub"));
+            let matches = command.get_matches_from(["hub", "--stripe-prices", prices]);
+            PlatformArgs::from_arg_matches(&matches).unwrap().prices()
+        };
+        assert_eq!(parse("a=kim/gold,b=kim/gold").unwrap().len(), 2);
+        let error = parse("a=kim/gold, a=kim/silver").unwrap_err().to_string();
+        assert!(error.contains("HUB_STRIPE_PRICES names the price a twice"), "{error}");
     }
 }

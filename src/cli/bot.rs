@@ -11,12 +11,12 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{asked_to_end, say};
-use crate::config::DiscordArgs;
+use crate::config::{DiscordArgs, unless_blank, values};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where the Hub is.
-    #[arg(long, env = "HUB_URL", value_name = "URL")]
+    #[arg(long, env = "HUB_URL", value_name = "URL", value_parser = values::hub)]
     hub: Url,
 
     /// A key with the role `bot`.
@@ -24,15 +24,16 @@ pub(super) struct Args {
     key: String,
 
     /// Into how many shards the servers are divided: the same number for every bot process.
-    #[arg(long, env = "HUB_BOT_OF", value_name = "N", default_value = "1")]
+    #[arg(long, env = "HUB_BOT_OF", value_name = "N", default_value = "1", value_parser = values::shards::<NonZeroU32>)]
     of: NonZeroU32,
 
     /// How many of the shards this process takes.
-    #[arg(long, env = "HUB_BOT_WANT", value_name = "K", default_value = "1")]
+    #[arg(long, env = "HUB_BOT_WANT", value_name = "K", default_value = "1", value_parser = values::shards::<NonZeroU32>)]
     want: NonZeroU32,
 
-    /// The process's name. One that comes back under its name takes its shards up at once.
-    #[arg(long, env = "HUB_BOT_NAME", value_name = "NAME")]
+    /// The process's name, which no other has; without it, a new one at each start. One that comes back under its name
+    /// takes its shards up at once.
+    #[arg(long, env = "HUB_BOT_NAME", value_name = "NAME", value_parser = values::bot_name)]
     name: Option<String>,
 
     #[command(flatten)]
@@ -41,8 +42,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { hub, key, of, want, name, discord } = args;
-    let bot_token = discord
-        .discord_bot_token
+    let key = unless_blank(Some(key))
+        .context("the key is missing: set HUB_KEY to what `hub keys create --role bot` printed")?;
+    let bot_token = unless_blank(discord.discord_bot_token)
         .context("Discord's settings are missing: set HUB_DISCORD_BOT_TOKEN")?;
     let gateway = Some(GatewaySettings::new(discord.discord_gateway_url));
     let discord = Discord::new(&DiscordSettings {

@@ -9,7 +9,7 @@ use api::{Demo, DemoOffer, DemoPerson, DiscordKey, WebhookSettings};
 use bot::{CALLS_PER_SECOND, WorkerSettings, gateway::GatewaySettings};
 use chrono::TimeDelta;
 use discord_sandbox::{Choice, Config, NewGuild, NewRole, Sandbox};
-use eventstore::{Clock, keys::Role};
+use eventstore::{Clock, Position, keys::Role};
 use projections::Views;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -17,19 +17,34 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{asked_to_end, say};
-use crate::node::{DiscordPlace, Node, NodeSettings, PagesPlace};
+use crate::{
+    config::values,
+    node::{DiscordPlace, Node, NodeSettings, PagesPlace},
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The address to listen on.
-    #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "HUB_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = values::listen
+    )]
     listen: SocketAddr,
 
     /// The address of the Discord that the demo brings along.
-    #[arg(long, env = "HUB_SANDBOX_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    #[arg(
+        long,
+        env = "HUB_SANDBOX_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8090",
+        value_parser = values::listen
+    )]
     sandbox: SocketAddr,
 
-    /// Where the demo keeps its log; without it, a temporary folder that goes when the demo ends.
+    /// Where the demo keeps its log, which stays; without it, a temporary folder that goes when the demo ends.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
 
@@ -282,7 +297,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             format!("the temporary folder {} could not be removed", folder.display())
         })?;
     }
-    ended
+    ended?;
+    if once {
+        let kept = if temporary {
+            ", and nothing of it is kept".to_owned()
+        } else {
+            format!(
+                ". Its log stays in {}; for the main job from its beginning, name another --folder",
+                folder.display()
+            )
+        };
+        say(format_args!("\nThat was all{kept}. Without --once it stays up, to go on by hand."));
+    }
+    Ok(())
 }
 
 /// Plays the main job. `once`: nothing stays up to go on with.
@@ -303,6 +330,12 @@ async fn play(
     let mut steps = Steps(0);
     say("Integrations Hub, demo: one process with the Hub, its bot and a small Discord.");
     say(format_args!("Hub {}   Discord sandbox {}", node.url(), sandbox.base_url()));
+    if store.log().head() > Position(0) {
+        say(format_args!(
+            "It goes on with the log in {}: what that has already is no news, so some steps change nothing.",
+            folder.display()
+        ));
+    }
 
     steps.next("The platform registers the tiers that Kim sells.");
     platform.put("/v1/creators/kim/tiers/gold", json!({ "name": "Gold" })).await?;
@@ -370,9 +403,6 @@ async fn play(
         Steps::result(format_args!("{name}: equal at position {}", verdict.position));
     }
     if once {
-        say(
-            "\nThat was all, and nothing of it is kept. Without --once it stays up, to go on by hand.",
-        );
         return Ok(());
     }
     go_on(&platform, sandbox, &cast, &id);

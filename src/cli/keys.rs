@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::say;
-use crate::config::{DataArgs, duration};
+use crate::config::{DataArgs, values};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -24,6 +24,7 @@ pub(super) enum Command {
     /// Revoke a key at once.
     Revoke {
         /// The key's id, as `hub keys list` shows it.
+        #[arg(value_parser = key_id)]
         id: Uuid,
         #[command(flatten)]
         data: DataArgs,
@@ -41,11 +42,15 @@ pub(super) struct Create {
     name: Option<DisplayName>,
 
     /// When it ends, for example `90d`.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::lifetime)]
     expires: Option<Duration>,
 
     #[command(flatten)]
     data: DataArgs,
+}
+
+fn key_id(text: &str) -> Result<Uuid, String> {
+    Uuid::parse_str(text).map_err(|_| "must be a key's id, as `hub keys list` shows it".to_owned())
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -54,9 +59,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let store = data.open(Mode::Prepare).await?;
             let now = store.clock().now();
             let lifetime = expires.map(TimeDelta::from_std).transpose()?;
-            if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
-                bail!("a key that ends at once opens nothing; write for example --expires 90d");
-            }
             let name = name.map(|name| name.to_string()).unwrap_or_default();
             let expires_at = lifetime.map(|lifetime| now + lifetime);
             let (_, secret) = store.keys().create(&role, &name, expires_at, now).await?;

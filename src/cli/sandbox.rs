@@ -6,11 +6,18 @@ use anyhow::Context;
 use discord_sandbox::{Config, Sandbox};
 
 use super::{asked_to_end, say};
+use crate::config::values;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The address to listen on.
-    #[arg(long, env = "HUB_SANDBOX_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    #[arg(
+        long,
+        env = "HUB_SANDBOX_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8090",
+        value_parser = values::listen
+    )]
     listen: SocketAddr,
 }
 

@@ -11,14 +11,20 @@ use uuid::Uuid;
 
 use super::{asked_to_end, say};
 use crate::{
-    config::{DataArgs, DiscordArgs, PlatformArgs},
+    config::{DataArgs, DiscordArgs, PlatformArgs, unless_blank, values},
     node::{DiscordPlace, Node, NodeSettings, PagesPlace},
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The address to listen on.
-    #[arg(long, env = "HUB_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "HUB_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = values::listen
+    )]
     listen: SocketAddr,
 
     /// What this process does: `api,bot`, both of them; less needs PostgreSQL, which this version does not have.
@@ -32,11 +38,11 @@ pub(super) struct Args {
     roles: Vec<String>,
 
     /// Into how many shards the servers are divided: the same number for every bot process.
-    #[arg(long, env = "HUB_BOT_OF", value_name = "N", default_value = "1")]
+    #[arg(long, env = "HUB_BOT_OF", value_name = "N", default_value = "1", value_parser = values::shards::<NonZeroU32>)]
     of: NonZeroU32,
 
     /// How many of the shards this process takes; 0 leaves all of them to `hub bot`.
-    #[arg(long, env = "HUB_BOT_WANT", value_name = "K", default_value = "1")]
+    #[arg(long, env = "HUB_BOT_WANT", value_name = "K", default_value = "1", value_parser = values::shards_or_none)]
     want: u32,
 
     /// How many calls a second all processes of the bot's token make together. Discord allows 50, and more to some
@@ -46,7 +52,7 @@ pub(super) struct Args {
         env = "HUB_DISCORD_CALLS_PER_SECOND",
         value_name = "N",
         default_value_t = CALLS_PER_SECOND,
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = values::calls
     )]
     discord_calls_per_second: u32,
 
@@ -89,6 +95,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         gateway,
         ..WorkerSettings::new(Uuid::now_v7().to_string())
     });
+    let stripe_prices = platform.prices()?.into_iter().collect();
     let told_by_discord =
         key("HUB_DISCORD_PUBLIC_KEY", discord.discord_public_key.clone(), DiscordKey::new)?;
     let node = Node::start(NodeSettings {
@@ -112,7 +119,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 platform.stripe_webhook_secret,
                 WebhookKey::stripe,
             )?,
-            stripe_prices: platform.stripe_prices.into_iter().collect(),
+            stripe_prices,
             discord: told_by_discord,
             private_targets: platform.webhook_private_targets,
         },
@@ -130,6 +137,6 @@ fn key<K>(
     secret: Option<String>,
     read: fn(&str) -> Result<K, InvalidWebhookKey>,
 ) -> anyhow::Result<Option<K>> {
-    let secret = secret.filter(|secret| !secret.trim().is_empty());
+    let secret = unless_blank(secret);
     secret.map(|secret| read(&secret).with_context(|| format!("{name} cannot be used"))).transpose()
 }

@@ -5,7 +5,7 @@ use eventstore::Mode;
 use url::Url;
 
 use super::say;
-use crate::config::DataArgs;
+use crate::config::{DataArgs, values};
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Who {
@@ -24,7 +24,8 @@ pub(super) struct Args {
         long,
         env = "HUB_PUBLIC_URL",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8080"
+        default_value = "http://127.0.0.1:8080",
+        value_parser = values::base
     )]
     public_url: Url,
 

@@ -7,14 +7,14 @@ use discord_sandbox::{Config, Sandbox};
 use eventstore::Clock;
 use projections::VIEWS;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
-use crate::hub::{Hub, binary, command, until};
+use crate::hub::{Hub, PATIENCE, binary, command, until};
 
 /// Runs a command that is refused; answers what it said.
-async fn refused(mut command: Command) -> String {
-    let output = command.output().await.unwrap();
-    assert!(!output.status.success());
+pub(crate) async fn refused(mut command: Command) -> String {
+    let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     said

@@ -7,4 +7,5 @@ mod demo;
 mod disk;
 mod hub;
 mod killed;
+mod settings;
 mod tutorial;
