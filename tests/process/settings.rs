@@ -70,7 +70,7 @@ async fn a_value_that_a_setting_cannot_have_is_refused_before_anything_is_starte
         ("--public-url", "http://x/path?q=1", "without ? and #"),
         ("--support-url", "javascript:alert(1)", "http:// or https://"),
         ("--support-email", "x", "help@example.com"),
-        ("--discord-client-id", "abc", "digits alone"),
+        ("--discord-client-id", "two words", "developer portal"),
         ("--discord-api-url", "discord.com", "http:// or https://"),
         ("--discord-calls-per-second", "0", "must be a whole number from 1 to 10000"),
         ("--stripe-prices", "a=b", "PRICE=CREATOR/TIER"),
