@@ -163,7 +163,7 @@ troubles! {
         "Find who takes it away in the server's audit log and stop that, then choose Refresh Roles.";
     LeftBehind, "left_behind", Creator,
         "The server was let go before this was taken away, so the Hub does nothing there any more.",
-        "Take it away in Discord by hand, or connect the server again to have it done.";
+        "Take it away in Discord by hand; where this integration is still there, connecting the server again has it done.";
     /// 60003
     TwoFactorNeeded, "two_factor_needed", Operator,
         "The server asks for two-factor authentication from whoever moderates it.",

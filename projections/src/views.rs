@@ -203,6 +203,12 @@ impl Views {
         all_seen(views.iter().map(|view| self.live(*view)), position, within).await
     }
 
+    /// How far all of some views have come.
+    pub fn reached(&self, views: &[View]) -> Position {
+        let all = views.iter().map(|view| *self.live(*view).position.borrow());
+        all.min().unwrap_or_default()
+    }
+
     fn live(&self, view: View) -> &Arc<Live> {
         match view {
             View::Integrations => &self.integrations,

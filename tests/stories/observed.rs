@@ -1,6 +1,7 @@
 //! What is seen on Discord beside the answers to calls: what a creator wants done about it, and comparisons.
 
 use discord_sandbox::{Action, Fault};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{bot_process::Process, support::World};
@@ -48,6 +49,54 @@ async fn a_role_that_is_given_again_by_hand_is_the_hub_s_to_take_at_the_end() {
         assert_eq!(world.roles(&club, ada), Some(vec![]), "listening: {listening}");
         world.prove().await;
     }
+}
+
+#[tokio::test]
+async fn a_role_that_is_given_again_where_the_moderator_is_right_is_found_by_comparing() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let policies = json!({ "drift": "respect", "on_end": "roles_only" });
+    world.patch(&club.path(), policies).await.ok();
+    let ada = world.member(&club, "ada", "vip").await;
+    for (held, kind) in [(false, "DriftObserved"), (true, "DriftMended")] {
+        world.sandbox.with(|discord| discord.set_role(club.guild, ada, club.vip, held));
+        world.post(&format!("{}/sync", club.path()), json!({})).await.is(202);
+        world.until(kind, async |world| world.events().await.contains(&kind.to_owned())).await;
+    }
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    assert_eq!(world.roles(&club, ada), Some(vec![]));
+    world.prove().await;
+}
+
+#[tokio::test]
+async fn a_role_that_somebody_gives_after_the_end_is_a_gift_and_stays() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let policies = json!({ "drift": "report", "on_end": "roles_only" });
+    world.patch(&club.path(), policies).await.ok();
+    let ada = world.member(&club, "ada", "vip").await;
+    let bot = world.key_of("bot").await;
+    let shows = async |held: bool| {
+        world.sandbox.with(|discord| discord.set_role(club.guild, ada, club.vip, held));
+        let roles: Vec<_> = held.then(|| club.vip.to_string()).into_iter().collect();
+        let seen = json!({
+            "kind": "member", "guild": club.guild.to_string(), "user": ada.to_string(), "roles": roles,
+            "confirmed": true,
+        });
+        let told = world.request_as(&bot, Method::POST, "/v1/bot/observations").json(&seen);
+        world.send(told).await.ok();
+        world.settle().await;
+    };
+    shows(false).await;
+    let taken = ("blocked".to_owned(), Some("role_taken_away".to_owned()));
+    assert_eq!(world.status(&club, "ada").await, taken);
+    world.reports(&club, "ada", "vip", "expired", 2).await;
+    world.settle().await;
+    shows(true).await;
+    assert_eq!(world.roles(&club, ada), Some(vec![club.vip]));
+    assert!(!world.events().await.contains(&"DriftMended".to_owned()));
+    world.prove().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! Streams of what changes: the current rows of every key that was touched, in order, and then what comes.
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -44,7 +49,7 @@ const KEY: Duration = Duration::from_mins(1);
 
 /// What a stream is read from, and how far it has come.
 pub(crate) enum Source {
-    Integrations(Position),
+    Integrations(OfIntegrations),
     FanAccess((Position, Option<(IntegrationId, FanId)>)),
     Commands { shards: Vec<u32>, of: u32, after: CommandCursor },
 }
@@ -62,7 +67,7 @@ impl Source {
     async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {
         let mut events = VecDeque::new();
         match self {
-            Self::Integrations(after) => return integrations(app, after).await,
+            Self::Integrations(of) => return of.page(app).await,
             Self::FanAccess(after) => {
                 for change in app.views.fan_access().changed(after.clone(), PAGE).await? {
                     let (position, integration, fan) = change.place();
@@ -99,37 +104,64 @@ impl Source {
     }
 }
 
-/// The next integrations that changed. Each shows how its fans stand, so it is told when one of them changes, too.
-async fn integrations(app: &App, after: &mut Position) -> Result<VecDeque<Event>, ViewError> {
-    let mut to = app.store.log().head();
-    if app.views.seen_by(&[View::Integrations, View::FanAccess], to, CATCH_UP).await.is_err() {
-        // One of the two is being built; whoever follows is told once it is.
-        return Ok(VecDeque::new());
+/// The views that an integration's row is made of: it shows how its fans stand.
+const OF_INTEGRATIONS: [View; 2] = [View::Integrations, View::FanAccess];
+
+/// How far the integrations are told.
+pub(crate) struct OfIntegrations {
+    after: Position,
+    /// Up to here no fan has changed unheard: every integration is told from after that.
+    fans: Position,
+}
+
+impl OfIntegrations {
+    fn new(app: &App, after: Position) -> Self {
+        let all = after == Position::default();
+        Self { after, fans: if all { app.views.reached(&OF_INTEGRATIONS) } else { after } }
     }
-    let mut rows = app.views.integrations().changed(*after, PAGE).await?;
-    if rows.len() == PAGE as usize {
-        to = rows.last().map_or(to, |last| last.position);
-    }
-    rows.retain(|row| row.position <= to);
-    for id in app.views.fan_access().touched(*after, to).await? {
-        if rows.iter().all(|row| row.id != id) {
-            rows.extend(app.views.integrations().get(id).await?);
+
+    /// The next integrations that changed, or whose fans did.
+    async fn page(&mut self, app: &App) -> Result<VecDeque<Event>, ViewError> {
+        loop {
+            let head = app.store.log().head();
+            let behind = app.views.seen_by(&OF_INTEGRATIONS, head, CATCH_UP).await.is_err();
+            let events = self.up_to(app, app.views.reached(&OF_INTEGRATIONS)).await?;
+            // While one of the two is being built nothing else tells that it has come further.
+            if !events.is_empty() || !behind || app.shutdown.is_cancelled() {
+                return Ok(events);
+            }
         }
     }
-    let (mut events, mut left) = (VecDeque::new(), rows.len());
-    for row in rows {
-        let (name, data) = if row.state.phase == Phase::Removed {
-            ("removed", json!({ "id": row.id }))
-        } else {
-            ("integration", serde_json::to_value(shown(app, &row).await?)?)
-        };
-        left -= 1;
-        // Only the last of them says that all are told up to there.
-        let told = if left == 0 { to } else { *after };
-        events.push_back(event(told.to_string(), name, data.to_string()));
+
+    async fn up_to(&mut self, app: &App, mut to: Position) -> Result<VecDeque<Event>, ViewError> {
+        let mut rows = app.views.integrations().changed(self.after, PAGE).await?;
+        if let Some(last) = rows.last().filter(|_| rows.len() == PAGE as usize) {
+            to = to.min(last.position);
+        }
+        rows.retain(|row| row.position <= to);
+        let known: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+        if to > self.fans {
+            for id in app.views.fan_access().touched(self.fans.max(self.after), to).await? {
+                if !known.contains(&id) {
+                    rows.extend(app.views.integrations().get(id).await?);
+                }
+            }
+        }
+        let (mut events, mut left) = (VecDeque::new(), rows.len());
+        for row in rows {
+            let (name, data) = if row.state.phase == Phase::Removed {
+                ("removed", json!({ "id": row.id }))
+            } else {
+                ("integration", serde_json::to_value(shown(app, &row).await?)?)
+            };
+            left -= 1;
+            // Only the last of them says that all are told up to there.
+            let told = if left == 0 { to } else { self.after };
+            events.push_back(event(told.to_string(), name, data.to_string()));
+        }
+        self.after = self.after.max(to);
+        Ok(events)
     }
-    *after = to;
-    Ok(events)
 }
 
 fn event(id: String, name: &str, data: String) -> Event {
@@ -266,7 +298,7 @@ pub(crate) async fn follow(
     let source = match projection.as_str() {
         "integrations" => {
             caller.auditor()?;
-            Source::Integrations(Position(position))
+            Source::Integrations(OfIntegrations::new(&app, Position(position)))
         }
         "fan_access" => {
             caller.auditor()?;

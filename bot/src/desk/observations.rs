@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, GuildId, IntegrationId, RoleId, StreamName,
-    access::{self, Access, Holder, Sighting},
-    account::{self, DiscordAccount},
+    DiscordUserId, FanId, GuildId, IntegrationId, RoleId, StreamName,
+    access::{self, Access, Holder, Sighting, Standing},
+    account::{self, AccountKey, DiscordAccount},
     discord::RoleList,
     integration::{self, Integration},
 };
 use eventstore::HandleError;
-use projections::ViewError;
+use projections::{View, ViewError};
 
-use super::{Desk, DeskError};
+use super::{CATCH_UP, Desk, DeskError};
 use crate::{
     reconciler::connected,
     wire::{Noted, Observation, StillThere},
@@ -156,6 +156,27 @@ impl Desk {
         }
     }
 
+    /// The roles among `seen` that somebody had taken away, as far as the fan should have them still: any other is a gift
+    /// of whoever gave it.
+    async fn given_again(
+        &self,
+        guild: GuildId,
+        fan: &FanId,
+        account: &AccountKey,
+        standing: &Standing,
+        seen: &BTreeSet<RoleId>,
+    ) -> Result<BTreeSet<RoleId>, DeskError> {
+        let back: BTreeSet<_> = standing.missing.intersection(seen).copied().collect();
+        if back.is_empty() {
+            return Ok(back);
+        }
+        self.views.seen_by(&[View::FanAccess], self.store.log().head(), CATCH_UP).await?;
+        let facts = self.views.fan_access().facts(fan).await?.unwrap_or_default();
+        let place = facts.standings.get(&guild).and_then(|places| places.get(account));
+        let desired = place.map(|place| &place.decided.desired.roles);
+        Ok(desired.map(|desired| &back & desired).unwrap_or_default())
+    }
+
     /// What a member's roles, or a member's absence, mean for the fan whose account it is.
     async fn observe_member(&self, bot: &str, seen: Seen) -> Result<Noted, DeskError> {
         let Seen { guild, user, roles, joined_at, confirmed, since, still_there } = seen;
@@ -193,10 +214,11 @@ impl Desk {
                 let had = standing.given.union(&standing.kept);
                 let missing: BTreeSet<RoleId> =
                     had.filter(|role| !roles.contains(role)).copied().collect();
-                if missing.is_empty() && standing.missing.is_disjoint(&roles) {
+                let back = self.given_again(guild, &fan, &account_key, standing, &roles).await?;
+                if missing.is_empty() && back.is_empty() {
                     return Ok(nothing);
                 }
-                vec![Sighting::Missing(missing), Sighting::There(roles)]
+                vec![Sighting::Missing(missing), Sighting::There(back)]
             }
         };
         let stale = match since {

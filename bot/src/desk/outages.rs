@@ -8,10 +8,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::GuildId;
 
-/// How long an outage counts whose end nobody tells: whoever heard of it may be gone.
-const LONGEST: TimeDelta = TimeDelta::hours(1);
+/// How long an outage counts that is not told again: whoever heard of it may be gone.
+const LONGEST: TimeDelta = TimeDelta::minutes(5);
 
-/// Since when each of them is. Cloning is cheap.
+/// When each of them was told last. Cloning is cheap.
 #[derive(Clone, Default)]
 pub(super) struct Outages(Arc<Mutex<HashMap<GuildId, DateTime<Utc>>>>);
 
@@ -26,7 +26,7 @@ impl Outages {
     }
 
     pub(super) fn is_out(&self, guild: GuildId, now: DateTime<Utc>) -> bool {
-        self.all().get(&guild).is_some_and(|since| now - *since < LONGEST)
+        self.all().get(&guild).is_some_and(|told| now - *told < LONGEST)
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<GuildId, DateTime<Utc>>> {
@@ -47,7 +47,7 @@ mod tests {
         outages.begin(eve, now);
         outages.end(|guild| guild == eve);
         let later = |minutes| now + TimeDelta::minutes(minutes);
-        assert_eq!((outages.is_out(kim, later(59)), outages.is_out(eve, now)), (true, false));
-        assert!(!outages.is_out(kim, later(60)));
+        assert_eq!((outages.is_out(kim, later(4)), outages.is_out(eve, now)), (true, false));
+        assert!(!outages.is_out(kim, later(5)));
     }
 }

@@ -332,6 +332,12 @@ impl Discord {
         outages.retain(|guild| !of(*guild));
     }
 
+    /// The servers that are out of order, as Discord has told this process.
+    pub(crate) fn outages(&self) -> Vec<GuildId> {
+        let outages = self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.iter().copied().collect()
+    }
+
     /// Whether Discord has told this process that a server is out of order.
     pub fn is_out(&self, guild: GuildId) -> bool {
         self.inner.outages.lock().unwrap_or_else(PoisonError::into_inner).contains(&guild)

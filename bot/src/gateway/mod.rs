@@ -36,6 +36,9 @@ use crate::{
     wire::Observation,
 };
 
+/// How often the Hub is told of outages that go on.
+const REMIND: Duration = Duration::from_mins(1);
+
 /// The close code of a token that is not accepted.
 const TOKEN_REFUSED: u16 = 4004;
 
@@ -166,10 +169,23 @@ impl Observer {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
-        stop.run_until_cancelled(Box::pin(listening)).await;
+        let both = async { tokio::join!(Box::pin(listening), self.remind()) };
+        stop.run_until_cancelled(both).await;
         let discord = &self.ears.looks.discord;
         discord.end_outages(|guild| self.is_of(guild));
         discord.end_hearing(|guild| self.is_of(guild));
+    }
+
+    /// Tells of outages again and again: the Hub may have been started anew, and forgets what is not told.
+    async fn remind(&self) {
+        loop {
+            sleep(REMIND).await;
+            for guild in self.ears.looks.discord.outages() {
+                if self.is_of(guild) {
+                    self.ears.outbox.put(Observation::Outage { guild });
+                }
+            }
+        }
     }
 
     fn is_of(&self, guild: GuildId) -> bool {

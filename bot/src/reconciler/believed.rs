@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    DiscordUserId, FanId, GuildId, RoleId, Trouble,
+    DiscordUserId, FanId, GuildId, RoleId,
     access::{Removed, joined_anew},
     discord::RoleList,
     personal::Personal,
@@ -21,7 +21,7 @@ pub(super) struct Believed {
     joined_at: Option<DateTime<Utc>>,
     /// The roles that it has, from the Hub or from elsewhere, as far as nothing stands in the way.
     roles: BTreeSet<RoleId>,
-    /// The roles that somebody took away and that are given again by somebody else, if at all.
+    /// The roles that somebody took away, and may have given again.
     awaited: BTreeSet<RoleId>,
     /// What was taken away last.
     pub(super) removed: Option<Removed>,
@@ -30,13 +30,9 @@ pub(super) struct Believed {
 impl Believed {
     /// `list`: the server's roles. What is left of a deleted one is nobody's.
     fn of(row: FanRow, list: Option<&RoleList>) -> Self {
-        let (mut roles, mut awaited, removed) = (row.given, BTreeSet::new(), row.removed);
-        match row.trouble {
-            None => roles.extend(row.desired.roles),
-            Some((Trouble::RoleTakenAway | Trouble::RoleContested, _)) => {
-                awaited = row.desired.roles.difference(&roles).copied().collect();
-            }
-            Some(_) => {}
+        let (mut roles, awaited, removed) = (row.given, row.taken_away, row.removed);
+        if row.trouble.is_none() {
+            roles.extend(row.desired.roles.difference(&awaited));
         }
         let removed = removed.map(|removed| removed.of(list));
         Self { present: row.present, joined_at: row.joined_at, roles, awaited, removed }

@@ -234,7 +234,7 @@ pub enum Calls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
     Missing(BTreeSet<RoleId>),
-    /// Roles, among which some may be that were missing.
+    /// Roles that are there; those among them that were missing are there again.
     There(BTreeSet<RoleId>),
     /// What the last report says was taken away; `brought_in`: the account itself among it.
     StillThere {

@@ -418,6 +418,19 @@ impl Standing {
         }
     }
 
+    /// The account is anybody's again: nothing that it has is the Hub's any more, but what a removal may not have taken.
+    pub fn release(&mut self) {
+        *self = Self {
+            present: self.observed_present(),
+            joined_at: self.joined_at,
+            removed: self.removed.take(),
+            gone: self.gone,
+            command: self.command,
+            reported: self.reported,
+            ..Self::new(self.account.clone())
+        };
+    }
+
     fn leave(&mut self, gone: Gone) {
         *self = Self {
             present: Some(false),

@@ -39,7 +39,8 @@ impl Fan {
         self.unlinked.remove(account);
         let places = self.facts.standings.values_mut();
         for place in places.filter_map(|places| places.get_mut(account)) {
-            place.standing.brought_in = false;
+            place.standing.release();
+            place.holding.clear();
         }
     }
 
@@ -318,6 +319,7 @@ impl Fan {
                     present: place.and_then(|place| place.standing.observed_present()),
                     joined_at: place.and_then(|place| place.standing.joined_at),
                     given: place.map(given).unwrap_or_default(),
+                    taken_away: place.map(taken_away).unwrap_or_default(),
                     removed: place.and_then(|place| place.standing.removed.clone()),
                     status,
                     trouble,
@@ -371,6 +373,11 @@ fn given(place: &Place) -> BTreeSet<RoleId> {
     let mut roles = place.standing.observed_roles();
     roles.retain(|role| !place.is_deleted(*role));
     roles
+}
+
+/// Desired roles that somebody else took from an account.
+fn taken_away(place: &Place) -> BTreeSet<RoleId> {
+    place.standing.missing.intersection(&place.decided.desired.roles).copied().collect()
 }
 
 fn command(

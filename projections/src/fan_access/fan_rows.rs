@@ -36,6 +36,9 @@ pub struct FanRow {
     pub joined_at: Option<DateTime<Utc>>,
     /// The roles that the fan has from the Hub.
     pub given: BTreeSet<RoleId>,
+    /// Desired roles that somebody else took away, and nobody has given again yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub taken_away: BTreeSet<RoleId>,
     /// What was taken away last, by Discord's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,

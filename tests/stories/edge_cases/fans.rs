@@ -228,6 +228,25 @@ async fn case_13_who_uses_an_account_after_another_fan_is_not_removed_for_what_t
 }
 
 #[tokio::test]
+async fn case_13_who_uses_an_account_after_another_fan_keeps_what_was_left_behind_on_it() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let account = world.member(&club, "ada", "vip").await;
+    world.post(&format!("{}/disconnect?force=true", club.path()), json!({})).await.is(200);
+    world.delete("/v1/fans/ada/link").await;
+    world.settle().await;
+    world.reports(&club, "ben", "vip", "active", 1).await;
+    world.links("ben", account).await.is(200);
+    world.connect(&club.integration, club.owner, club.guild).await.is(200);
+    let path = format!("/v1/fans/ben/integrations/{}/activate", club.integration);
+    world.post(&path, json!({})).await;
+    world.settle().await;
+    assert_eq!(world.status(&club, "ben").await, ("connected".into(), None));
+    assert_eq!(world.roles(&club, account), Some(vec![club.vip]));
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_13_who_claims_another_fan_s_account_is_told_so_and_not_whose_it_is() {
     let world = World::start().await;
     let club = world.club("kim").await;
