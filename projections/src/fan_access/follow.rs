@@ -212,11 +212,13 @@ fn touched(event: &IntegrationEvent, before: &Integration, state: &Integration) 
     }
 }
 
-/// Whether a role that a tier gives has gone, or is there again.
+/// Whether a role that a tier gives is there again, or any role has gone: another integration on the server may give it,
+/// and counts it as there until the last of the server's lists has it no more.
 fn role_came_or_went(before: &Integration, state: &Integration) -> bool {
     let (Some(before), Some(list)) = (&before.roles, &state.roles) else { return false };
     let mut given = state.attachments.values().flatten();
-    given.any(|role| before.role(*role).is_some() != list.role(*role).is_some())
+    given.any(|role| before.role(*role).is_none() && list.role(*role).is_some())
+        || before.roles().iter().any(|role| list.role(role.id).is_none())
 }
 
 /// What the creator decides anew with an event, so that what was kept of it is not kept any more.

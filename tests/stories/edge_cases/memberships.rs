@@ -99,6 +99,27 @@ async fn case_02_who_waits_for_a_role_in_one_integration_alone_gets_it_once_the_
 }
 
 #[tokio::test]
+async fn case_02_a_deleted_role_of_one_integration_is_told_to_fans_of_both_on_its_server() {
+    let world = World::start().await;
+    let club = world.club("kim").await;
+    let second = world.integration("kim").await;
+    world.connect(&second, club.owner, club.guild).await.is(200);
+    let second = format!("/v1/integrations/{second}");
+    let gold = json!({ "roles": [club.gold.to_string()] });
+    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    world.member(&club, "ada", "vip").await;
+    world.reports(&club, "ada", "gold", "active", 1).await;
+    world.settle().await;
+    world.sandbox.with(|discord| discord.delete_role(club.guild, club.vip));
+    world.post(&format!("{}/roles/refresh", club.path()), json!({})).await.ok();
+    world.settle().await;
+    assert_eq!(world.status(&club, "ada").await, ("blocked".into(), Some("role_deleted".into())));
+    let others = world.get(&format!("{second}/fans")).await.ok();
+    assert_eq!(others["data"][0]["status"], "connected");
+    world.prove().await;
+}
+
+#[tokio::test]
 async fn case_02_an_upgrade_keeps_the_server_while_the_old_period_runs_out() {
     let world = World::start().await;
     let club = world.club("kim").await;
