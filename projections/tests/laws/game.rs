@@ -7,6 +7,7 @@ use domain::{
     Account, CreatorId, DiscordUserId, FanId, GuildId, HoldId, IntegrationId, MembershipId,
     Personal, RoleId, TierId, Trouble, Who,
     access::{self, Access, Attempt, Calls, Report},
+    account::{self, AccountKey, DiscordAccount},
     creator::{self, Creator},
     discord::{Permissions, Role, RoleList},
     fan::{self, Fan, Link},
@@ -188,6 +189,11 @@ impl Game {
             self.store.handle::<Fan>(&fan::stream(&fan(n)), command, self.metadata(), None).await;
     }
 
+    async fn account(&self, key: &AccountKey, command: account::Command) {
+        let stream = account::stream(key);
+        let _ = self.store.handle::<DiscordAccount>(&stream, command, self.metadata(), None).await;
+    }
+
     async fn access(&self, row: &CommandRow, command: access::Command) {
         let stream = access::stream(row.guild, &row.fan);
         let _ = self.store.handle::<Access>(&stream, command, self.metadata(), None).await;
@@ -277,10 +283,22 @@ impl Game {
                     username: "x".into(),
                 };
                 let account_key = self.store.vault().account_key(account.id);
+                let reserve =
+                    account::Command::Reserve { account_key: account_key.clone(), fan: fan(n) };
+                self.account(&account_key, reserve).await;
                 let link = Link { fan: fan(n), account: Personal::Known(account), account_key };
                 self.fan(n, fan::Command::Link(link)).await;
             }
             Step::Unlink { fan: n } => self.fan(n, fan::Command::Unlink { fan: fan(n) }).await,
+            Step::Release => {
+                self.rest().await;
+                let released = self.views.fan_access().releasable_accounts(10).await.unwrap();
+                for (account_key, fan) in released {
+                    let release =
+                        account::Command::Release { account_key: account_key.clone(), fan };
+                    self.account(&account_key, release).await;
+                }
+            }
             Step::Choose { fan: n, integration, on } => {
                 let (fan, integration) = (fan(n), id(integration));
                 let command = if on {

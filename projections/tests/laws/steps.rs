@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Unlink {
         fan: u8,
     },
+    /// Accounts that hold nothing any more are anybody's again.
+    Release,
     Choose {
         fan: u8,
         integration: u8,
@@ -176,6 +178,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         6 => (0u8..5, 0u8..2, status).prop_map(|(membership, tier, status)| Step::Report { membership, tier, status }),
         3 => (0u8..3, 0u8..4).prop_map(|(fan, account)| Step::Link { fan, account }),
         1 => (0u8..3).prop_map(|fan| Step::Unlink { fan }),
+        1 => Just(Step::Release),
         2 => (0u8..3, 0u8..3, any::<bool>())
             .prop_map(|(fan, integration, on)| Step::Choose { fan, integration, on }),
         1 => (0u8..3, 0u8..3, any::<bool>())
