@@ -46,7 +46,6 @@ kinds! {
     UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "No key, or not a valid one";
     FORBIDDEN: FORBIDDEN, "forbidden", "This key may not do this";
     NOT_FOUND: NOT_FOUND, "not_found", "There is no such thing";
-    METHOD_NOT_ALLOWED: METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not known here";
     CONFLICT: CONFLICT, "conflict", "This does not fit how things stand";
     VERSION_CONFLICT: CONFLICT, "version_conflict", "This version was reported with other content";
     OWNER_FIXED: CONFLICT, "owner_fixed", "A membership's fan and creator never change";

@@ -375,7 +375,7 @@ pub(crate) async fn unrouted() -> ApiError {
 }
 
 pub(crate) async fn wrong_method() -> ApiError {
-    ApiError::new(Kind::METHOD_NOT_ALLOWED, "this path takes other methods; /docs shows which")
+    ApiError::new(Kind::NOT_FOUND, "this path takes other methods; /docs shows which")
 }
 
 /// A status that is answered without a body.

@@ -290,7 +290,10 @@ async fn a_key_is_needed_and_works_until_it_ends() {
 async fn paths_and_methods_that_do_not_exist_say_so() {
     let world = World::start().await;
     world.get("/v1/nothing").await.problem(404, "not_found");
-    world.delete("/v1/providers").await.problem(405, "method_not_allowed");
+    let method = world.delete("/v1/providers").await;
+    assert_eq!(method.header("allow"), Some("GET,HEAD"));
+    let problem = method.problem(404, "not_found");
+    assert_eq!(problem["detail"], "this path takes other methods; /docs shows which");
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ async fn shown(
     let on = self::home(&still_in).map(WayOut::On);
     let (mut detail, mut title) = (None, String::new());
     let (known, lead, way_out) = match problem.code.as_str() {
-        "not_found" | "method_not_allowed" => (t.not_found, t.not_found_lead.to_owned(), home),
+        "not_found" => (t.not_found, t.not_found_lead.to_owned(), home),
         "session_ended" => (t.ended, t.ended_lead.plain(&platform), from_platform()),
         "not_signed_in" => match (area, still_in.first(), on) {
             (Some(area), Some(other), Some(on)) => {
