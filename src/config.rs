@@ -3,7 +3,7 @@
 mod file;
 pub(crate) mod values;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
@@ -40,6 +40,20 @@ impl DataArgs {
     pub fn views(&self) -> PathBuf {
         self.data.join("views")
     }
+}
+
+/// Where the Hub listens.
+#[derive(Debug, Clone, Args)]
+pub struct ListenArgs {
+    /// The address to listen on.
+    #[arg(
+        long,
+        env = "HUB_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = values::listen
+    )]
+    pub listen: SocketAddr,
 }
 
 /// Which Discord is spoken to, and as whom.

@@ -1,21 +1,18 @@
 //! What every route works with.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::State;
 use bot::{Desk, Discord, OAuth};
 use chrono::{DateTime, TimeDelta, Utc};
 use eventstore::{Position, Store};
-use projections::{Audit, View, Views};
+use projections::{Audit, CATCH_UP, View, Views};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::ApiError, idempotency::InFlight, pages::PagesSettings,
     routes::webhooks::WebhookSettings, webhooks::Webhooks,
 };
-
-/// How long a read may wait for the views.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// The parts of a node that answers requests.
 pub struct App {

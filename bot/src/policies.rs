@@ -18,7 +18,7 @@ use domain::{
     membership::{self, Membership, Terms},
 };
 use eventstore::{Actor, AppendKey, Decision, HandleError, Metadata, Position, Store, StoreError};
-use projections::{Due, IntegrationRow, Losing, Topic, View, ViewError, Views, heard};
+use projections::{CATCH_UP, Due, IntegrationRow, Losing, Topic, View, ViewError, Views, heard};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -34,9 +34,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The streams of changes that may give them something to do.
 const LOOKED_AT: [Topic; 3] = [Topic::Integrations, Topic::Fans, Topic::FanAccess];
-
-/// How long the views may take to see what one of them has seen.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How many fans are looked at with one query.
 const PAGE: u32 = 500;

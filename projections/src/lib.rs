@@ -29,4 +29,4 @@ pub use losing::Losing;
 pub use notifications::{Notification, Notifications};
 pub use timers::{Due, Timers};
 pub use view::{Change, Topic, ViewError, heard};
-pub use views::{Behind, Progress, VIEWS, View, ViewStatus, Views};
+pub use views::{Behind, CATCH_UP, Progress, VIEWS, View, ViewStatus, Views};

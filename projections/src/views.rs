@@ -31,6 +31,9 @@ pub const VIEWS: [&str; 5] = [
     audit::Follow::NAME,
 ];
 
+/// How long whoever asks waits for the views to see what the log holds.
+pub const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// One of the views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {

@@ -18,21 +18,14 @@ use uuid::Uuid;
 
 use super::{asked_to_end, say};
 use crate::{
-    config::values,
+    config::{ListenArgs, values},
     node::{DiscordPlace, Node, NodeSettings, PagesPlace},
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The address to listen on.
-    #[arg(
-        long,
-        env = "HUB_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080",
-        value_parser = values::listen
-    )]
-    listen: SocketAddr,
+    #[command(flatten)]
+    listen: ListenArgs,
 
     /// The address of the Discord that the demo brings along.
     #[arg(
@@ -234,7 +227,7 @@ impl Steps {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, sandbox, folder, once } = args;
+    let Args { listen: ListenArgs { listen }, sandbox, folder, once } = args;
     let temporary = folder.is_none();
     let folder =
         folder.unwrap_or_else(|| std::env::temp_dir().join(format!("hub-demo-{}", Uuid::now_v7())));

@@ -1,6 +1,6 @@
 //! `hub serve`: the service.
 
-use std::{net::SocketAddr, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use anyhow::{Context, bail};
 use api::{DiscordKey, InvalidWebhookKey, WebhookKey, WebhookSettings};
@@ -11,21 +11,14 @@ use uuid::Uuid;
 
 use super::{asked_to_end, say};
 use crate::{
-    config::{DataArgs, DiscordArgs, PlatformArgs, unless_blank, values},
+    config::{DataArgs, DiscordArgs, ListenArgs, PlatformArgs, unless_blank, values},
     node::{DiscordPlace, Node, NodeSettings, PagesPlace},
 };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The address to listen on.
-    #[arg(
-        long,
-        env = "HUB_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080",
-        value_parser = values::listen
-    )]
-    listen: SocketAddr,
+    #[command(flatten)]
+    listen: ListenArgs,
 
     /// What this process does: `api,bot`, both of them; less needs PostgreSQL, which this version does not have.
     #[arg(
@@ -79,8 +72,16 @@ impl DiscordArgs {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, mut roles, of, want, discord_calls_per_second, data, discord, platform } =
-        args;
+    let Args {
+        listen: ListenArgs { listen },
+        mut roles,
+        of,
+        want,
+        discord_calls_per_second,
+        data,
+        discord,
+        platform,
+    } = args;
     roles.sort_unstable();
     if roles != ["api", "bot"] {
         bail!(

@@ -63,12 +63,7 @@ async fn a_role_that_is_being_taken_is_there_until_discord_has_accepted_it() {
 async fn what_is_being_taken_for_one_integration_is_nothing_to_the_other_on_its_server() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    let second = format!("/v1/integrations/{second}");
-    let gold = json!({ "roles": [club.gold.to_string()] });
-    world.tier("kim", "gold").await;
-    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    let second = world.beside(&club, "gold", club.gold).await;
     world.member(&club, "ada", "vip").await;
     world.reports(&club, "ada", "gold", "active", 1).await;
     world.settle().await;

@@ -18,7 +18,7 @@ use axum::{
 use domain::{FanId, IntegrationId, integration::Phase};
 use eventstore::Position;
 use futures_util::stream as streams;
-use projections::{Change, CommandCursor, FanChange, GoneRow, Topic, View, ViewError};
+use projections::{CATCH_UP, Change, CommandCursor, FanChange, GoneRow, Topic, View, ViewError};
 use serde_json::json;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -37,9 +37,6 @@ use crate::{
 
 /// The most rows that are read at once.
 const PAGE: u32 = 200;
-
-/// How long the views may take to see what the log holds.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);

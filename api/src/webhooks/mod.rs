@@ -19,7 +19,7 @@ use eventstore::{
     webhooks::{Delivery, DeliveryState, DisabledBy, Endpoint},
 };
 use futures_util::{TryStreamExt, stream};
-use projections::{Behind, View, ViewError, Views};
+use projections::{Behind, CATCH_UP, View, ViewError, Views};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -33,9 +33,6 @@ use self::sender::{Answer, Sender};
 
 /// How often it is looked for what is due without being told of a change.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How long the views may take to see what is told.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// How many messages one transaction stores: the log's writer waits for its end.
 const STORED: usize = 100;

@@ -15,7 +15,7 @@ mod start;
 mod tokens;
 mod turns;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -23,7 +23,7 @@ use domain::{
     guild::{self, Guild},
 };
 use eventstore::{Actor, Metadata, Position, Store, StoreError};
-use projections::{Behind, CommandCursor, CommandRow, View, ViewError, Views};
+use projections::{Behind, CATCH_UP, CommandCursor, CommandRow, View, ViewError, Views};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -36,9 +36,6 @@ use crate::{
 
 /// How long a lease lasts without being renewed.
 pub const LEASE: TimeDelta = TimeDelta::seconds(30);
-
-/// How long the views may take to see what the log holds.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// The most shards that servers can be divided into.
 pub const MAX_SHARDS: u32 = 4_096;
@@ -142,15 +139,6 @@ impl Desk {
     /// Whether a process that listens has told that a server is out of order.
     pub fn is_out(&self, guild: GuildId) -> bool {
         self.outages.is_out(guild, self.now())
-    }
-
-    pub(crate) fn begin_outage(&self, guild: GuildId) {
-        self.outages.begin(guild, self.now());
-    }
-
-    /// The outages of some servers are over.
-    pub(crate) fn end_outages(&self, of: impl Fn(GuildId) -> bool) {
-        self.outages.end(of);
     }
 
     /// Compares a server with Discord because somebody asks for it.

@@ -11,9 +11,9 @@ use domain::{
     integration::{self, Integration},
 };
 use eventstore::HandleError;
-use projections::{View, ViewError};
+use projections::{CATCH_UP, View, ViewError};
 
-use super::{CATCH_UP, Desk, DeskError};
+use super::{Desk, DeskError};
 use crate::{
     reconciler::connected,
     wire::{Noted, Observation, StillThere},
@@ -34,12 +34,12 @@ impl Desk {
     pub async fn observe(&self, bot: &str, observation: Observation) -> Result<Noted, DeskError> {
         match observation {
             Observation::Server { guild, roles, since } => {
-                self.end_outages(|one| one == guild);
+                self.outages.end(|one| one == guild);
                 return self.see_server(bot, guild, roles, since, false).await;
             }
-            Observation::Outage { guild } => self.begin_outage(guild),
+            Observation::Outage { guild } => self.outages.begin(guild, self.now()),
             Observation::BotRemoved { guild } => {
-                self.end_outages(|one| one == guild);
+                self.outages.end(|one| one == guild);
                 let gone = [integration::Command::ObserveBot { present: false }];
                 let integrations = self.views.integrations().by_guild(guild).await?;
                 let news = integrations.iter().any(|row| !row.state.bot_missing);
@@ -55,7 +55,7 @@ impl Desk {
             Observation::Missed { guild, roles: false } => self.compare_members(guild),
             // A server that the session does not name is looked at: the session alone is no proof.
             Observation::Session { shard, of, guilds } => {
-                self.end_outages(|guild| guild.shard(of) == shard);
+                self.outages.end(|guild| guild.shard(of) == shard);
                 let mine = connected(&self.views).await?.into_iter();
                 mine.filter(|guild| guild.shard(of) == shard && !guilds.contains(guild))
                     .for_each(|guild| self.look_over(guild));

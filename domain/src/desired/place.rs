@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, plan};
+use super::{Plan, plan, plan::owed};
 use crate::{
     access::{Desired, Standing},
     fan::BrokenBy,
@@ -124,10 +124,9 @@ impl Place {
 
     /// Whether the server was let go while something was still to be taken away there.
     pub fn is_left_behind(&self) -> bool {
-        let held = Rules { let_go: false, ..self.rules.clone() };
         self.rules.let_go
             && !self.holding.is_empty()
-            && !plan(&self.standing, &self.decided.desired, &held).is_empty()
+            && !owed(&self.standing, &self.decided.desired, &self.rules).is_empty()
     }
 
     /// Decides anew after the event at `position`. Another wish, calls that the open command does not make, or an

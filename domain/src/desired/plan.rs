@@ -35,11 +35,13 @@ impl Plan {
     }
 }
 
-/// The way from `standing` to `desired`.
+/// The way from `standing` to `desired`; none in a server that was let go.
 pub fn plan(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
-    if rules.let_go {
-        return Plan::default();
-    }
+    if rules.let_go { Plan::default() } else { owed(standing, desired, rules) }
+}
+
+/// The way from `standing` to `desired`, whoever holds the server.
+pub(super) fn owed(standing: &Standing, desired: &Desired, rules: &Rules) -> Plan {
     let withheld = withheld(standing, rules);
     let ours = standing.brought_in || standing.join_attempted.is_some();
     Plan {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{IntegrationId, status::Status, trouble::Matter};
-use sqlx::Row;
+use sqlx::{Row, sqlite::SqliteRow};
 
 use super::FanAccess;
 use crate::{file::stored, view::ViewError};
@@ -19,12 +19,7 @@ impl FanAccess {
                 .bind(integration.to_string())
                 .fetch_all(&self.0.pool())
                 .await?;
-        rows.iter()
-            .map(|row| {
-                let fans: i64 = row.get("fans");
-                Ok((stored(row.get("status"))?, fans.cast_unsigned()))
-            })
-            .collect()
+        rows.iter().map(|row| Ok((stored(row.get("status"))?, fans(row)))).collect()
     }
 
     /// How many fans of an integration are blocked because somebody decided against their access: that is as it should
@@ -86,12 +81,7 @@ impl FanAccess {
         .bind(integration.to_string())
         .fetch_all(&self.0.pool())
         .await?;
-        rows.iter()
-            .map(|row| {
-                let fans: i64 = row.get("fans");
-                Ok((serde_json::from_str(row.get("trouble"))?, fans.cast_unsigned()))
-            })
-            .collect()
+        rows.iter().map(|row| Ok((serde_json::from_str(row.get("trouble"))?, fans(row)))).collect()
     }
 
     /// How many fans still have something to be taken away through an integration.
@@ -102,6 +92,10 @@ impl FanAccess {
             .filter_map(|status| counts.get(status))
             .sum())
     }
+}
+
+fn fans(row: &SqliteRow) -> u64 {
+    row.get::<i64, _>("fans").cast_unsigned()
 }
 
 fn blocked(counts: &BTreeMap<Status, u64>) -> u64 {

@@ -27,14 +27,8 @@ async fn case_02_a_role_stays_as_long_as_one_reason_for_it_does() {
 async fn case_02_two_integrations_on_one_server_give_the_union_and_both_must_want_the_removal() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    let roles = json!({ "roles": [club.gold.to_string()] });
-    world.put(&format!("/v1/integrations/{second}/memberships/vip"), roles).await.ok();
-    world
-        .patch(&format!("/v1/integrations/{second}"), json!({ "on_end": "roles_only" }))
-        .await
-        .ok();
+    let second = world.beside(&club, "vip", club.gold).await;
+    world.patch(&second, json!({ "on_end": "roles_only" })).await.ok();
     let ada = world.member(&club, "ada", "vip").await;
     assert_eq!(world.roles(&club, ada).unwrap().len(), 2);
     world.reports(&club, "ada", "vip", "refunded", 2).await;
@@ -47,11 +41,7 @@ async fn case_02_two_integrations_on_one_server_give_the_union_and_both_must_wan
 async fn case_02_roles_that_are_read_anew_count_for_every_integration_on_the_server() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    let second = format!("/v1/integrations/{second}");
-    let roles = json!({ "roles": [club.gold.to_string()] });
-    world.put(&format!("{second}/memberships/vip"), roles).await.ok();
+    let second = world.beside(&club, "vip", club.gold).await;
     let refreshes = async |path: &str| {
         world.post(&format!("{path}/roles/refresh"), json!({})).await.ok();
     };
@@ -75,11 +65,7 @@ async fn case_02_roles_that_are_read_anew_count_for_every_integration_on_the_ser
 async fn case_02_who_waits_for_a_role_in_one_integration_alone_gets_it_once_the_bot_is_raised() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    let second = format!("/v1/integrations/{second}");
-    let gold = json!({ "roles": [club.gold.to_string()] });
-    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    world.beside(&club, "gold", club.gold).await;
     let ada = world.member(&club, "ada", "gold").await;
     assert_eq!(world.roles(&club, ada), Some(vec![club.gold]));
     world.sandbox.with(|discord| {
@@ -102,11 +88,7 @@ async fn case_02_who_waits_for_a_role_in_one_integration_alone_gets_it_once_the_
 async fn case_02_a_deleted_role_of_one_integration_is_told_to_fans_of_both_on_its_server() {
     let world = World::start().await;
     let club = world.club("kim").await;
-    let second = world.integration("kim").await;
-    world.connect(&second, club.owner, club.guild).await.is(200);
-    let second = format!("/v1/integrations/{second}");
-    let gold = json!({ "roles": [club.gold.to_string()] });
-    world.put(&format!("{second}/memberships/gold"), gold).await.ok();
+    let second = world.beside(&club, "gold", club.gold).await;
     world.member(&club, "ada", "vip").await;
     world.reports(&club, "ada", "gold", "active", 1).await;
     world.settle().await;

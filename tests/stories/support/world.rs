@@ -428,6 +428,16 @@ impl World {
         club
     }
 
+    /// Another integration on the club's server, which gives a role for a tier. Answers its path.
+    pub(crate) async fn beside(&self, club: &Club, tier: &str, role: u64) -> String {
+        let second = self.integration(&club.creator).await;
+        self.connect(&second, club.owner, club.guild).await.is(200);
+        let path = format!("/v1/integrations/{second}");
+        let roles = json!({ "roles": [role.to_string()] });
+        self.put(&format!("{path}/memberships/{tier}"), roles).await.ok();
+        path
+    }
+
     pub(crate) async fn attach(&self, club: &Club, tier: &str, roles: &[u64]) {
         let roles: Vec<_> = roles.iter().map(u64::to_string).collect();
         self.put(&format!("{}/memberships/{tier}", club.path()), json!({ "roles": roles }))
